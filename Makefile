@@ -1,0 +1,53 @@
+# The same commands here and in CI. `make demo` and `make test` do everything on a fresh machine.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PORT ?= 8000
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test lint format bench docs clean
+
+help: ## what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "radii needs Python 3.11 or newer, $(PYTHON) is older; try: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "no virtual environment: your system may need its python3-venv package"; exit 1; }
+
+$(VENV)/.run: pyproject.toml | $(BIN)/python
+	@echo "installing radii into $(VENV) (PyTorch is large: a minute or more)"
+	@$(PIP) install -e '.[worker,embedded]'
+	@touch $@
+
+$(VENV)/.develop: pyproject.toml | $(BIN)/python
+	@echo "installing radii and what its tests need into $(VENV) (PyTorch is large: a minute or more)"
+	@$(PIP) install -e '.[all,dev]'
+	@touch $@ $(VENV)/.run
+
+demo: $(VENV)/.run ## start everything, certify one real image over HTTP, stop
+	@$(BIN)/radii demo
+
+serve: $(VENV)/.run ## start everything and stay up (PORT=8000)
+	@$(BIN)/radii serve --port $(PORT)
+
+test: $(VENV)/.develop ## run all tests
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.develop ## check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.develop ## rewrite the code in the house style
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.run ## measure votes per second and the service's overhead
+	@$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.develop ## check that links and commands in README and docs are true
+	@$(BIN)/python -m pytest tests/end_to_end/test_readme.py
+
+clean: ## remove what was built
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
