@@ -1,0 +1,1 @@
+"""What travels between API, queue and workers: requests, answers, problems, key names. pydantic only."""

@@ -1,0 +1,152 @@
+"""The answers: immutable, and with enough in them to be checked again without us."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from contract.choices import AbstainReason, BoundKind, MemoryOutcome, NoiseKind, NoiseLevel
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class ClassLabel(_Answer):
+    """A class of the model."""
+
+    index: int
+    name: str
+
+
+class Radius(_Answer):
+    """Certified radii per norm, pixels being in [0, 1]; rounded down. Zero means that nothing is claimed."""
+
+    l2: float
+    l1: float
+    linf: float
+
+
+class NoiseEvidence(_Answer):
+    """The votes under one noise, and the bounds that follow from them."""
+
+    noise: NoiseKind
+    sigma: float
+    dimension: int = Field(description="Channels times height times width.")
+    n0: int = Field(description="Selection votes.")
+    n: int = Field(description="Estimation votes behind the bounds.")
+    n_planned: int = Field(description="Estimation votes that were asked for.")
+    selection_counts: list[int] = Field(description="Selection votes per class; they chose `top_class`.")
+    counts: list[int] = Field(description="Estimation votes per class.")
+    top_class: int
+    runner_up: int | None = Field(description="The other class with most estimation votes, if any had one.")
+    p_lower: float = Field(description="Lower bound of the top class's probability under noise.")
+    p_upper: float = Field(description="Upper bound of every other class's probability under noise.")
+    alpha_lower: float = Field(description="Failure probability spent on `p_lower`.")
+    alpha_upper: float = Field(description="Failure probability spent on `p_upper`.")
+    radius_limit: float = Field(
+        description="The ℓ2 radius had all `n_planned` votes been equal; rounded down."
+    )
+
+
+class Adaptation(_Answer):
+    """Whether batch-norm statistics were re-estimated under the noise, and which were used."""
+
+    used: bool
+    momentum: float | None
+    statistics_digest: str | None
+
+
+class Memory(_Answer):
+    """What the memory of certified regions did."""
+
+    namespace: str | None
+    epoch: str | None
+    outcome: MemoryOutcome
+    index: int | None
+    neighbours: list[int]
+
+
+class Compute(_Answer):
+    """Where and how fast the votes were made. `dtype` is part of the base classifier that is certified."""
+
+    device: str
+    backend: str
+    dtype: str
+    torch: str
+    seconds: float = Field(description="Time spent sampling.")
+    samples: int
+    samples_per_second: float
+
+
+class Certificate(_Answer):
+    """A label, a radius, and the evidence for them."""
+
+    id: str
+    model: str
+    model_digest: str = Field(description="SHA-256 over everything of the model that changes an answer.")
+    image_digest: str = Field(description="SHA-256 of the pixels that were certified.")
+    upload_digest: str = Field(description="SHA-256 of the file that was sent.")
+    prediction: ClassLabel = Field(description="The base classifier's own answer, without noise.")
+    label: ClassLabel | None = Field(description="The smoothed classifier's answer; null when it abstains.")
+    agrees: bool | None = Field(description="Whether both are the same; null when it abstains.")
+    abstained: bool
+    abstain_reason: AbstainReason | None
+    correct: bool | None = Field(description="Whether `label` is the true class; null when none was given.")
+    radius: Radius = Field(description="No perturbation smaller than this changes the label.")
+    same_class_radius: Radius | None = Field(
+        description="For `hybrid`: within it the label cannot be lost to abstention."
+    )
+    claim: str = Field(description="What is guaranteed, in words.")
+    sigma: float
+    sigma_policy: NoiseLevel
+    bound: BoundKind
+    alpha: float = Field(description="The failure probability asked for.")
+    alpha_spent: float = Field(description="The failure probability used, never above `alpha`.")
+    noise: list[NoiseEvidence]
+    adaptation: Adaptation
+    memory: Memory
+    seed: str
+    compute: Compute
+    created_at: datetime
+
+
+class Prediction(_Answer):
+    """The smoothed classifier's label, or an abstention; no radius."""
+
+    id: str
+    model: str
+    model_digest: str
+    image_digest: str
+    upload_digest: str
+    prediction: ClassLabel
+    label: ClassLabel | None
+    agrees: bool | None
+    abstained: bool
+    abstain_reason: AbstainReason | None
+    correct: bool | None
+    noise: NoiseKind
+    sigma: float
+    n: int
+    counts: list[int]
+    runner_up: int | None
+    p_value: float = Field(description="Of the test that the two leading classes are equally likely.")
+    alpha: float
+    seed: str
+    compute: Compute
+    created_at: datetime
+
+
+class Check(_Answer):
+    """One thing that was recomputed."""
+
+    name: str
+    passed: bool
+    message: str
+
+
+class Verification(_Answer):
+    """A certificate's bound and radius, recomputed from the counts it states."""
+
+    certificate_id: str
+    valid: bool
+    checks: list[Check]

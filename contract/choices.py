@@ -1,0 +1,111 @@
+"""The words of the HTTP surface. Every enum is a named component of the OpenAPI document."""
+
+from enum import StrEnum
+
+
+class NoiseKind(StrEnum):
+    """The smoothing noise, and with it the norm that is certified directly."""
+
+    GAUSSIAN = "gaussian"
+    UNIFORM = "uniform"
+    HYBRID = "hybrid"
+
+
+class NoiseLevel(StrEnum):
+    """How the noise level σ is chosen."""
+
+    FIXED = "fixed"
+    AUTO = "auto"
+    OPTIMIZE = "optimize"
+
+
+class BoundKind(StrEnum):
+    """How votes become bounds on probabilities."""
+
+    ONE_SIDED = "one_sided"
+    TWO_SIDED = "two_sided"
+
+
+class Fit(StrEnum):
+    """What happens to an image whose size is not the model's."""
+
+    EXACT = "exact"
+    RESIZE = "resize"
+
+
+class JobKind(StrEnum):
+    """What a job computes."""
+
+    CERTIFY = "certify"
+    PREDICT = "predict"
+
+
+class JobStatus(StrEnum):
+    """Where a job stands. The last four are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def final(self) -> bool:
+        """Whether the job can change no more."""
+        return self not in (JobStatus.QUEUED, JobStatus.RUNNING)
+
+
+class Stage(StrEnum):
+    """What a worker is doing for a job."""
+
+    QUEUED = "queued"
+    LOADING = "loading"
+    SAMPLING = "sampling"
+    DONE = "done"
+
+
+class AbstainReason(StrEnum):
+    """Why an answer makes no claim."""
+
+    TOP_CLASS_NOT_SEPARATED = "top_class_not_separated"
+
+
+class MemoryOutcome(StrEnum):
+    """What the memory of certified regions did to an answer."""
+
+    OFF = "off"
+    ADDED = "added"
+    CLIPPED = "clipped"
+    RELABELLED = "relabelled"
+    REPEATED = "repeated"
+
+
+class ProblemCode(StrEnum):
+    """Machine-readable reasons, stable across releases."""
+
+    MALFORMED_BODY = "malformed_body"
+    INVALID_FIELD = "invalid_field"
+    NOT_BUILT = "not_built"
+    TOO_FEW_SAMPLES = "too_few_samples"
+    UNKNOWN_MODEL = "unknown_model"
+    UNSUPPORTED_IMAGE_TYPE = "unsupported_image_type"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    UNDECODABLE_IMAGE = "undecodable_image"
+    IMAGE_SIZE_MISMATCH = "image_size_mismatch"
+    IMAGE_TOO_LARGE = "image_too_large"
+    BODY_TOO_LARGE = "body_too_large"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    JOB_FINISHED = "job_finished"
+    NO_WORKERS = "no_workers"
+    STORE_UNAVAILABLE = "store_unavailable"
+    INTERNAL_ERROR = "internal_error"
+    # of jobs
+    WORKER_LOST = "worker_lost"
+    TIMEOUT = "timeout"
+    IMAGE_EXPIRED = "image_expired"
+    MODEL_CHANGED = "model_changed"
+    MODEL_LOAD_FAILED = "model_load_failed"
+    UNUSABLE_CLASSIFIER = "unusable_classifier"
+    OUT_OF_MEMORY = "out_of_memory"

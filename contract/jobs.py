@@ -1,0 +1,61 @@
+"""The state of one request. Every property is always there; what does not apply is null."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from contract.certificates import Certificate, Prediction
+from contract.choices import JobKind, JobStatus, Stage
+from contract.problems import Problem
+
+
+class Progress(BaseModel):
+    """How far a job is. `radius_so_far` is certified already: the final radius is never smaller."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stage: Stage
+    completed: int = Field(default=0, description="Votes made.")
+    total: int = Field(default=0, description="Votes that will be made.")
+    radius_so_far: float | None = Field(default=None, description="ℓ2 radius that is certified by now.")
+
+
+class Links(BaseModel):
+    """Where to go from here."""
+
+    model_config = ConfigDict(frozen=True)
+
+    self: str
+    events: str
+    certificate: str | None
+
+
+class Job(BaseModel):
+    """One request and what became of it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    kind: JobKind
+    status: JobStatus
+    model: str
+    attempt: int = Field(description="1 unless a worker was lost.")
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    progress: Progress
+    certificate: Certificate | None
+    prediction: Prediction | None
+    error: Problem | None
+    links: Links
+
+
+class Submission(BaseModel):
+    """The record that a job id was given out, and for what."""
+
+    model_config = ConfigDict(frozen=True)
+
+    job_id: str
+    kind: JobKind
+    model: str
+    created_at: datetime

@@ -1,0 +1,49 @@
+"""The names of Redis keys. RQ owns ``rq:*``; everything of ours begins with ``radii:``."""
+
+from typing import Final
+
+QUEUE: Final = "radii"
+ENGINES: Final = "radii:engines"  # sorted set: engine id by the server's time of its last heartbeat
+CERTIFY_TASK: Final = "workers.tasks.certify"
+PREDICT_TASK: Final = "workers.tasks.predict"
+TASKS: Final = frozenset({CERTIFY_TASK, PREDICT_TASK})
+
+
+def image(digest: str) -> str:
+    """Pixels that were sent, under their own digest."""
+    return f"radii:image:{digest}"
+
+
+def submission(job_id: str) -> str:
+    """What was asked and when; its presence says that the job id was given out."""
+    return f"radii:job:{job_id}:submission"
+
+
+def events(job_id: str) -> str:
+    """Capped stream of the job's progress; long-poll and server-sent events read it."""
+    return f"radii:job:{job_id}:events"
+
+
+def cancel(job_id: str) -> str:
+    """Flag: the client gave the job up. The commit refuses when it is set."""
+    return f"radii:job:{job_id}:cancel"
+
+
+def problem(job_id: str) -> str:
+    """Why the job failed."""
+    return f"radii:job:{job_id}:problem"
+
+
+def certificate(certificate_id: str) -> str:
+    """An immutable certificate. Its id is the id of the job that made it."""
+    return f"radii:certificate:{certificate_id}"
+
+
+def prediction(job_id: str) -> str:
+    """An immutable prediction."""
+    return f"radii:prediction:{job_id}"
+
+
+def engine(engine_id: str) -> str:
+    """What an engine says of itself and of its models."""
+    return f"radii:engine:{engine_id}"

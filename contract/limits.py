@@ -1,0 +1,51 @@
+"""The fixed numbers of the service: sizes, lifetimes and timeouts, each with its reason.
+
+A deployment can rely on them; what a deployment may change is in the settings of `service` and `workers`.
+"""
+
+import math
+from typing import Final
+
+# What a client may send.
+MAX_BODY_BYTES: Final = 12 * 1024 * 1024
+MAX_IMAGE_PIXELS: Final = 16_000_000
+IMAGE_FORMATS: Final = ("PNG", "JPEG", "WEBP", "BMP")
+MAX_SAMPLES: Final = 10_000_000
+MAX_WAIT_SECONDS: Final = 30  # below every proxy's 60
+
+# Lifetimes, in seconds.
+QUEUED_TTL: Final = 3_600  # a job that no worker took by then is `expired`
+JOB_TIMEOUT: Final = 3_600  # of computation; the relay is killed, the engine abandons
+RESULT_TTL: Final = 86_400  # RQ's record of a finished job, its events and its problem
+FAILURE_TTL: Final = 604_800  # RQ's record of a failed job (its own default is a year)
+SUBMISSION_TTL: Final = 604_800  # how long a job id is known at all: after that, 404
+CERTIFICATE_TTL: Final = 2_592_000  # 30 days; a certificate can be verified offline for ever
+IMAGE_TTL: Final = QUEUED_TTL + 3 * JOB_TIMEOUT  # outlives the queue and every attempt
+
+# Attempts. RQ retries at once; only a lost worker or engine is retried, never a failure that would repeat.
+RETRIES: Final = 2
+
+# Workers (RQ's own defaults notice a dead worker after 8 minutes).
+WORKER_TTL: Final = 90
+JOB_MONITORING_INTERVAL: Final = 10
+MAINTENANCE_INTERVAL: Final = 30
+ENGINE_HEARTBEAT_SECONDS: Final = 5
+ENGINE_ALIVE_SECONDS: Final = 20  # an engine not heard of for so long is not counted as ready
+ENGINE_KNOWN_SECONDS: Final = 600  # its models are still accepted into the queue while it restarts
+ENGINE_BOOT_SECONDS: Final = 120  # how long a relay waits for an engine that is starting
+
+# Progress: one capped stream per job.
+EVENTS_KEPT: Final = 256
+PROGRESS_INTERVAL: Final = 0.25
+
+
+def minimum_samples(alpha: float) -> int:
+    """Returns the least ``n`` for which perfect votes certify anything at failure probability ``alpha``.
+
+    All ``n`` votes right bound the probability from below by ``alpha ** (1 / n)``, which must exceed ½.
+
+    >>> minimum_samples(0.001)
+    10
+    """
+    n = max(1, math.ceil(math.log(alpha) / math.log(0.5)))
+    return n if alpha ** (1 / n) > 0.5 else n + 1

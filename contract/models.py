@@ -1,0 +1,80 @@
+"""What workers say of themselves and of the models they hold; the API knows models only through this."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Metric(BaseModel):
+    """A measured figure, with what it was measured on and the command that measured it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    metric: str
+    value: float
+    n: int
+    sigma: float | None
+    command: str
+
+
+class FitRule(BaseModel):
+    """How an image of another size is fitted: shorter side to `resize`, then a centre crop."""
+
+    model_config = ConfigDict(frozen=True)
+
+    resize: int
+    interpolation: str
+
+
+class Execution(BaseModel):
+    """How a loaded model is executed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    backend: str
+    device: str
+    dtype: str
+    batch_size: int
+
+
+class ModelInfo(BaseModel):
+    """A base classifier that workers hold."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    digest: str
+    ready: bool = Field(description="Whether a worker that is alive can serve it.")
+    reason: str | None = Field(description="Why it cannot be served.")
+    description: str
+    classes: list[str]
+    input_shape: list[int] = Field(description="Channels, height, width.", min_length=3, max_length=3)
+    fit: FitRule | None
+    recipe: str | None
+    sigma: float | None = Field(description="Recommended noise level.")
+    sigma_grid: list[float]
+    n: int = Field(description="Votes taken when a request names none.")
+    metrics: list[Metric]
+    execution: Execution | None = Field(description="Null until the first request has loaded it.")
+
+
+class ModelList(BaseModel):
+    """Every model, the default first."""
+
+    default: str | None
+    models: list[ModelInfo]
+
+
+class EngineStatus(BaseModel):
+    """One engine's heartbeat."""
+
+    model_config = ConfigDict(frozen=True)
+
+    engine_id: str
+    host: str = ""
+    pid: int = 0
+    device: str
+    started_at: datetime
+    jobs: int
+    loads: int = Field(description="How often a model was loaded; it does not grow while an engine is warm.")
+    models: list[ModelInfo]

@@ -1,0 +1,69 @@
+"""One shape for everything that goes wrong: RFC 9457 problem details."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from contract.choices import ProblemCode
+
+
+class FieldProblem(BaseModel):
+    """One field that broke a rule."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pointer: str = Field(description="Where: a JSON pointer into the request, such as `/sigma`.")
+    message: str = Field(description="The field, the rule and the value.")
+
+
+class Problem(BaseModel):
+    """What went wrong, in a form for programs and for people. Never holds a path or a traceback."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str = Field(description="A stable name of the kind of problem, as a URN.")
+    title: str = Field(description="The kind of problem, in words.")
+    status: int = Field(description="The HTTP status code; for a failed job, the one it would have had.")
+    detail: str = Field(description="What happened here.")
+    code: ProblemCode = Field(description="The kind of problem, for programs.")
+    errors: list[FieldProblem] = Field(default=[], description="The fields at fault.")
+
+
+# Code -> HTTP status and title. The statuses of jobs' problems say what a synchronous answer would have been.
+KINDS: dict[ProblemCode, tuple[int, str]] = {
+    ProblemCode.MALFORMED_BODY: (400, "The body cannot be read"),
+    ProblemCode.INVALID_FIELD: (422, "A field breaks a rule"),
+    ProblemCode.NOT_BUILT: (422, "This value is not built yet"),
+    ProblemCode.TOO_FEW_SAMPLES: (422, "Too few samples to certify anything"),
+    ProblemCode.UNKNOWN_MODEL: (422, "No worker holds this model"),
+    ProblemCode.UNSUPPORTED_IMAGE_TYPE: (415, "Not an image of a supported type"),
+    ProblemCode.UNSUPPORTED_MEDIA_TYPE: (415, "The body is of another media type"),
+    ProblemCode.UNDECODABLE_IMAGE: (422, "The image cannot be decoded"),
+    ProblemCode.IMAGE_SIZE_MISMATCH: (422, "The image does not fit the model"),
+    ProblemCode.IMAGE_TOO_LARGE: (413, "The image has too many pixels"),
+    ProblemCode.BODY_TOO_LARGE: (413, "The body is too large"),
+    ProblemCode.NOT_FOUND: (404, "Not found"),
+    ProblemCode.METHOD_NOT_ALLOWED: (405, "The path has no such method"),
+    ProblemCode.JOB_FINISHED: (409, "The job has finished"),
+    ProblemCode.NO_WORKERS: (503, "No worker is there"),
+    ProblemCode.STORE_UNAVAILABLE: (503, "The store does not answer"),
+    ProblemCode.INTERNAL_ERROR: (500, "An error of ours"),
+    ProblemCode.WORKER_LOST: (500, "The workers died while they worked on the job"),
+    ProblemCode.TIMEOUT: (504, "The job ran out of time"),
+    ProblemCode.IMAGE_EXPIRED: (410, "The image was kept no longer"),
+    ProblemCode.MODEL_CHANGED: (409, "The model was replaced while the job waited"),
+    ProblemCode.MODEL_LOAD_FAILED: (500, "The model cannot be loaded"),
+    ProblemCode.UNUSABLE_CLASSIFIER: (500, "The classifier cannot be certified"),
+    ProblemCode.OUT_OF_MEMORY: (500, "The device has too little memory"),
+}
+
+
+def problem(code: ProblemCode, detail: str, errors: list[FieldProblem] | None = None) -> Problem:
+    """Makes the problem of a kind."""
+    status, title = KINDS[code]
+    return Problem(
+        type=f"urn:radii:problem:{code.value.replace('_', '-')}",
+        title=title,
+        status=status,
+        detail=detail,
+        code=code,
+        errors=errors or [],
+    )

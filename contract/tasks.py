@@ -1,0 +1,38 @@
+"""What the API puts on the queue: every default already filled in, so that a worker decides nothing."""
+
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from contract.choices import BoundKind, NoiseKind, NoiseLevel
+
+PAYLOAD_VERSION: Final = 1
+
+
+class _Task(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: int = PAYLOAD_VERSION
+    job_id: str
+    model: str
+    model_digest: str
+    image_digest: str
+    upload_digest: str
+    noise: NoiseKind
+    sigma: float
+    n: int
+    alpha: float
+    label: int | None
+    seed: str
+
+
+class CertifyTask(_Task):
+    """One certification. ``label`` is the index of the true class; ``seed`` 128 bits in hexadecimal."""
+
+    noise_level: NoiseLevel
+    n0: int
+    bound: BoundKind
+
+
+class PredictTask(_Task):
+    """One prediction by the smoothed classifier."""

@@ -1,0 +1,77 @@
+"""What a client may ask."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from contract.limits import minimum_samples
+from contract.requests import CertifyRequest, PredictRequest
+
+UNBUILT = {
+    "noise": ["uniform", "hybrid"],
+    "noise_level": ["auto", "optimize"],
+    "adapt": [True],
+    "memory": ["default", "mine"],
+    "sigma_uniform": [0.5],
+    "sigma_grid": [[0.25, 0.5]],
+    "target_radius": [0.5],
+    "max_seconds": [2],
+    "fresh": [True],
+}
+
+
+def faults(**fields: object) -> list[tuple[str, str, str]]:
+    """Type, field and words of each error."""
+    with pytest.raises(ValidationError) as caught:
+        CertifyRequest.model_validate(fields)
+    return [(fault["type"], str(fault["loc"][0]), fault["msg"]) for fault in caught.value.errors()]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [(field, value) for field in UNBUILT for value in UNBUILT[field]]
+)
+def test_a_value_that_is_not_built_is_refused_by_name(field: str, value: object) -> None:
+    """The message says which field, which value, and what to do instead."""
+    ((kind, where, words),) = faults(**{field: value})
+    assert (kind, where) == ("not_built", field)
+    assert f"'{field}'" in words
+    assert str(value) in words
+    assert "use " in words or "leave the field out" in words
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("sigma", 0), ("sigma", -0.5), ("sigma", "nan"), ("sigma", "inf"), ("sigma", "x"), ("n", 0), ("n", 1.5),
+        ("n0", 0), ("n", 10**9), ("alpha", 0), ("alpha", 0.5), ("alpha", "nan"), ("seed", "xyz"), ("seed", "0" * 33),
+        ("memory", "a b"), ("model", ""), ("noise", "laplace"), ("bound", "best"), ("fit", "crop"), ("colour", "red"),
+    ],
+)  # fmt: skip
+def test_a_value_out_of_range_is_refused(field: str, value: object) -> None:
+    """Each names its field."""
+    assert field in {where for _, where, _ in faults(**{field: value})}
+
+
+def test_too_few_votes_for_alpha_are_refused_with_the_least_number() -> None:
+    """Ten equal votes certify at 0.001, nine never."""
+    ((kind, where, words),) = faults(n=9)
+    assert (kind, where) == ("too_few_samples", "n")
+    assert ">= 10" in words
+    assert CertifyRequest(n=10).n == 10
+    with pytest.raises(ValidationError):
+        PredictRequest(n=5)
+
+
+@given(st.floats(min_value=1e-12, max_value=0.499))
+def test_the_least_number_of_votes_is_the_least(alpha: float) -> None:
+    """With it, perfect votes bound the probability above one half; with one fewer they do not."""
+    n = minimum_samples(alpha)
+    assert alpha ** (1 / n) > 0.5
+    assert n == 1 or alpha ** (1 / (n - 1)) <= 0.5
+
+
+def test_the_defaults_are_valid() -> None:
+    """A request with an image alone can be answered."""
+    request = CertifyRequest()
+    assert (request.n0, request.alpha, request.bound) == (100, 0.001, "two_sided")
