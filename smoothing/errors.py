@@ -1,0 +1,48 @@
+"""What can go wrong while a guarantee is computed.
+
+The tree::
+
+    SmoothingError (ValueError)
+    ├── InvalidParameter              an argument breaks its rule; the message names field, rule and value
+    └── UnusableClassifier            nothing can be certified about this base classifier
+        ├── InvalidLogits             its answer is not a floating ``(b, k)`` tensor
+        │   └── NonFiniteLogits       its logits hold NaN or infinity, which have no argmax to vote for
+        └── BatchDependentClassifier  its answer about one image depends on the others in the batch
+
+An abstention is an answer, not an error.
+"""
+
+
+class SmoothingError(ValueError):
+    """Base of every error that this package raises itself."""
+
+
+class InvalidParameter(SmoothingError):
+    """An argument breaks its rule."""
+
+
+class UnusableClassifier(SmoothingError):
+    """Nothing can be certified about this base classifier."""
+
+
+class InvalidLogits(UnusableClassifier):
+    """The base classifier's answer is not a floating ``(b, k)`` tensor."""
+
+
+class NonFiniteLogits(InvalidLogits):
+    """The base classifier's logits hold NaN or infinity."""
+
+
+class BatchDependentClassifier(UnusableClassifier):
+    """The base classifier's answer about one image depends on its batch, or on chance."""
+
+
+def require(holds: bool, name: str, rule: str, value: object) -> None:
+    """Raise ``InvalidParameter`` unless the rule about the named argument holds.
+
+    >>> require(-0.5 > 0, "sigma", "be > 0", -0.5)
+    Traceback (most recent call last):
+    smoothing.errors.InvalidParameter: 'sigma' must be > 0, got -0.5
+    """
+    if not holds:
+        raise InvalidParameter(f"'{name}' must {rule}, got {value!r}")

@@ -1,0 +1,100 @@
+"""What a noise is: a sampler together with the radii that its votes prove."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from smoothing.errors import require
+from smoothing.rounding import round_down
+
+
+@dataclass(frozen=True)
+class Radii:
+    """Certified radius in each norm, in pixel units: within each ball the class cannot change."""
+
+    l2: float
+    l1: float
+    linf: float
+
+    def rounded_down(self, decimals: int = 6) -> "Radii":
+        """The same claim, never larger, with so many decimal places."""
+        return Radii(*(round_down(radius, decimals) for radius in (self.l2, self.l1, self.linf)))
+
+
+NO_RADIUS = Radii(l2=0.0, l1=0.0, linf=0.0)
+
+
+@dataclass(frozen=True)
+class Noise(ABC):
+    """Zero-mean noise, independent in each coordinate, with the theorem that turns its votes into radii.
+
+    Sampler and theorem live in one class so that nobody can pair the votes of one noise with the radius of
+    another. Noise is never clipped: the theorems are about image + noise, wherever that lies.
+
+    Attributes:
+        name: Public name, the key in ``NOISES``.
+        norms: The norms it proves radii in, the one its theorem is about first.
+        sigma: Standard deviation in each coordinate, pixel units.
+
+    Raises:
+        InvalidParameter: ``sigma`` is not positive and finite.
+    """
+
+    name: ClassVar[str]
+    norms: ClassVar[tuple[str, ...]]
+
+    sigma: float
+
+    def __post_init__(self) -> None:
+        require(self.sigma > 0.0, "sigma", "be > 0", self.sigma)
+        require(math.isfinite(self.sigma), "sigma", "be finite", self.sigma)
+
+    @abstractmethod
+    def fill_(self, out: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Overwrite ``out`` with fresh noise and return it."""
+
+    @abstractmethod
+    def _radii(self, p_lower: float, p_upper: float, dimension: int) -> Radii:
+        """The theorem, for 0 < p_upper < p_lower < 1."""
+
+    def sample(
+        self,
+        shape: Sequence[int],
+        *,
+        generator: torch.Generator,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Tensor:
+        """Fresh noise of the given shape, in pixel units.
+
+        Args:
+            shape: Any shape, such as ``(b, c, h, w)``.
+            generator: Source of the draws; it must live on ``device``.
+            device: Where the noise is made. Default: the generator's device.
+            dtype: A floating type.
+        """
+        return self.fill_(
+            torch.empty(tuple(shape), device=device or generator.device, dtype=dtype), generator=generator
+        )
+
+    def radius(self, p_lower: float, p_upper: float, *, dimension: int) -> Radii:
+        """Radii within which the smoothed classifier's class is proved constant; 0 where p_lower <= p_upper.
+
+        Args:
+            p_lower: Lower bound on the top class's probability, in [0, 1).
+            p_upper: Upper bound on every other class's probability, in (0, 1].
+            dimension: Number of coordinates of an image, c·h·w.
+
+        Raises:
+            InvalidParameter: An argument is out of range. Finitely many votes never prove a probability of
+                1 or 0, so those are refused instead of being turned into an infinite radius.
+        """
+        require(0.0 <= p_lower < 1.0, "p_lower", "be in [0, 1)", p_lower)
+        require(0.0 < p_upper <= 1.0, "p_upper", "be in (0, 1]", p_upper)
+        require(dimension >= 1, "dimension", "be >= 1", dimension)
+        return self._radii(p_lower, p_upper, dimension) if p_lower > p_upper else NO_RADIUS

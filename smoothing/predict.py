@@ -1,0 +1,129 @@
+"""Predict: the class of the smoothed classifier at an image, with no radius."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+from torch import Tensor
+
+from smoothing.bounds import Counts
+from smoothing.errors import require
+from smoothing.noises.base import Noise
+from smoothing.randomness import generator_for
+from smoothing.sampling import BaseClassifier, count_classes, require_image, require_pixel_units
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """A class, or an abstention, with the votes it rests on.
+
+    Attributes:
+        top_class: The class with the most votes.
+        runner_up: The class with the next most; None when there was no other vote.
+        counts: Votes per class ``(k,)``.
+        n: Votes in all.
+        p_value: Of the two-sided test that the top two classes are equally probable.
+        alpha: Failure probability.
+        abstained: Whether the top two could not be told apart.
+    """
+
+    top_class: int
+    runner_up: int | None
+    counts: Counts
+    n: int
+    p_value: float
+    alpha: float
+    abstained: bool
+
+
+def predict(
+    base_classifier: BaseClassifier,
+    image: Tensor,
+    noise: Noise,
+    *,
+    num_classes: int,
+    n: int = 100_000,
+    alpha: float = 0.001,
+    batch_size: int = 1000,
+    seed: int,
+    on_batch: Callable[[int, int], None] | None = None,
+) -> Prediction:
+    """Predict the smoothed classifier's class, or abstain; wrong with probability at most ``alpha``.
+
+    Args:
+        base_classifier: f, ``(b, c, h, w)`` in pixel units to logits ``(b, num_classes)``.
+        image: ``(c, h, w)``, float32 or float64, in [0, 1].
+        noise: The noise of g.
+        num_classes: k, at least 2.
+        n: Votes.
+        alpha: Failure probability, in (0, ½).
+        batch_size: Most images in one call of f.
+        seed: 128 bits (``draw_seed``).
+        on_batch: Called with the votes done and the votes planned after each batch. It may raise to abandon
+            the work.
+
+    Raises:
+        InvalidParameter: An argument is out of range.
+        InvalidLogits: f answers in another shape or type, or not finitely.
+
+    Reference:
+        Cohen, Rosenfeld & Kolter, "Certified Adversarial Robustness via Randomized Smoothing", ICML 2019,
+        Algorithm 1 (PREDICT) and Proposition 1, after Hung & Fithian, "Rank verification for exponential
+        families", 2019.
+
+    >>> import torch
+    >>> from smoothing import Gaussian
+    >>> def brightest(images: Tensor) -> Tensor:
+    ...     return images.flatten(1)
+    >>> image = torch.tensor([[[0.9, 0.1, 0.1]]])
+    >>> prediction = predict(brightest, image, Gaussian(0.25), num_classes=3, n=1000, seed=1)
+    >>> prediction.top_class, prediction.abstained
+    (0, False)
+    """
+    require_image(image)
+    require_pixel_units(image)
+    require(0.0 < alpha < 0.5, "alpha", "be in (0, 0.5)", alpha)
+    completed = 0
+
+    def report(votes: int) -> None:
+        nonlocal completed
+        completed += votes
+        if on_batch is not None:
+            on_batch(completed, n)
+
+    counts = count_classes(
+        base_classifier,
+        image,
+        noise,
+        n,
+        num_classes=num_classes,
+        batch_size=batch_size,
+        generator=generator_for(seed, "prediction", device=image.device),
+        on_batch=None if on_batch is None else report,
+    )
+    return decide(counts, alpha)
+
+
+def decide(counts: Counts, alpha: float) -> Prediction:
+    """The prediction that the votes ``(k,)`` support: the rule of ``predict``, apart from the sampling.
+
+    Args:
+        counts: Votes per class, int64, at least one vote.
+        alpha: Failure probability, in (0, ½).
+
+    >>> decide(np.array([60, 40, 0]), 0.001).abstained, decide(np.array([70, 30, 0]), 0.001).abstained
+    (True, False)
+    """
+    top_class, second = (int(label) for label in np.argsort(-counts, kind="stable")[:2])
+    top_votes, second_votes = int(counts[top_class]), int(counts[second])
+    p_value = float(stats.binomtest(top_votes, top_votes + second_votes, 0.5).pvalue)
+    return Prediction(
+        top_class=top_class,
+        runner_up=second if second_votes > 0 else None,
+        counts=counts,
+        n=int(counts.sum()),
+        p_value=p_value,
+        alpha=alpha,
+        abstained=p_value > alpha,
+    )

@@ -1,0 +1,159 @@
+"""Votes: how often the base classifier answers each class under noise."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from smoothing.bounds import Counts
+from smoothing.errors import InvalidLogits, NonFiniteLogits, require
+from smoothing.noises.base import Noise
+
+BaseClassifier = Callable[[Tensor], Tensor]
+"""f: images ``(b, c, h, w)`` in pixel units to logits ``(b, k)``, each row about its own image only."""
+
+
+def count_classes(
+    base_classifier: BaseClassifier,
+    image: Tensor,
+    noise: Noise,
+    n: int,
+    *,
+    num_classes: int,
+    batch_size: int,
+    generator: torch.Generator,
+    on_batch: Callable[[int], None] | None = None,
+) -> Counts:
+    """Count the classes that ``n`` noisy copies of the image are given: SampleUnderNoise.
+
+    Noise is drawn on the image's device into one buffer and counts stay on the device until the end, so
+    without ``on_batch`` the device is never waited for in between. The votes are a function of generator
+    and batch size.
+
+    Args:
+        base_classifier: ``(b, c, h, w)`` to logits ``(b, num_classes)``. The batch is overwritten after the
+            call.
+        image: ``(c, h, w)``, float32 or float64, pixel units.
+        noise: Added to each copy, never clipped.
+        n: Votes to count, at least 1.
+        num_classes: k, at least 2.
+        batch_size: Most images in one call of the base classifier.
+        generator: Source of the noise, on the image's device.
+        on_batch: Called with the number of votes of each batch once they are counted. It may raise to abandon
+            the work.
+
+    Returns:
+        Votes per class ``(num_classes,)``, int64, summing to ``n``.
+
+    Raises:
+        InvalidParameter: An argument is out of range.
+        InvalidLogits: The base classifier answers in another shape or type.
+        NonFiniteLogits: Some logits are NaN or infinite; argmax would turn them into votes.
+
+    Reference:
+        Cohen, Rosenfeld & Kolter, "Certified Adversarial Robustness via Randomized Smoothing", ICML 2019,
+        §3.2.
+
+    >>> from smoothing import Gaussian, generator_for
+    >>> def brightest(images: Tensor) -> Tensor:
+    ...     return images.flatten(1)
+    >>> image = torch.tensor([[[0.9, 0.1, 0.1]]])
+    >>> generator = generator_for(1, "estimation")
+    >>> votes = count_classes(
+    ...     brightest, image, Gaussian(0.1), 100, num_classes=3, batch_size=50, generator=generator
+    ... )
+    >>> votes.tolist()
+    [100, 0, 0]
+    """
+    require_image(image)
+    _require_sampling(n, num_classes, batch_size, generator, image)
+    device = image.device
+    with torch.inference_mode():
+        buffer = torch.empty((min(batch_size, n), *image.shape), device=device, dtype=image.dtype)
+        ones = torch.ones(len(buffer), device=device, dtype=torch.int64)
+        tally = torch.zeros(num_classes + 1, device=device, dtype=torch.int64)  # the last slot: no valid vote
+        for size in _batch_sizes(n, batch_size):
+            noisy = noise.fill_(buffer[:size], generator=generator).add_(image)
+            tally.index_add_(0, _votes(classify(base_classifier, noisy, num_classes)), ones[:size])
+            if on_batch is not None:
+                _wait_for(device)
+                on_batch(size)
+        votes: list[int] = tally.tolist()
+    if votes[-1] > 0:
+        raise NonFiniteLogits(
+            f"'base_classifier' must give finite logits, got {votes[-1]} of {n} rows that are not"
+        )
+    return np.array(votes[:-1], dtype=np.int64)
+
+
+def classify(base_classifier: BaseClassifier, images: Tensor, num_classes: int) -> Tensor:
+    """Logits ``(b, num_classes)`` of a batch ``(b, c, h, w)``, checked for shape and type.
+
+    Raises:
+        InvalidLogits: The base classifier answers in another shape or type.
+    """
+    logits = base_classifier(images)
+    expected = (len(images), num_classes)
+    if tuple(logits.shape) != expected or not logits.is_floating_point():
+        raise InvalidLogits(
+            f"'base_classifier' must give floating logits of shape {expected}, "
+            f"got {logits.dtype} of shape {tuple(logits.shape)}"
+        )
+    return logits
+
+
+def require_image(image: Tensor) -> None:
+    """Refuse what is no single image ``(c, h, w)`` in full precision.
+
+    Raises:
+        InvalidParameter: Wrong shape or type. Half precision would coarsen the noise itself; a classifier
+            that computes in half precision converts its own input.
+    """
+    require(image.ndim == 3 and image.numel() > 0, "image", "have shape (c, h, w)", tuple(image.shape))
+    require(image.dtype in (torch.float32, torch.float64), "image", "be float32 or float64", image.dtype)
+
+
+def require_pixel_units(image: Tensor) -> None:
+    """Refuse an image that is not in [0, 1]: its radii would be in other units than the caller thinks.
+
+    Raises:
+        InvalidParameter: A value lies outside [0, 1] or is NaN.
+    """
+    low, high = image.min().item(), image.max().item()
+    require(low >= 0.0 and high <= 1.0, "image", "lie in [0, 1]", (low, high))
+
+
+def _votes(logits: Tensor) -> Tensor:
+    """Argmax of each row ``(b,)``, or k where a row is not finite."""
+    return torch.where(torch.isfinite(logits).all(dim=1), logits.argmax(dim=1), logits.shape[1])
+
+
+def _batch_sizes(n: int, batch_size: int) -> Iterator[int]:
+    for start in range(0, n, batch_size):
+        yield min(batch_size, n - start)
+
+
+def _wait_for(device: torch.device) -> None:
+    """Wait until the device has done what was asked of it, so that reported progress is real."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _require_sampling(
+    n: int, num_classes: int, batch_size: int, generator: torch.Generator, image: Tensor
+) -> None:
+    require(n >= 1, "n", "be >= 1", n)
+    require(num_classes >= 2, "num_classes", "be >= 2", num_classes)
+    require(batch_size >= 1, "batch_size", "be >= 1", batch_size)
+    require(
+        _same_device(generator.device, image.device),
+        "generator",
+        f"be on the image's device {image.device}",
+        generator.device,
+    )
+
+
+def _same_device(one: torch.device, other: torch.device) -> bool:
+    """Whether they are one device; a missing index is the current device's, which need not be written."""
+    return one.type == other.type and (one.index == other.index or None in (one.index, other.index))

@@ -1,0 +1,91 @@
+"""When to look at the votes, and how much failure probability each look may spend.
+
+A look is a bound computed from the first ``n`` votes at its own ``alpha``. By the union bound all looks of
+a schedule hold *at once*, except with probability at most the sum of their alphas, although they share
+votes: the largest radius of any look so far is valid at any time, and the work may stop after any look.
+"""
+
+from dataclasses import dataclass
+
+from smoothing.bounds import minimum_samples
+from smoothing.errors import require
+
+_SHORTEST_SPLIT = 1000
+_SHAVE = 1.0 - 2.0**-40  # so that rounding cannot carry the sum of the alphas above alpha
+
+
+@dataclass(frozen=True)
+class Look:
+    """A bound at failure probability ``alpha`` from the first ``n`` estimation votes."""
+
+    n: int
+    alpha: float
+
+    def __post_init__(self) -> None:
+        require(self.n >= 1, "n", "be >= 1", self.n)
+        require(0.0 < self.alpha < 1.0, "alpha", "be in (0, 1)", self.alpha)
+
+
+def single_look(n: int, alpha: float) -> tuple[Look, ...]:
+    """The paper's schedule: one look, at the end, with all of alpha.
+
+    Reference:
+        Cohen, Rosenfeld & Kolter, "Certified Adversarial Robustness via Randomized Smoothing", ICML 2019,
+        Algorithm 2.
+
+    >>> single_look(1000, 0.001)
+    (Look(n=1000, alpha=0.001),)
+    """
+    return (Look(n, alpha),)
+
+
+def look_schedule(n: int, alpha: float, *, first: int = 100) -> tuple[Look, ...]:
+    """Looks at doubling numbers of votes, ending at ``n``, that all hold at once at failure rate ``alpha``.
+
+    Half of alpha is kept for the last look, the rest is shared equally by the earlier ones; the last look
+    so loses less than 1 % of the radius (3.788σ instead of 3.812σ at best for n = 100 000, alpha = 0.001).
+    Looks at which even unanimous votes could not certify are left out, and n < 1000 is too short to be
+    worth splitting.
+
+    Args:
+        n: Estimation votes in all, at least 1.
+        alpha: Failure probability of all looks together, in (0, 1).
+        first: No look comes before this many votes.
+
+    Raises:
+        InvalidParameter: An argument is out of range.
+
+    Reference:
+        Bonferroni's inequality over fixed looks.
+
+    >>> [look.n for look in look_schedule(10_000, 0.001)]
+    [157, 313, 625, 1250, 2500, 5000, 10000]
+    >>> sum(look.alpha for look in look_schedule(10_000, 0.001)) <= 0.001
+    True
+    """
+    require(first >= 1, "first", "be >= 1", first)
+    whole = single_look(n, alpha)
+    if n < _SHORTEST_SPLIT or n < minimum_samples(alpha / 2):
+        return whole
+    earlier = _halvings(n, first)
+    while earlier and earlier[0] < minimum_samples(_share(alpha, len(earlier))):
+        earlier = earlier[1:]
+    if not earlier:
+        return whole
+    share = _share(alpha, len(earlier))
+    return (*(Look(votes, share) for votes in earlier), Look(n, alpha / 2))
+
+
+def _halvings(n: int, first: int) -> list[int]:
+    """n/2, n/4, … rounded up, down to ``first``, in rising order and without n itself."""
+    votes = []
+    divisor = 2
+    while (quotient := -(-n // divisor)) >= max(first, 2):
+        votes.append(quotient)
+        divisor *= 2
+    return votes[::-1]
+
+
+def _share(alpha: float, looks: int) -> float:
+    """One of ``looks`` equal parts of half of alpha."""
+    return alpha / 2 / looks * _SHAVE

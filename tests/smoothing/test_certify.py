@@ -1,0 +1,287 @@
+"""Certificates through the real thing, against classifiers whose true radius is known."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+
+from smoothing import (
+    BOUNDS,
+    Certification,
+    Gaussian,
+    InvalidParameter,
+    Look,
+    NonFiniteLogits,
+    certify,
+    look_schedule,
+    lower_confidence_bound,
+    single_look,
+)
+
+SIGMA = 0.5
+
+
+def certificate(classifier: Any, image: Tensor, **changes: Any) -> Certification:
+    """A certificate with everything at a small ordinary value unless it is changed."""
+    arguments: dict[str, Any] = {"num_classes": 2, "n": 1000, "batch_size": 500, "seed": 1, **changes}
+    return certify(classifier, image, arguments.pop("noise", Gaussian(SIGMA)), **arguments)
+
+
+def exceedances(
+    classifier: Any, image: Tensor, certificates: int, n: int, alpha: float, looks: Sequence[Look], bound: str
+) -> int:
+    """Of so many seeded certificates, how many claim more than the true radius, or another class."""
+    truth = classifier.true_radius(image)
+    wrong = 0
+    for seed in range(certificates):
+        got = certificate(
+            classifier, image, n0=20, n=n, alpha=alpha, looks=looks, bound=bound, batch_size=n, seed=seed
+        )
+        wrong += not got.abstained and (got.top_class != 0 or got.radius.l2 > truth)
+    return wrong
+
+
+@pytest.mark.parametrize(
+    ("bound", "n", "alpha", "certificates"),
+    [
+        ("two_sided", 400, 0.001, 2000),
+        ("two_sided", 400, 0.05, 2000),
+        ("one_sided", 400, 0.05, 2000),
+    ],
+)
+def test_certified_radius_rarely_exceeds_the_distance_to_the_plane(
+    half_space: Any, image: Tensor, bound: str, n: int, alpha: float, certificates: int
+) -> None:
+    """The linear oracle: g's boundary is the plane itself, so its distance is the truth (p about 0.73)."""
+    wrong = exceedances(half_space(0.3), image, certificates, n, alpha, single_look(n, alpha), bound)
+    assert stats.binomtest(wrong, certificates, alpha, alternative="greater").pvalue > 1e-6
+
+
+def test_linear_oracle_would_notice_twice_the_failure_rate(half_space: Any, image: Tensor) -> None:
+    """The same 2 000 certificates at 2·alpha are rejected as certificates at alpha = 0.05."""
+    wrong = exceedances(half_space(0.3), image, 2000, 400, 0.1, single_look(400, 0.1), "two_sided")
+    assert stats.binomtest(wrong, 2000, 0.05, alternative="greater").pvalue < 1e-6
+
+
+def test_best_of_several_looks_rarely_exceeds_the_distance_to_the_plane(
+    half_space: Any, image: Tensor
+) -> None:
+    """The running maximum over a schedule is as honest as a single look."""
+    wrong = exceedances(half_space(0.3), image, 1000, 1000, 0.05, look_schedule(1000, 0.05), "two_sided")
+    assert stats.binomtest(wrong, 1000, 0.05, alternative="greater").pvalue > 1e-6
+
+
+def test_tie_is_rarely_certified(half_space: Any, image: Tensor) -> None:
+    """On the plane itself any certificate is false."""
+    wrong = exceedances(half_space(0.0), image, 1000, 200, 0.05, single_look(200, 0.05), "two_sided")
+    assert stats.binomtest(wrong, 1000, 0.05, alternative="greater").pvalue > 1e-6
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+def test_radius_approaches_the_truth(half_space: Any, image: Tensor, bound: str, device: str) -> None:
+    """With many votes the certificate is nearly the distance to the plane, in every norm."""
+    classifier = half_space(0.5)
+    got = certificate(classifier, image.to(device), n=50_000, batch_size=10_000, bound=bound)
+    assert got.top_class == 0
+    assert not got.abstained
+    assert got.abstain_reason is None
+    assert 0.95 * 0.5 < got.radius.l2 <= 0.5
+    assert got.radius.l1 == got.radius.l2
+    assert got.radius.linf == pytest.approx(got.radius.l2 / math.sqrt(6))
+
+
+def test_certificate_can_be_computed_again_from_its_counts(stripes: Any, image: Tensor) -> None:
+    """Counts, alpha and the split are all that bound and radius rest on."""
+    got = certificate(
+        stripes((0.6, 0.25, 0.15), SIGMA), image, num_classes=3, looks=look_schedule(1000, 0.001)
+    )
+    bound = BOUNDS[got.bound_name](
+        got.counts, got.top_class, got.look_alpha, alpha_upper=got.bound.alpha_upper
+    )
+    assert bound == got.bound
+    assert Gaussian(SIGMA).radius(bound.p_lower, bound.p_upper, dimension=6) == got.radius
+    assert got.bound.alpha_lower + got.bound.alpha_upper <= got.look_alpha <= got.alpha == 0.001
+
+
+def test_single_one_sided_look_is_the_papers_algorithm(half_space: Any, image: Tensor) -> None:
+    """σΦ⁻¹(p_lower) with the Clopper–Pearson bound at alpha of the fresh votes."""
+    got = certificate(half_space(0.4), image, bound="one_sided")
+    expected = SIGMA * stats.norm.ppf(lower_confidence_bound(int(got.counts[0]), 1000, 0.001))
+    assert got.radius.l2 == pytest.approx(expected, rel=1e-9)
+    assert got.look_alpha == got.alpha == 0.001
+
+
+def test_counts_add_up(stripes: Any, image: Tensor) -> None:
+    """n0 selection votes, n estimation votes, drawn apart."""
+    got = certificate(stripes((0.5, 0.3, 0.2), SIGMA), image, num_classes=3, n0=77, n=1234)
+    assert got.selection_counts.sum() == 77
+    assert got.counts.sum() == got.n == got.n_drawn == 1234
+    assert got.counts.dtype == np.int64
+    assert got.selection_counts.dtype == np.int64
+
+
+def test_estimation_votes_are_fresh(stripes: Any, image: Tensor) -> None:
+    """Even of equal number, selection and estimation votes are different draws."""
+    got = certificate(stripes((0.5, 0.5), SIGMA), image, n0=1000)
+    assert not np.array_equal(got.selection_counts, got.counts)
+
+
+def test_top_class_comes_from_the_selection_votes_alone(image: Tensor) -> None:
+    """A class that wins the selection votes and loses the estimation votes is not replaced."""
+    calls = 0
+
+    def turncoat(images: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return torch.tensor([[1.0, 0.0] if calls == 1 else [0.0, 1.0]]).repeat(len(images), 1)
+
+    got = certificate(turncoat, image)
+    assert got.top_class == 0
+    assert got.abstained
+    assert got.abstain_reason == "top_class_not_separated"
+    assert (got.radius.l2, got.radius.l1, got.radius.linf) == (0.0, 0.0, 0.0)
+
+
+def test_two_sided_certifies_a_class_without_majority(stripes: Any, image: Tensor) -> None:
+    """Four votes in ten against nine scattered classes: only the paper's bound abstains."""
+    classifier = stripes((0.4, *[0.6 / 9] * 9), SIGMA)
+    one, two = (
+        certificate(classifier, image, num_classes=10, bound=bound) for bound in ("one_sided", "two_sided")
+    )
+    assert one.abstained
+    assert not two.abstained
+    truth = SIGMA / 2 * (stats.norm.ppf(0.4) - stats.norm.ppf(0.6 / 9))
+    assert 0.5 * truth < two.radius.l2 <= truth
+
+
+def test_alpha_is_not_split_between_two_classes(half_space: Any, image: Tensor) -> None:
+    """With two classes in the selection votes, two-sided is the paper's bound at full alpha."""
+    one, two = (certificate(half_space(0.3), image, bound=bound) for bound in ("one_sided", "two_sided"))
+    assert one.radius == two.radius
+    assert two.bound.alpha_upper == 0.0
+
+
+def test_same_seed_gives_the_same_certificate(stripes: Any, image: Tensor, device: str) -> None:
+    """The seed is the certificate's only source of chance; the global one plays no part."""
+    on = image.to(device)
+    classifier = stripes((0.6, 0.4), SIGMA, on)
+    torch.manual_seed(1)
+    one = certificate(classifier, on, seed=5)
+    torch.manual_seed(2)
+    two = certificate(classifier, on, seed=5)
+    assert np.array_equal(one.counts, two.counts)
+    assert np.array_equal(one.selection_counts, two.selection_counts)
+    assert one.radius == two.radius
+    assert not np.array_equal(one.counts, certificate(classifier, on, seed=6).counts)
+
+
+def test_radius_grows_from_look_to_look(half_space: Any, image: Tensor) -> None:
+    """``on_look`` hears the best so far after each look; it never shrinks and ends as the answer."""
+    heard: list[Certification] = []
+    looks = look_schedule(8000, 0.001)
+    got = certificate(half_space(0.7), image, n=8000, looks=looks, on_look=heard.append)
+    assert [each.n_drawn for each in heard] == [look.n for look in looks]
+    radii = [each.radius.l2 for each in heard]
+    assert radii == sorted(radii)
+    assert radii[0] < radii[-1] == got.radius.l2
+    assert heard[-1] is got
+    for each in heard:
+        assert each.n == each.counts.sum() <= each.n_drawn
+        assert Look(each.n, each.look_alpha) in looks
+
+
+def test_best_look_is_kept_when_later_votes_disappoint(image: Tensor) -> None:
+    """All looks hold at once: an early lead that melts away still counts, with the counts it is from."""
+    calls = 0
+
+    def fading(images: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        label = 0 if calls <= 3 else 1
+        return torch.nn.functional.one_hot(torch.full((len(images),), label), 2).double()
+
+    looks = (Look(100, 0.0005), Look(200, 0.0005))
+    got = certificate(fading, image, n=200, looks=looks, batch_size=100, alpha=0.01)
+    assert got.counts.tolist() == [200, 0]
+
+    calls = 1
+    got = certificate(fading, image, n=200, looks=looks, batch_size=100, alpha=0.01)
+    assert got.counts.tolist() == [100, 0]
+    assert (got.n, got.n_drawn, got.look_alpha, got.alpha) == (100, 200, 0.0005, 0.01)
+    assert not got.abstained
+
+
+def test_true_answer_of_on_look_stops_there(half_space: Any, image: Tensor) -> None:
+    """Whoever has seen enough may stop; what was claimed by then holds."""
+    looks = look_schedule(8000, 0.001)
+    got = certificate(
+        half_space(0.7), image, n=8000, looks=looks, on_look=lambda best: best.radius.l2 >= 0.25
+    )
+    assert got.n_drawn < 8000
+    assert 0.25 <= got.radius.l2 <= 0.7
+
+
+def test_progress_counts_every_vote(constant: Any, image: Tensor) -> None:
+    """Selection and estimation votes, up to the total, whatever the looks."""
+    heard: list[tuple[int, int]] = []
+    certificate(
+        constant(2, 0), image, looks=look_schedule(1000, 0.001), on_batch=lambda *now: heard.append(now)
+    )
+    assert {total for _, total in heard} == {1100}
+    completed = [done for done, _ in heard]
+    assert completed == sorted(set(completed))
+    assert completed[0] == 100
+    assert completed[-1] == 1100
+
+
+def test_on_batch_may_abandon_the_certificate(constant: Any, image: Tensor) -> None:
+    """What it raises comes out."""
+
+    def abandon(completed: int, total: int) -> None:
+        if completed >= 600:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        certificate(constant(2, 0), image, on_batch=abandon)
+
+
+def test_nan_is_not_certified(image: Tensor) -> None:
+    """A broken classifier gets an error, not a perfect score for class 0."""
+    with pytest.raises(NonFiniteLogits):
+        certificate(lambda images: torch.full((len(images), 2), torch.nan), image)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n0": 0}, "'n0' must be >= 1, got 0"),
+        ({"n": 9}, r"'n' must be >= 10 to certify at alpha = 0\.001, got 9"),
+        ({"n": 0}, "'n' must be >= 1, got 0"),
+        ({"alpha": 0.0}, "'alpha' must be in"),
+        ({"alpha": 0.5}, r"'alpha' must be in \(0, 0\.5\), got 0\.5"),
+        ({"alpha": math.nan}, "'alpha' must be in"),
+        ({"bound": "three_sided"}, "'bound' must be one of one_sided, two_sided, got 'three_sided'"),
+        ({"batch_size": 0}, "'batch_size' must be >= 1, got 0"),
+        ({"num_classes": 1}, "'num_classes' must be >= 2, got 1"),
+        ({"seed": -1}, "'seed' must be in"),
+        ({"looks": ()}, "'looks' must rise"),
+        ({"looks": (Look(500, 0.0005), Look(500, 0.0005))}, "'looks' must rise"),
+        ({"looks": (Look(500, 0.0005),)}, "'looks' must end at n = 1000, got 500"),
+        ({"looks": (Look(500, 0.001), Look(1000, 0.001))}, r"'looks' must spend at most alpha = 0\.001"),
+        ({"looks": (Look(5, 0.0005), Look(1000, 0.0005))}, "'n' must be >= 11 to certify"),
+        ({"image": torch.zeros(2, 3)}, "'image' must have shape"),
+        ({"image": torch.zeros(1, 2, 3).half()}, "'image' must be float32 or float64"),
+        ({"image": torch.full((1, 2, 3), 255.0)}, r"'image' must lie in \[0, 1\], got \(255\.0, 255\.0\)"),
+        ({"image": torch.full((1, 2, 3), torch.nan)}, r"'image' must lie in \[0, 1\]"),
+    ],
+)
+def test_bad_arguments_are_named(constant: Any, image: Tensor, changes: dict[str, Any], message: str) -> None:
+    """Each is refused before the classifier is asked, by field, rule and value."""
+    image = changes.pop("image", image)
+    with pytest.raises(InvalidParameter, match=message):
+        certificate(constant(2, 0), image, **changes)

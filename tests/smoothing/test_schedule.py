@@ -1,0 +1,88 @@
+"""Schedules of looks."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from smoothing import (
+    InvalidParameter,
+    Look,
+    look_schedule,
+    minimum_samples,
+    perfect_vote_p_lower,
+    single_look,
+)
+
+alphas = st.floats(1e-12, 0.49)
+sizes = st.integers(1, 1_000_000)
+
+
+@given(n=sizes, alpha=alphas, first=st.integers(1, 5000))
+def test_looks_rise_to_n_and_spend_at_most_alpha(n: int, alpha: float, first: int) -> None:
+    """The sum of the alphas is at most alpha, exactly and in every float order."""
+    looks = look_schedule(n, alpha, first=first)
+    votes = [look.n for look in looks]
+    assert votes == sorted(set(votes))
+    assert votes[-1] == n
+    assert sum(Fraction(look.alpha) for look in looks) <= Fraction(alpha)
+    assert sum(look.alpha for look in looks) <= alpha
+    assert sum(look.alpha for look in reversed(looks)) <= alpha
+    assert sum(look.alpha for look in looks) >= alpha * (1 - 1e-9)
+
+
+@given(n=sizes, alpha=alphas, first=st.integers(1, 5000))
+def test_no_look_is_hopeless_or_too_early(n: int, alpha: float, first: int) -> None:
+    """Unanimous votes would certify at every look of a split schedule, and none comes before ``first``."""
+    looks = look_schedule(n, alpha, first=first)
+    if len(looks) > 1:
+        assert all(look.n >= minimum_samples(look.alpha) for look in looks)
+        assert all(look.n >= first for look in looks)
+
+
+def test_votes_double_and_half_of_alpha_is_kept_for_the_end() -> None:
+    """Each look has about twice the votes of the one before; the earlier ones share half of alpha."""
+    looks = look_schedule(100_000, 0.001)
+    assert [look.n for look in looks] == [196, 391, 782, 1563, 3125, 6250, 12500, 25000, 50000, 100000]
+    assert looks[-1].alpha == 0.0005
+    assert {look.alpha for look in looks[:-1]} == {looks[0].alpha}
+    assert looks[0].alpha == pytest.approx(0.0005 / 9)
+
+
+def test_last_look_loses_less_than_one_per_cent_of_the_best_radius() -> None:
+    """3.788σ instead of 3.812σ at n = 100 000."""
+    whole = stats.norm.ppf(perfect_vote_p_lower(100_000, 0.001))
+    half = stats.norm.ppf(perfect_vote_p_lower(100_000, look_schedule(100_000, 0.001)[-1].alpha))
+    assert whole == pytest.approx(3.8115, abs=5e-5)
+    assert half == pytest.approx(3.7878, abs=5e-5)
+    assert half > 0.99 * whole
+
+
+@pytest.mark.parametrize("n", [10, 100, 999])
+def test_short_runs_are_not_split(n: int) -> None:
+    """Below 1000 votes there is one look with all of alpha."""
+    assert look_schedule(n, 0.001) == single_look(n, 0.001) == (Look(n, 0.001),)
+
+
+def test_hopeless_looks_are_left_out() -> None:
+    """At alpha = 1e-60 it takes 200 unanimous votes; earlier looks would waste alpha."""
+    looks = look_schedule(1000, 1e-60, first=1)
+    assert looks[0].n >= minimum_samples(looks[0].alpha) > 200
+    assert look_schedule(1000, 1e-300) == single_look(1000, 1e-300)
+
+
+@pytest.mark.parametrize(
+    ("n", "alpha", "first", "message"),
+    [
+        (0, 0.1, 100, "'n' must be >= 1, got 0"),
+        (5000, 0.0, 100, "'alpha' must be"),
+        (5000, 1.0, 100, "'alpha' must be"),
+        (5000, 0.1, 0, "'first' must be >= 1, got 0"),
+    ],
+)
+def test_bad_arguments_are_named(n: int, alpha: float, first: int, message: str) -> None:
+    """The message says which rule was broken."""
+    with pytest.raises(InvalidParameter, match=message):
+        look_schedule(n, alpha, first=first)
