@@ -1,0 +1,144 @@
+"""What the engine does with one job, in order: load, fetch the image, sample and bound, commit."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from redis import Redis
+from torch import Tensor
+
+from contract import keys
+from contract.choices import ProblemCode, Stage
+from contract.images import pixel_digest
+from contract.tasks import PAYLOAD_VERSION, CertifyTask, PredictTask
+from smoothing import NOISES, Certification, certify, look_schedule, predict, round_down
+from smoothing.errors import UnusableClassifier
+from workers import answers
+from workers.commit import Outcome, commit
+from workers.failures import Abandoned, JobFailure
+from workers.shelf import Resident, Shelf
+from workers.watch import Watch
+
+Step = Callable[["Pipeline", Mapping[str, Any], Watch], None]
+
+
+class Pipeline:
+    """Everything a job needs: the models and the store."""
+
+    def __init__(self, shelf: Shelf, redis: Redis) -> None:
+        self._shelf = shelf
+        self._redis = redis
+
+    def run(self, kind: str, payload: Mapping[str, Any], watch: Watch) -> dict[str, str]:
+        """Answers one job; returns a pointer to the answer.
+
+        Raises:
+            JobFailure: The job cannot succeed; the client is told why.
+            Abandoned: The client has cancelled, or the relay is gone.
+        """
+        version = payload.get("version")
+        if version != PAYLOAD_VERSION:
+            raise JobFailure(
+                ProblemCode.INTERNAL_ERROR,
+                f"this worker reads payloads of version {PAYLOAD_VERSION}, got {version!r}",
+            )
+        try:
+            if kind == "certify":
+                return self._certify(CertifyTask.model_validate(payload), watch)
+            return self._predict(PredictTask.model_validate(payload), watch)
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            raise JobFailure(ProblemCode.OUT_OF_MEMORY, "the batch does not fit the device") from error
+        except UnusableClassifier as error:
+            raise JobFailure(ProblemCode.UNUSABLE_CLASSIFIER, str(error)) from error
+
+    def _certify(self, task: CertifyTask, watch: Watch) -> dict[str, str]:
+        key = keys.certificate(task.job_id)
+        if self._redis.exists(key):
+            return {"certificate": task.job_id}
+        resident, image = self._prepare(task, watch)
+        noise = NOISES[task.noise](task.sigma)
+        watch.stage(Stage.SAMPLING, total=task.n0 + task.n)
+
+        def on_look(best: Certification) -> None:
+            watch.advance(task.n0 + best.n_drawn, radius=round_down(best.radius.l2))
+
+        started = time.perf_counter()
+        certification = certify(
+            resident.classifier,
+            image,
+            noise,
+            num_classes=len(resident.card.classes),
+            n0=task.n0,
+            n=task.n,
+            alpha=task.alpha,
+            bound=task.bound,
+            looks=look_schedule(task.n, task.alpha),
+            batch_size=resident.classifier.batch_size,
+            seed=int(task.seed, 16),
+            on_batch=lambda completed, _total: watch.advance(completed),
+            on_look=on_look,
+        )
+        seconds = time.perf_counter() - started
+        answer = answers.certificate(
+            task, resident, noise, certification, _base_class(resident, image), seconds
+        )
+        self._commit(task.job_id, key, answer.model_dump_json(), watch)
+        return {"certificate": task.job_id}
+
+    def _predict(self, task: PredictTask, watch: Watch) -> dict[str, str]:
+        key = keys.prediction(task.job_id)
+        if self._redis.exists(key):
+            return {"prediction": task.job_id}
+        resident, image = self._prepare(task, watch)
+        watch.stage(Stage.SAMPLING, total=task.n)
+        started = time.perf_counter()
+        smoothed = predict(
+            resident.classifier,
+            image,
+            NOISES[task.noise](task.sigma),
+            num_classes=len(resident.card.classes),
+            n=task.n,
+            alpha=task.alpha,
+            batch_size=resident.classifier.batch_size,
+            seed=int(task.seed, 16),
+            on_batch=lambda completed, _total: watch.advance(completed),
+        )
+        seconds = time.perf_counter() - started
+        answer = answers.prediction(task, resident, smoothed, _base_class(resident, image), seconds)
+        self._commit(task.job_id, key, answer.model_dump_json(), watch)
+        return {"prediction": task.job_id}
+
+    def _prepare(self, task: CertifyTask | PredictTask, watch: Watch) -> tuple[Resident, Tensor]:
+        watch.stage(Stage.LOADING, total=0)
+        resident = self._shelf.load(task.model)
+        if resident.digest != task.model_digest:
+            raise JobFailure(
+                ProblemCode.MODEL_CHANGED,
+                f"'{task.model}' was {task.model_digest} when it was asked for and is {resident.digest} now",
+            )
+        return resident, self._image(task, resident)
+
+    def _image(self, task: CertifyTask | PredictTask, resident: Resident) -> Tensor:
+        """Returns the image ``(c, h, w)`` in pixel scale [0, 1] on the model's device."""
+        channels, height, width = resident.card.input_shape
+        pixels = self._redis.get(keys.image(task.image_digest))
+        if not isinstance(pixels, bytes):
+            raise JobFailure(ProblemCode.IMAGE_EXPIRED, "send the image again")
+        if pixel_digest(pixels, height, width, channels) != task.image_digest:
+            raise JobFailure(ProblemCode.INTERNAL_ERROR, "the stored image is not the one that was sent")
+        array = np.frombuffer(pixels, dtype=np.uint8).reshape(height, width, channels)
+        image = torch.from_numpy(array.transpose(2, 0, 1).astype(np.float32) / np.float32(255))
+        return image.to(resident.classifier.device)
+
+    def _commit(self, job_id: str, key: str, answer: str, watch: Watch) -> None:
+        if commit(self._redis, job_id, key, answer, watch.progress) is Outcome.CANCELLED:
+            raise Abandoned(job_id)
+
+
+def _base_class(resident: Resident, image: Tensor) -> int:
+    """The original classifier's own answer, without noise."""
+    with torch.inference_mode():
+        return int(resident.classifier(image.unsqueeze(0)).argmax(dim=1).item())

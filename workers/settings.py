@@ -1,0 +1,44 @@
+"""What an operator may set for workers, read once from ``RADII_*`` and passed down."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class WorkerSettings(BaseSettings):
+    """Settings of one worker."""
+
+    model_config = SettingsConfigDict(env_prefix="RADII_", frozen=True, extra="ignore")
+
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    models: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(), description="Further folders of bundles, separated like PATH."
+    )
+    default_model: str | None = Field(default=None, description="Loaded before the first request.")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    threads: int | None = Field(
+        default=None, ge=1, description="CPU threads of the engine; all cores if unset."
+    )
+    resident_models: int = Field(default=4, ge=1, description="Models kept loaded; the oldest goes first.")
+    stop_grace: float = Field(default=600, ge=0, description="Seconds that a running job gets at shutdown.")
+
+    def environment(self) -> dict[str, str]:
+        """Returns the environment for a child process that must read the very same settings."""
+        chosen = {
+            f"RADII_{name.upper()}": os.pathsep.join(map(str, value)) if name == "models" else str(value)
+            for name, value in self
+            if value is not None
+        }
+        # Threads that spin while they wait slow a busy machine many times over and speed a quiet one up little.
+        return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **chosen}
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return (
+            tuple(Path(part) for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+        )

@@ -1,0 +1,141 @@
+"""The parent of one worker: starts its engine and its queue worker, and starts again whichever dies."""
+
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+import structlog
+
+from workers.settings import WorkerSettings
+
+log = structlog.get_logger()
+
+_POLL_SECONDS = 0.05
+_FAST_DEATHS = 5  # in a row; then the fault is not a job's, and the supervisor gives up
+_FAST_SECONDS = 10.0
+_FORCE_AFTER = 1.5  # RQ ignores a second signal within a second of the first
+
+
+class Child:
+    """A process that is started again when it dies, and that dies with its parent."""
+
+    def __init__(
+        self, name: str, command: list[str], environment: Mapping[str, str], log_file: IO[str] | None = None
+    ) -> None:
+        self.name = name
+        self._command = command
+        self._environment = environment
+        self._log_file = log_file
+        self._started = 0.0
+        self._fast_deaths = 0
+        self.process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._started = time.monotonic()
+        # A session of its own: Ctrl-C in a terminal reaches the supervisor alone, which stops all in order.
+        return subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=self._log_file,
+            stderr=self._log_file,
+            env=self._environment,
+            start_new_session=True,
+        )
+
+    def keep_running(self) -> None:
+        """Starts the process again if it has died.
+
+        Raises:
+            RuntimeError: It dies as often as it is started.
+        """
+        code = self.process.poll()
+        if code is None:
+            return
+        lived = time.monotonic() - self._started
+        self._fast_deaths = self._fast_deaths + 1 if lived < _FAST_SECONDS else 0
+        log.error("process died", process=self.name, code=code, lived=round(lived, 1))
+        if self._fast_deaths >= _FAST_DEATHS:
+            self._let_go()
+            raise RuntimeError(
+                f"the {self.name} died {_FAST_DEATHS} times within {_FAST_SECONDS:g} s of its start"
+            )
+        self._let_go()
+        self.process = self._start()
+
+    def _let_go(self) -> None:
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+
+    def stop(self, grace: float) -> None:
+        """Asks the process to end, then makes it."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.wait(grace)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._let_go()
+
+
+class Supervisor:
+    """One worker: an engine and a queue worker."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        self._environment = settings.environment()
+        self._signals = 0
+
+    def run(self) -> int:
+        """Runs until SIGTERM or SIGINT; the running job may finish. A second signal ends it at once."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._count_signal)
+        with tempfile.TemporaryDirectory(prefix="radii-") as folder:
+            socket = Path(folder) / "engine.sock"
+            engine = Child(
+                "engine", self._python("workers.engine", "--socket", str(socket)), self._environment
+            )
+            queue_worker = Child(
+                "queue worker",
+                self._python("workers.queue_worker", "--engine", str(socket)),
+                self._environment,
+            )
+            try:
+                while not self._signals:
+                    engine.keep_running()
+                    queue_worker.keep_running()
+                    time.sleep(_POLL_SECONDS)
+                return 0
+            except RuntimeError as error:
+                log.error("worker gives up", reason=str(error))
+                return 1
+            finally:
+                self._stop_queue_worker(queue_worker)
+                engine.stop(grace=5)
+
+    def _stop_queue_worker(self, queue_worker: Child) -> None:
+        """Lets the running job finish: the engine is still there while the queue worker ends."""
+        process = queue_worker.process
+        if process.poll() is not None:
+            return
+        process.terminate()
+        asked = time.monotonic()
+        while process.poll() is None:
+            waited = time.monotonic() - asked
+            forced = self._signals > 1 or waited > self._settings.stop_grace
+            if forced and waited > _FORCE_AFTER:
+                queue_worker.stop(grace=5)
+                return
+            time.sleep(_POLL_SECONDS)
+
+    def _count_signal(self, _number: int, _frame: object) -> None:
+        self._signals += 1
+
+    @staticmethod
+    def _python(module: str, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", module, *arguments]

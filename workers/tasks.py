@@ -1,0 +1,15 @@
+"""The tasks that the queue may name. Each only hands its payload to the engine."""
+
+from typing import Any
+
+from workers.relay import relay
+
+
+def certify(payload: dict[str, Any]) -> dict[str, str]:
+    """Certifies one image; returns a pointer to the certificate."""
+    return relay("certify", payload)
+
+
+def predict(payload: dict[str, Any]) -> dict[str, str]:
+    """Predicts the label of one image; returns a pointer to the prediction."""
+    return relay("predict", payload)

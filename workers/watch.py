@@ -1,0 +1,58 @@
+"""What the engine does between two batches: report progress, and notice that nobody waits."""
+
+import time
+from multiprocessing.connection import Connection
+
+from redis import Redis
+
+from contract import keys
+from contract.choices import Stage
+from contract.jobs import Progress
+from contract.limits import EVENTS_KEPT, PROGRESS_INTERVAL, RESULT_TTL
+from workers.failures import Abandoned
+
+
+class Watch:
+    """Progress of one job, written to its stream at most every `PROGRESS_INTERVAL` seconds."""
+
+    def __init__(self, redis: Redis, job_id: str, connection: Connection) -> None:
+        self._redis = redis
+        self._job_id = job_id
+        self._connection = connection
+        self._written = 0.0
+        self.progress = Progress(stage=Stage.LOADING)
+
+    def stage(self, stage: Stage, total: int) -> None:
+        """Begins a stage."""
+        self.progress = Progress(stage=stage, total=total)
+        self._write()
+
+    def advance(self, completed: int, radius: float | None = None) -> None:
+        """Counts votes, with the radius that they certify by now.
+
+        Raises:
+            Abandoned: The relay is gone or the client has cancelled.
+        """
+        self._require_relay()
+        grown = radius is not None and radius != self.progress.radius_so_far
+        self.progress = self.progress.model_copy(
+            update={"completed": completed, "radius_so_far": radius if grown else self.progress.radius_so_far}
+        )
+        if grown or time.monotonic() - self._written >= PROGRESS_INTERVAL:
+            self._write()
+
+    def _require_relay(self) -> None:
+        # A relay never sends a second message: readable means closed.
+        if self._connection.poll():
+            raise Abandoned(self._job_id)
+
+    def _write(self) -> None:
+        key = keys.events(self._job_id)
+        with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.exists(keys.cancel(self._job_id))
+            pipeline.xadd(key, {"progress": self.progress.model_dump_json()}, maxlen=EVENTS_KEPT)
+            pipeline.expire(key, RESULT_TTL)
+            cancelled, *_ = pipeline.execute()
+        self._written = time.monotonic()
+        if cancelled:
+            raise Abandoned(self._job_id)
