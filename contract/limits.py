@@ -16,8 +16,8 @@ MAX_WAIT_SECONDS: Final = 30  # below every proxy's 60
 # Lifetimes, in seconds.
 QUEUED_TTL: Final = 3_600  # a job that no worker took by then is `expired`
 JOB_TIMEOUT: Final = 3_600  # of computation; the relay is killed, the engine abandons
-RESULT_TTL: Final = 86_400  # RQ's record of a finished job, its events and its problem
-FAILURE_TTL: Final = 604_800  # RQ's record of a failed job (its own default is a year)
+RESULT_TTL: Final = 86_400  # RQ's record of a finished job, and its events
+FAILURE_TTL: Final = 604_800  # RQ's record of a failed job, and its problem (RQ's own default is a year)
 SUBMISSION_TTL: Final = 604_800  # how long a job id is known at all: after that, 404
 CERTIFICATE_TTL: Final = 2_592_000  # 30 days; a certificate can be verified offline for ever
 IMAGE_TTL: Final = QUEUED_TTL + 3 * JOB_TIMEOUT  # outlives the queue and every attempt
@@ -49,3 +49,15 @@ def minimum_samples(alpha: float) -> int:
     """
     n = max(1, math.ceil(math.log(alpha) / math.log(0.5)))
     return n if alpha ** (1 / n) > 0.5 else n + 1
+
+
+def minimum_prediction_samples(alpha: float) -> int:
+    """Returns the least ``n`` for which perfect votes give a prediction at failure probability ``alpha``.
+
+    The two-sided test of ``n`` equal votes has the p-value ``2 ** (1 - n)``, which must not exceed ``alpha``.
+
+    >>> minimum_prediction_samples(0.001)
+    11
+    """
+    n = max(2, math.floor(1 - math.log2(alpha)))
+    return n if 2.0 ** (1 - n) <= alpha else n + 1

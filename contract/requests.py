@@ -1,7 +1,7 @@
 """What a client may ask, field by field. Values that a later release will build are refused by name."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from contract.choices import BoundKind, Fit, NoiseKind, NoiseLevel
-from contract.limits import MAX_SAMPLES, minimum_samples
+from contract.limits import MAX_SAMPLES, minimum_prediction_samples, minimum_samples
 
 _BUILT: Final[Mapping[str, tuple[object, ...]]] = {
     "noise": (NoiseKind.GAUSSIAN,),
@@ -114,11 +114,16 @@ class _Asked(BaseModel):
         default=None, description="128 bits in hexadecimal. Left out: drawn by the server."
     )
 
+    @staticmethod
+    def least_samples(alpha: float) -> int:
+        """Returns the least number of votes that can say anything."""
+        return minimum_samples(alpha)
+
     @field_validator("n")
     @classmethod
     def _enough_samples(cls, n: int | None, info: ValidationInfo) -> int | None:
         if n is not None and "alpha" in info.data:
-            require_enough_samples(n, info.data["alpha"])
+            require_enough_samples(n, info.data["alpha"], cls.least_samples)
         return n
 
 
@@ -151,6 +156,11 @@ class CertifyRequest(_Asked):
 class PredictRequest(_Asked):
     """Ask for the smoothed classifier's label alone, which takes far fewer votes than a radius."""
 
+    @staticmethod
+    def least_samples(alpha: float) -> int:
+        """Returns the least number of votes that can say anything."""
+        return minimum_prediction_samples(alpha)
+
 
 ImageFile = Annotated[
     bytes,
@@ -175,12 +185,17 @@ class PredictJsonRequest(PredictRequest):
     )
 
 
-def require_enough_samples(n: int, alpha: float) -> None:
-    """Raises when even ``n`` perfect votes certify nothing at failure probability ``alpha``."""
-    least = minimum_samples(alpha)
-    if n < least:
+def require_enough_samples(n: int, alpha: float, least: Callable[[float], int]) -> None:
+    """Raises when even ``n`` perfect votes say nothing at failure probability ``alpha``.
+
+    Args:
+        n: Estimation votes.
+        alpha: Failure probability.
+        least: Which number is enough at an alpha, such as `minimum_samples`.
+    """
+    if n < least(alpha):
         raise PydanticCustomError(
             "too_few_samples",
-            "'n' must be >= {least} for 'alpha' = {alpha}, got {n}: even equal votes would certify nothing",
-            {"least": least, "alpha": alpha, "n": n},
+            "'n' must be >= {least} for 'alpha' = {alpha}, got {n}: even equal votes would say nothing",
+            {"least": least(alpha), "alpha": alpha, "n": n},
         )

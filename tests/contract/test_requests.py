@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from contract.limits import minimum_samples
+from contract.limits import minimum_prediction_samples, minimum_samples
 from contract.requests import CertifyRequest, PredictRequest
 
 UNBUILT = {
@@ -59,8 +59,13 @@ def test_too_few_votes_for_alpha_are_refused_with_the_least_number() -> None:
     assert (kind, where) == ("too_few_samples", "n")
     assert ">= 10" in words
     assert CertifyRequest(n=10).n == 10
-    with pytest.raises(ValidationError):
-        PredictRequest(n=5)
+
+
+def test_a_prediction_needs_one_vote_more() -> None:
+    """Its test has two sides."""
+    assert PredictRequest(n=11).n == 11
+    with pytest.raises(ValidationError, match=">= 11"):
+        PredictRequest(n=10)
 
 
 @given(st.floats(min_value=1e-12, max_value=0.499))
@@ -69,6 +74,14 @@ def test_the_least_number_of_votes_is_the_least(alpha: float) -> None:
     n = minimum_samples(alpha)
     assert alpha ** (1 / n) > 0.5
     assert n == 1 or alpha ** (1 / (n - 1)) <= 0.5
+
+
+@given(st.floats(min_value=1e-12, max_value=0.499))
+def test_the_least_number_of_votes_of_a_prediction_is_the_least(alpha: float) -> None:
+    """The p-value of so many equal votes is small enough; of one fewer it is not."""
+    n = minimum_prediction_samples(alpha)
+    assert 2.0 ** (1 - n) <= alpha
+    assert 2.0 ** (2 - n) > alpha
 
 
 def test_the_defaults_are_valid() -> None:

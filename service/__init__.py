@@ -1,0 +1,13 @@
+"""The HTTP front end: checks a request, puts it on the queue, and tells what became of it.
+
+::
+
+    routes ──┬── submission     a request becomes a task: model, image, defaults
+             │      ├── catalogue     what the engines say they hold
+             │      └── images        uploads become checked pixels
+             ├── job_queue      the only module that touches RQ
+             ├── job_state      what a job is, derived from what Redis holds
+             ├── cancellation   giving a job up
+             ├── waiting        following a job's events
+             └── verification   a certificate's claim, computed again
+"""

@@ -1,0 +1,98 @@
+"""Which models there are: what the engines say of themselves, merged."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import cast
+
+from redis import Redis
+
+from contract import keys
+from contract.choices import ProblemCode
+from contract.limits import ENGINE_ALIVE_SECONDS, ENGINE_KNOWN_SECONDS
+from contract.models import EngineStatus, ModelInfo, ModelList
+from service.field_messages import shorten
+from service.problems import RETRY_AFTER, refusal
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """What an engine said last, and whether that is recent."""
+
+    status: EngineStatus
+    alive: bool
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The models that engines hold, by name, and the one that a request gets when it names none."""
+
+    models: dict[str, ModelInfo]
+    default: str | None
+    engines_alive: int
+
+    def resolve(self, name: str | None) -> ModelInfo:
+        """Returns the model that a request means.
+
+        Raises:
+            ProblemError: No worker is known at all, or none that holds this model.
+        """
+        if not self.models:
+            raise refusal(ProblemCode.NO_WORKERS, "no worker was heard of lately", headers=RETRY_AFTER)
+        wanted = self.default if name is None else name
+        if wanted in self.models:
+            return self.models[wanted]
+        if name is None:
+            detail = f"no worker that holds the default model '{wanted}' was heard of lately"
+            raise refusal(ProblemCode.NO_WORKERS, detail, headers=RETRY_AFTER)
+        known = ", ".join(f"'{model}'" for model in self.models)
+        detail = f"'model' must be one of {known}, got {shorten(name)}"
+        raise refusal(ProblemCode.UNKNOWN_MODEL, detail, pointer="/model")
+
+    def listing(self) -> ModelList:
+        """Returns every model, the default first."""
+        ordered = sorted(self.models, key=lambda name: (name != self.default, name))
+        return ModelList(default=self.default, models=[self.models[name] for name in ordered])
+
+
+def read_catalogue(redis: Redis, default_model: str | None) -> Catalogue:
+    """Reads the heartbeats; the time is the server's, so that no other clock matters."""
+    beats = _read_heartbeats(redis)
+    models = _merge(beats)
+    ready = [name for name, model in models.items() if model.ready]
+    first = next(iter(ready or models), None)
+    return Catalogue(models, default_model or first, sum(beat.alive for beat in beats))
+
+
+def _read_heartbeats(redis: Redis) -> list[Heartbeat]:
+    """Returns what the engines said, the one heard of last first."""
+    seconds, microseconds = redis.time()
+    now = seconds + microseconds / 1e6
+    scored = cast(
+        "list[tuple[bytes, float]]",
+        redis.zrangebyscore(keys.ENGINES, now - ENGINE_KNOWN_SECONDS, "+inf", withscores=True),
+    )
+    times = {engine.decode(): time for engine, time in reversed(scored)}
+    if not times:
+        return []
+    stored = redis.mget([keys.engine(engine) for engine in times])
+    return [
+        Heartbeat(EngineStatus.model_validate_json(value), alive=time >= now - ENGINE_ALIVE_SECONDS)
+        for value, time in zip(stored, times.values(), strict=True)
+        if value is not None
+    ]
+
+
+def _merge(beats: Iterable[Heartbeat]) -> dict[str, ModelInfo]:
+    """Takes each model as one engine describes it: a ready one, else an alive one, else the last heard of."""
+    best: dict[str, ModelInfo] = {}
+    for beat in sorted(beats, key=lambda beat: not beat.alive):
+        for model in beat.status.models:
+            info = model if beat.alive else _silent(model)
+            if model.name not in best or (info.ready and not best[model.name].ready):
+                best[model.name] = info
+    return dict(sorted(best.items()))
+
+
+def _silent(model: ModelInfo) -> ModelInfo:
+    reason = f"no worker that holds it was heard of in the last {ENGINE_ALIVE_SECONDS} s"
+    return model.model_copy(update={"ready": False, "reason": reason})

@@ -1,0 +1,89 @@
+"""Pydantic's findings in our words: field, rule and value."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from contract.problems import FieldProblem
+
+_VALUE_LENGTH: Final = 80
+_PLACES: Final = frozenset({"body", "query", "path", "header"})
+
+_Rule = str | Callable[[Mapping[str, Any]], str]
+
+_RULES: Final[Mapping[str, _Rule]] = {
+    "greater_than": lambda ctx: f"must be > {_number(ctx['gt'])}",
+    "greater_than_equal": lambda ctx: f"must be >= {_number(ctx['ge'])}",
+    "less_than": lambda ctx: f"must be < {_number(ctx['lt'])}",
+    "less_than_equal": lambda ctx: f"must be <= {_number(ctx['le'])}",
+    "finite_number": "must be a finite number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "int_type": "must be an integer",
+    "int_parsing": "must be an integer",
+    "int_parsing_size": "must be a smaller integer",
+    "int_from_float": "must be an integer",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be a string",
+    "string_too_short": lambda ctx: f"must have at least {ctx['min_length']} characters",
+    "string_too_long": lambda ctx: f"must have at most {ctx['max_length']} characters",
+    "string_pattern_mismatch": lambda ctx: f"must match {ctx['pattern']}",
+    "list_type": "must be a list",
+    "too_short": lambda ctx: f"must have at least {ctx['min_length']} items",
+    "too_long": lambda ctx: f"must have at most {ctx['max_length']} items",
+    "enum": lambda ctx: f"must be {ctx['expected']}",
+    "base64_decode": "must be base64",
+    "bytes_type": "must be base64",
+}
+_COMPARISONS: Final = frozenset(
+    {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"}
+)
+# Raised by the contract itself, which words them fully.
+_WORDED: Final = frozenset({"not_built", "too_few_samples"})
+
+
+def field_problem(error: Mapping[str, Any]) -> FieldProblem:
+    """Makes the field problem of one of pydantic's errors."""
+    path = [str(part) for part in error["loc"] if part not in _PLACES]
+    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
+    return FieldProblem(pointer=pointer, message=_message(path, error))
+
+
+def shorten(value: object) -> str:
+    """Shows a value as it was sent, in at most 80 characters."""
+    text = repr(value)
+    return text if len(text) <= _VALUE_LENGTH else text[: _VALUE_LENGTH - 1] + "…"
+
+
+def _message(path: list[str], error: Mapping[str, Any]) -> str:
+    kind = error["type"]
+    if kind in _WORDED:
+        return str(error["msg"])
+    if not path:
+        return "the body must be a JSON object"
+    field = "/".join(path)
+    if kind == "missing":
+        return f"'{field}' is required"
+    if kind == "extra_forbidden":
+        return f"{shorten(field)} is not a field of this request"
+    if field == "image":
+        return _image_message(kind)
+    rule = _RULES.get(kind)
+    words = rule(error.get("ctx", {})) if callable(rule) else rule
+    value = error.get("input")
+    # A form sends numbers as text.
+    shown = value[:_VALUE_LENGTH] if kind in _COMPARISONS and isinstance(value, str) else shorten(value)
+    return f"'{field}' {words or 'is wrong: ' + str(error['msg'])}, got {shown}"
+
+
+def _image_message(kind: str) -> str:
+    """Never shows the value: it may be megabytes, and it is the client's picture."""
+    return (
+        "'image' must be sent as a file"
+        if kind == "value_error"
+        else f"'image' {_RULES.get(kind, 'is wrong')}"
+    )
+
+
+def _number(limit: float) -> str:
+    return str(int(limit)) if limit == int(limit) else str(limit)

@@ -1,0 +1,148 @@
+"""The only module that touches RQ: puts tasks on the queue, stops jobs, and reads RQ's record of them."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from typing import Any, Final
+
+from redis import Redis
+from rq import Queue, Retry
+from rq.command import send_stop_job_command
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.job import Job, JobStatus
+from rq.results import Result
+from rq.serializers import JSONSerializer
+
+from contract import keys
+from contract.choices import Stage
+from contract.jobs import Progress, Submission
+from contract.limits import (
+    FAILURE_TTL,
+    IMAGE_TTL,
+    JOB_TIMEOUT,
+    QUEUED_TTL,
+    RESULT_TTL,
+    RETRIES,
+    SUBMISSION_TTL,
+)
+from contract.tasks import CertifyTask, PredictTask
+
+
+class QueueState(Enum):
+    """RQ's statuses, as far as they differ for a client."""
+
+    WAITING = auto()
+    STARTED = auto()
+    FINISHED = auto()
+    FAILED = auto()
+    STOPPED = auto()
+
+
+_STATES: Final[Mapping[JobStatus, QueueState]] = {
+    JobStatus.CREATED: QueueState.WAITING,
+    JobStatus.QUEUED: QueueState.WAITING,
+    JobStatus.DEFERRED: QueueState.WAITING,
+    JobStatus.SCHEDULED: QueueState.WAITING,
+    JobStatus.STARTED: QueueState.STARTED,
+    JobStatus.FINISHED: QueueState.FINISHED,
+    JobStatus.FAILED: QueueState.FAILED,
+    JobStatus.STOPPED: QueueState.STOPPED,
+    JobStatus.CANCELED: QueueState.STOPPED,
+}
+
+
+@dataclass(frozen=True)
+class QueueRecord:
+    """What RQ says of a job.
+
+    Attributes:
+        state: Where the job stands.
+        attempt: 1, and one more for each time that a worker was lost.
+        started_at: When the last attempt began.
+        ended_at: When it ended.
+    """
+
+    state: QueueState
+    attempt: int
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+def submit(redis: Redis, submission: Submission, task: CertifyTask | PredictTask, pixels: bytes) -> None:
+    """Stores the image and the record of the job, and enqueues the task, all at once or not at all."""
+    job_id = submission.job_id
+    name = keys.CERTIFY_TASK if isinstance(task, CertifyTask) else keys.PREDICT_TASK
+    with redis.pipeline(transaction=True) as pipeline:
+        _queue(redis).enqueue_call(
+            name,
+            args=[task.model_dump(mode="json")],
+            job_id=job_id,
+            timeout=JOB_TIMEOUT,
+            ttl=QUEUED_TTL,
+            result_ttl=RESULT_TTL,
+            failure_ttl=FAILURE_TTL,
+            retry=Retry(max=RETRIES),
+            description=submission.kind.value,  # RQ's own would put the arguments into the log
+            pipeline=pipeline,
+        )
+        pipeline.set(keys.image(task.image_digest), pixels, ex=IMAGE_TTL)
+        pipeline.set(keys.submission(job_id), submission.model_dump_json(), ex=SUBMISSION_TTL)
+        pipeline.xadd(keys.events(job_id), {"progress": Progress(stage=Stage.QUEUED).model_dump_json()})
+        pipeline.expire(keys.events(job_id), SUBMISSION_TTL)
+        pipeline.execute()
+
+
+def stop(redis: Redis, job_id: str) -> None:
+    """Takes a job off the queue, or tells its worker to stop it.
+
+    Neither is sure: a worker may take the job in between, or miss the command. The cancel flag is; both only
+    make it happen sooner.
+    """
+    with suppress(NoSuchJobError, InvalidJobOperation):
+        job = Job.fetch(job_id, connection=redis, serializer=JSONSerializer)
+        state = _STATES[job.get_status(refresh=False)]
+        if state is QueueState.STARTED:
+            send_stop_job_command(redis, job_id, serializer=JSONSerializer)
+        elif state is QueueState.WAITING:
+            job.cancel()
+
+
+def record_key(job_id: str) -> str:
+    """Where RQ keeps its record of a job."""
+    return Job.key_for(job_id)
+
+
+def results_key(job_id: str) -> str:
+    """Where RQ keeps how the attempts ended: a stream, of which the last entry counts."""
+    return str(Result.get_key(job_id))  # type: ignore[no-untyped-call]
+
+
+def parse_record(redis: Redis, job_id: str, fields: Mapping[Any, Any]) -> QueueRecord | None:
+    """Reads RQ's record, or nothing when it has expired."""
+    job = Job(job_id, connection=redis, serializer=JSONSerializer)
+    try:
+        job.restore(fields)
+    except NoSuchJobError:
+        return None
+    retries_left = RETRIES if job.retries_left is None else job.retries_left
+    return QueueRecord(
+        state=_STATES[job.get_status(refresh=False)],
+        attempt=1 + RETRIES - retries_left,
+        started_at=job.started_at,
+        ended_at=job.ended_at,
+    )
+
+
+def timed_out(redis: Redis, job_id: str, results: list[tuple[bytes, dict[Any, Any]]]) -> bool:
+    """Whether RQ ended the last attempt because it ran out of time."""
+    if not results:
+        return False
+    entry, payload = results[0]
+    result = Result.restore(job_id, entry.decode(), payload, connection=redis, serializer=JSONSerializer)
+    return "JobTimeoutException" in (result.exc_string or "")
+
+
+def _queue(redis: Redis) -> Queue:
+    return Queue(keys.QUEUE, connection=redis, serializer=JSONSerializer)

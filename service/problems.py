@@ -1,0 +1,119 @@
+"""Every answer that is not a 2xx: `application/problem+json`, and never the text of an exception."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from redis import exceptions as redis_errors
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from contract.choices import ProblemCode
+from contract.problems import FieldProblem, Problem, problem
+from service.field_messages import field_problem
+
+MEDIA_TYPE: Final = "application/problem+json"
+RETRY_AFTER: Final[Mapping[str, str]] = {"Retry-After": "2"}
+REQUEST_ID: Final = "X-Request-ID"
+
+# What the framework refuses by itself.
+_CODES: Final[Mapping[int, ProblemCode]] = {
+    400: ProblemCode.MALFORMED_BODY,
+    404: ProblemCode.NOT_FOUND,
+    405: ProblemCode.METHOD_NOT_ALLOWED,
+    413: ProblemCode.BODY_TOO_LARGE,
+    415: ProblemCode.UNSUPPORTED_MEDIA_TYPE,
+}
+_DETAILS: Final[Mapping[int, str]] = {
+    404: "no such path",
+    405: "the path is there, but not for this method",
+}
+_SHOWN: Final = 5
+_log = structlog.get_logger(__name__)
+
+
+class ProblemError(Exception):
+    """A request is refused, and the client is told why."""
+
+    def __init__(self, problem: Problem, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(problem.code.value)
+        self.problem = problem
+        self.headers = headers
+
+
+def refusal(
+    code: ProblemCode, detail: str, *, pointer: str | None = None, headers: Mapping[str, str] | None = None
+) -> ProblemError:
+    """Makes the error that refuses a request, naming the field at fault if it is one."""
+    errors = [] if pointer is None else [FieldProblem(pointer=pointer, message=detail)]
+    return ProblemError(problem(code, detail, errors), headers)
+
+
+def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """Makes the response that carries a problem."""
+    return JSONResponse(
+        problem.model_dump(mode="json"), status_code=problem.status, headers=headers, media_type=MEDIA_TYPE
+    )
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Gives every kind of failure its problem."""
+
+    @app.exception_handler(ProblemError)
+    def _(_: Request, error: ProblemError) -> JSONResponse:
+        return problem_response(error.problem, error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    def _(_: Request, error: RequestValidationError) -> JSONResponse:
+        return problem_response(validation_problem(error.errors()))
+
+    @app.exception_handler(HTTPException)
+    def _(_: Request, error: HTTPException) -> JSONResponse:
+        code = _CODES.get(error.status_code, ProblemCode.INTERNAL_ERROR)
+        detail = _DETAILS.get(error.status_code, str(error.detail))
+        return problem_response(problem(code, detail), error.headers)
+
+    # ResponseError: it is full, read-only, or cannot write to its disk.
+    @app.exception_handler(redis_errors.ResponseError)
+    @app.exception_handler(redis_errors.ConnectionError)
+    @app.exception_handler(redis_errors.TimeoutError)
+    def _(_: Request, error: Exception) -> JSONResponse:
+        _log.error("store_unavailable", error=str(error))
+        detail = "Redis does not answer, or refuses to write; try again"
+        return problem_response(problem(ProblemCode.STORE_UNAVAILABLE, detail), RETRY_AFTER)
+
+    @app.exception_handler(Exception)
+    def _(request: Request, error: Exception) -> JSONResponse:
+        request_id = getattr(request.state, "request_id", "unknown")
+        _log.error("internal_error", exc_info=error, request_id=request_id)
+        detail = f"an error of ours, not of the request; the log knows it as request {request_id}"
+        # This handler runs outside the middleware that adds the header to every other response.
+        return problem_response(problem(ProblemCode.INTERNAL_ERROR, detail), {REQUEST_ID: request_id})
+
+
+def validation_problem(errors: Any) -> Problem:
+    """Makes one problem of all that pydantic found; it lists every field at fault."""
+    unreadable = [error for error in errors if _is_unreadable(error)]
+    if unreadable:
+        detail = "the body is empty" if unreadable[0]["type"] == "missing" else "the body is not valid JSON"
+        return problem(ProblemCode.MALFORMED_BODY, detail)
+    fields = [field_problem(error) for error in errors]
+    shown = "; ".join(field.message for field in fields[:_SHOWN])
+    rest = f"; and {len(fields) - _SHOWN} more" if len(fields) > _SHOWN else ""
+    return problem(_worst({error["type"] for error in errors}), shown + rest, fields)
+
+
+def _is_unreadable(error: Any) -> bool:
+    missing = error["type"] == "missing" and error["loc"] == ("body",)
+    return bool(missing or error["type"] == "json_invalid")
+
+
+def _worst(types: set[str]) -> ProblemCode:
+    """A mistake outranks a value that a later release will take, which outranks too few samples."""
+    if types == {ProblemCode.TOO_FEW_SAMPLES.value}:
+        return ProblemCode.TOO_FEW_SAMPLES
+    if types <= {ProblemCode.NOT_BUILT.value, ProblemCode.TOO_FEW_SAMPLES.value}:
+        return ProblemCode.NOT_BUILT
+    return ProblemCode.INVALID_FIELD

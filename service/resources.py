@@ -1,0 +1,61 @@
+"""What every request shares: settings, two Redis clients, and the limits on waiting and decoding."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Final
+
+from anyio import CapacityLimiter
+from fastapi import Request
+from redis import Redis, exceptions
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from service.settings import ServiceSettings
+
+# Opening a connection is retried as well, so a silent server takes four timeouts to be noticed.
+_RETRIES: Final = 1
+
+
+@dataclass(frozen=True)
+class Resources:
+    """The state of one API process; all of it is limits and connections, nothing is about a job."""
+
+    settings: ServiceSettings
+    redis: Redis
+    redis_async: AsyncRedis
+    waiters: asyncio.Semaphore
+    decoders: CapacityLimiter
+    stopping: asyncio.Event
+
+    async def close(self) -> None:
+        """Closes both clients."""
+        self.redis.close()
+        await self.redis_async.aclose()
+
+
+def open_resources(settings: ServiceSettings) -> Resources:
+    """Opens the clients; they connect on first use, so a dead Redis does not keep the API from starting."""
+    backoff = ExponentialBackoff(cap=0.5, base=0.05)
+    options: dict[str, Any] = {
+        "socket_connect_timeout": settings.redis_timeout,
+        "socket_timeout": settings.redis_timeout,
+        "socket_keepalive": True,
+        "health_check_interval": 15,
+        "retry_on_error": [exceptions.ConnectionError, exceptions.TimeoutError],
+    }
+    return Resources(
+        settings=settings,
+        redis=Redis.from_url(settings.redis_url, retry=Retry(backoff, _RETRIES), **options),
+        redis_async=AsyncRedis.from_url(settings.redis_url, retry=AsyncRetry(backoff, _RETRIES), **options),
+        waiters=asyncio.Semaphore(settings.max_waiters),
+        decoders=CapacityLimiter(settings.max_decoders),
+        stopping=asyncio.Event(),
+    )
+
+
+def get_resources(request: Request) -> Resources:
+    """Dependency: the resources of the app that serves this request."""
+    resources: Resources = request.app.state.resources
+    return resources

@@ -1,0 +1,52 @@
+"""`/certificates`: the answers, which never change, and their verification."""
+
+import hashlib
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Header, Response
+
+from contract import keys
+from contract.certificates import Certificate, Verification
+from contract.choices import ProblemCode
+from contract.limits import CERTIFICATE_TTL
+from service.openapi import problem_responses
+from service.problems import refusal
+from service.resources import Resources, get_resources
+from service.verification import verify_certificate
+
+_CACHE: Final = f"public, max-age={CERTIFICATE_TTL}, immutable"
+router = APIRouter(tags=["certificates"])
+
+
+def _stored(certificate_id: str, resources: Annotated[Resources, Depends(get_resources)]) -> bytes:
+    """Dependency: the certificate as it was committed."""
+    if certificate_id.isascii() and certificate_id.isalnum():
+        stored = resources.redis.get(keys.certificate(certificate_id))
+        if isinstance(stored, bytes):
+            return stored
+    raise refusal(ProblemCode.NOT_FOUND, "no such certificate")
+
+
+Stored = Annotated[bytes, Depends(_stored)]
+
+
+@router.get(
+    "/certificates/{certificate_id}",
+    response_model=Certificate,
+    responses={304: {"description": "The client has it already."}, **problem_responses(404)},
+)
+def get_certificate(
+    stored: Stored, if_none_match: Annotated[str | None, Header(include_in_schema=False)] = None
+) -> Response:
+    """Get a certificate. It is kept for 30 days, never changes and can be verified offline."""
+    tag = f'"{hashlib.sha256(stored).hexdigest()}"'
+    headers = {"ETag": tag, "Cache-Control": _CACHE}
+    if if_none_match is not None and (if_none_match.strip() == "*" or tag in if_none_match):
+        return Response(status_code=304, headers=headers)
+    return Response(stored, media_type="application/json", headers=headers)
+
+
+@router.post("/certificates/{certificate_id}/verify", responses=problem_responses(404))
+def verify(stored: Stored) -> Verification:
+    """Recompute bound and radius of a certificate from the votes that it states."""
+    return verify_certificate(Certificate.model_validate_json(stored))

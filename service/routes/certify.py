@@ -1,0 +1,51 @@
+"""`POST /certify`: a label and a radius, asked for as a form or as JSON."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Request, UploadFile
+from fastapi.responses import JSONResponse
+from pydantic import Field
+
+from contract.jobs import Job
+from contract.requests import CertifyJsonRequest, CertifyRequest
+from service.openapi import MULTIPART
+from service.preferences import PreferredWait
+from service.resources import Resources, get_resources
+from service.routes.submitting import RESPONSES, JsonRoute, MultipartRoute, answer
+
+
+class CertifyForm(CertifyRequest):
+    """`CertifyRequest` with its image, as a form."""
+
+    image: UploadFile = Field(description="The image file: PNG, JPEG, WebP or BMP.")
+
+
+router = APIRouter(tags=["certify"])
+_form = APIRouter(route_class=MultipartRoute)
+_json = APIRouter(route_class=JsonRoute)
+
+
+@_form.post("/certify", status_code=202, response_model=Job, responses=RESPONSES)
+async def certify(
+    request: Request,
+    resources: Annotated[Resources, Depends(get_resources)],
+    form: Annotated[CertifyForm, Form(media_type=MULTIPART)],
+    wait: PreferredWait,
+) -> JSONResponse:
+    """Ask for the label of an image, and a radius within which no perturbation can change it."""
+    return await answer(resources, request, form, await form.image.read(), wait)
+
+
+@_json.post("/certify/json", status_code=202, response_model=Job, responses=RESPONSES)
+async def certify_json(
+    request: Request,
+    resources: Annotated[Resources, Depends(get_resources)],
+    body: CertifyJsonRequest,
+    wait: PreferredWait,
+) -> JSONResponse:
+    """Ask for a label and a radius, the image being part of a JSON document."""
+    return await answer(resources, request, body, body.image, wait)
+
+
+router.include_router(_form)
+router.include_router(_json)

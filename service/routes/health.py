@@ -1,0 +1,62 @@
+"""What operators and their probes ask."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel
+
+from contract.choices import ProblemCode
+from contract.version import __version__
+from service.catalogue import Catalogue, read_catalogue
+from service.openapi import problem_responses
+from service.problems import RETRY_AFTER, refusal
+from service.resources import Resources, get_resources
+
+router = APIRouter(tags=["service"])
+
+
+class Liveness(BaseModel):
+    """The process answers."""
+
+    alive: bool
+
+
+class Readiness(BaseModel):
+    """Requests can be served: how many engines are alive, and which models they are ready to serve."""
+
+    ready: bool
+    engines: int
+    models: list[str]
+
+
+class Version(BaseModel):
+    """Which release answers."""
+
+    version: str
+
+
+@router.get("/livez")
+async def check_liveness() -> Liveness:
+    """Say that the process answers. It needs nothing else, so that a dead Redis restarts no API."""
+    return Liveness(alive=True)
+
+
+@router.get("/readyz", responses=problem_responses())
+def check_readiness(resources: Annotated[Resources, Depends(get_resources)]) -> Readiness:
+    """Say whether a request can be served now: Redis answers and a worker has a model ready."""
+    catalogue = read_catalogue(resources.redis, resources.settings.default_model)
+    ready = _ready_models(catalogue)
+    if not ready:
+        detail = f"{catalogue.engines_alive} engines are alive, and no model is ready"
+        raise refusal(ProblemCode.NO_WORKERS, detail, headers=RETRY_AFTER)
+    return Readiness(ready=True, engines=catalogue.engines_alive, models=ready)
+
+
+@router.get("/version")
+async def get_version() -> Version:
+    """Say which release answers."""
+    return Version(version=__version__)
+
+
+def _ready_models(catalogue: Catalogue) -> list[str]:
+    return [name for name, model in catalogue.models.items() if model.ready]

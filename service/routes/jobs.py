@@ -1,0 +1,102 @@
+"""`/jobs`: what became of a request."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from contract.choices import ProblemCode
+from contract.jobs import Job
+from contract.limits import MAX_WAIT_SECONDS
+from service.cancellation import cancel
+from service.openapi import problem_responses
+from service.problems import refusal
+from service.resources import Resources, get_resources
+from service.waiting import Event, follow, is_stream_id, require_reading, wait_until_final
+
+_KEEP_ALIVE_SECONDS: Final = 10
+_JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
+router = APIRouter(tags=["jobs"])
+
+
+def job_id_in_path(
+    job_id: Annotated[str, Path(description="The id that the submission was answered with.")],
+) -> str:
+    """Dependency: an id of the form that is given out; no other can be known, or be part of a key."""
+    if not _JOB_ID.fullmatch(job_id):
+        raise refusal(ProblemCode.NOT_FOUND, "no such job")
+    return job_id
+
+
+JobId = Annotated[str, Depends(job_id_in_path)]
+Shared = Annotated[Resources, Depends(get_resources)]
+
+
+async def _position(
+    job_id: JobId,
+    resources: Shared,
+    last_event_id: Annotated[
+        str | None,
+        Header(
+            alias="Last-Event-ID",
+            description="Resume after this event: the `id` of the last one received.",
+        ),
+    ] = None,
+) -> str:
+    """Dependency: where the stream of events begins. It runs before the response, so it can still refuse."""
+    if last_event_id is not None and not is_stream_id(last_event_id):
+        detail = f"'Last-Event-ID' must be the id of an event, got {last_event_id[:40]!r}"
+        raise refusal(ProblemCode.INVALID_FIELD, detail, pointer="/Last-Event-ID")
+    await require_reading(resources, job_id)
+    return last_event_id or "0-0"
+
+
+@router.get("/jobs/{job_id}", responses=problem_responses(404, 422))
+async def get_job(
+    request: Request,
+    resources: Shared,
+    job_id: JobId,
+    wait: Annotated[
+        int, Query(ge=0, le=MAX_WAIT_SECONDS, description="Wait so many seconds for the job to end.")
+    ] = 0,
+) -> Job:
+    """Get a job, at once or when it has ended."""
+    return await wait_until_final(resources, request, job_id, wait)
+
+
+@router.delete(
+    "/jobs/{job_id}",
+    responses={
+        202: {"model": Job, "description": "The job is being stopped; it can have no answer any more."},
+        **problem_responses(404, 409),
+    },
+)
+def cancel_job(resources: Shared, job_id: JobId, response: Response) -> Job:
+    """Give a job up."""
+    job = cancel(resources.redis, job_id)
+    response.status_code = 200 if job.status.final else 202
+    return job
+
+
+@router.get(
+    "/jobs/{job_id}/events", response_class=EventSourceResponse, responses=problem_responses(404, 422)
+)
+async def follow_job(
+    resources: Shared, job_id: JobId, position: Annotated[str, Depends(_position)]
+) -> AsyncIterator[ServerSentEvent]:
+    """Follow a job: `progress` events, then one `job` event with the job as it ended."""
+    loop = asyncio.get_running_loop()
+    spoken = loop.time()
+    async for item in follow(resources, job_id, position):
+        if isinstance(item, Event):
+            yield ServerSentEvent(event="progress", id=item.id, raw_data=item.progress)
+        elif isinstance(item, Job):
+            yield ServerSentEvent(event="job", raw_data=item.model_dump_json())
+        elif loop.time() - spoken < _KEEP_ALIVE_SECONDS:
+            continue
+        else:
+            yield ServerSentEvent(comment="still there")
+        spoken = loop.time()

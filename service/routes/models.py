@@ -1,0 +1,29 @@
+"""`/models`: what can be certified."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from contract.choices import ProblemCode
+from contract.models import ModelInfo, ModelList
+from service.catalogue import read_catalogue
+from service.openapi import problem_responses
+from service.problems import refusal
+from service.resources import Resources, get_resources
+
+router = APIRouter(tags=["models"])
+
+
+@router.get("/models", responses=problem_responses())
+def list_models(resources: Annotated[Resources, Depends(get_resources)]) -> ModelList:
+    """List the models that workers hold, the default first."""
+    return read_catalogue(resources.redis, resources.settings.default_model).listing()
+
+
+@router.get("/models/{name}", responses=problem_responses(404))
+def get_model(name: str, resources: Annotated[Resources, Depends(get_resources)]) -> ModelInfo:
+    """Get one model."""
+    models = read_catalogue(resources.redis, resources.settings.default_model).models
+    if name not in models:
+        raise refusal(ProblemCode.NOT_FOUND, "no such model")
+    return models[name]

@@ -1,0 +1,51 @@
+"""`POST /predict`: a label, asked for as a form or as JSON."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Request, UploadFile
+from fastapi.responses import JSONResponse
+from pydantic import Field
+
+from contract.jobs import Job
+from contract.requests import PredictJsonRequest, PredictRequest
+from service.openapi import MULTIPART
+from service.preferences import PreferredWait
+from service.resources import Resources, get_resources
+from service.routes.submitting import RESPONSES, JsonRoute, MultipartRoute, answer
+
+
+class PredictForm(PredictRequest):
+    """`PredictRequest` with its image, as a form."""
+
+    image: UploadFile = Field(description="The image file: PNG, JPEG, WebP or BMP.")
+
+
+router = APIRouter(tags=["predict"])
+_form = APIRouter(route_class=MultipartRoute)
+_json = APIRouter(route_class=JsonRoute)
+
+
+@_form.post("/predict", status_code=202, response_model=Job, responses=RESPONSES)
+async def predict(
+    request: Request,
+    resources: Annotated[Resources, Depends(get_resources)],
+    form: Annotated[PredictForm, Form(media_type=MULTIPART)],
+    wait: PreferredWait,
+) -> JSONResponse:
+    """Ask for the label of an image."""
+    return await answer(resources, request, form, await form.image.read(), wait)
+
+
+@_json.post("/predict/json", status_code=202, response_model=Job, responses=RESPONSES)
+async def predict_json(
+    request: Request,
+    resources: Annotated[Resources, Depends(get_resources)],
+    body: PredictJsonRequest,
+    wait: PreferredWait,
+) -> JSONResponse:
+    """Ask for a label, the image being part of a JSON document."""
+    return await answer(resources, request, body, body.image, wait)
+
+
+router.include_router(_form)
+router.include_router(_json)

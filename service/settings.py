@@ -1,0 +1,22 @@
+"""What an operator may set for the API, read once from ``RADII_*`` and passed down."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ServiceSettings(BaseSettings):
+    """Settings of one API process."""
+
+    model_config = SettingsConfigDict(env_prefix="RADII_", frozen=True, extra="ignore")
+
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    redis_timeout: float = Field(
+        default=1.5,
+        ge=0.7,
+        description="Seconds that Redis may take to answer; reads that wait take half a second.",
+    )
+    default_model: str | None = Field(
+        default=None, description="Used when a request names none; the first ready one in alphabetical order."
+    )
+    max_waiters: int = Field(default=64, ge=0, description="Requests that may wait for a job at a time.")
+    max_decoders: int = Field(default=4, ge=1, description="Images decoded at a time; bounds memory.")

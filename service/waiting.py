@@ -1,0 +1,98 @@
+"""Following a job: until it is final, or event by event."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from fastapi import Request
+
+from contract import keys
+from contract.choices import ProblemCode
+from contract.jobs import Job
+from service.job_state import Reading, read_job_async
+from service.problems import refusal
+from service.resources import Resources
+
+# How soon a lost worker, a client that is gone or a stopping server is noticed; events wake a waiter at once.
+_SLICE_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True)
+class Event:
+    """One entry of a job's stream."""
+
+    id: str
+    progress: str
+
+
+async def require_reading(resources: Resources, job_id: str) -> Reading:
+    """Reads a job.
+
+    Raises:
+        ProblemError: No such id was given out.
+    """
+    reading = await read_job_async(resources, job_id)
+    if reading is None:
+        raise refusal(ProblemCode.NOT_FOUND, "no such job")
+    return reading
+
+
+async def wait_until_final(resources: Resources, request: Request, job_id: str, seconds: float) -> Job:
+    """Returns the job when it is final, or as it is when the time is up.
+
+    It waits no longer when the client is gone or the server is stopping, and not at all when as many requests
+    wait as may.
+    """
+    reading = await require_reading(resources, job_id)
+    if resources.waiters.locked():
+        return reading.job
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    async with resources.waiters:
+        while not reading.job.status.final and not resources.stopping.is_set():
+            left = deadline - loop.time()
+            if left <= 0 or await request.is_disconnected():
+                break
+            await _sleep_until_event(resources, job_id, reading.position, min(left, _SLICE_SECONDS))
+            reading = await require_reading(resources, job_id)
+    return reading.job
+
+
+async def follow(resources: Resources, job_id: str, position: str) -> AsyncIterator[Event | Job | None]:
+    """Yields every event after ``position``, nothing now and then, and the job when it is final.
+
+    A stopping server ends it early; the client then asks again from its last event.
+    """
+    while not resources.stopping.is_set():
+        # State before events: what is written before a job is final is read after it was seen to be so.
+        reading = await require_reading(resources, job_id)
+        for event in await _events_after(resources, job_id, position):
+            position = event.id
+            yield event
+        if reading.job.status.final:
+            yield reading.job
+            return
+        await _sleep_until_event(resources, job_id, position, _SLICE_SECONDS)
+        yield None
+
+
+async def _sleep_until_event(resources: Resources, job_id: str, position: str, seconds: float) -> None:
+    milliseconds = max(1, int(seconds * 1000))
+    await resources.redis_async.xread({keys.events(job_id): position}, count=1, block=milliseconds)
+
+
+async def _events_after(resources: Resources, job_id: str, position: str) -> list[Event]:
+    entries = cast(
+        "list[tuple[bytes, dict[bytes, bytes]]]",
+        await resources.redis_async.xrange(keys.events(job_id), min=f"({position}"),
+    )
+    return [Event(entry.decode(), fields[b"progress"].decode()) for entry, fields in entries]
+
+
+def is_stream_id(value: str) -> bool:
+    """Whether a text can be the id of an event: two 64-bit numbers, as ``1700000000000-0``."""
+    parts: list[Any] = value.split("-")
+    return len(parts) == 2 and all(
+        part.isascii() and part.isdecimal() and len(part) <= 20 and int(part) < 2**64 for part in parts
+    )

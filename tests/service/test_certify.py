@@ -1,0 +1,299 @@
+"""Submitting: fields, defaults, and what the worker gets."""
+
+import base64
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from redis import Redis
+from rq.job import Job as QueuedJob
+from rq.serializers import JSONSerializer
+
+from contract import keys, limits
+from contract.certificates import Certificate
+from contract.models import ModelInfo
+from contract.tasks import CertifyTask, PredictTask
+
+Post = Callable[..., httpx.Response]
+
+
+@pytest.fixture(params=["form", "json"])
+def certify(request: pytest.FixtureRequest, api: httpx.Client, png: bytes) -> Post:
+    """Posts fields to /certify both ways; they must answer alike."""
+
+    def post(image: bytes = png, **fields: Any) -> httpx.Response:
+        if request.param == "form":
+            return api.post("/certify", files={"image": ("image", image)}, data=fields)
+        return api.post("/certify/json", json={"image": base64.b64encode(image).decode(), **fields})
+
+    return post
+
+
+def queued(redis: Redis, response: httpx.Response) -> QueuedJob:
+    return QueuedJob.fetch(response.json()["id"], connection=redis, serializer=JSONSerializer)
+
+
+def test_job_is_answered_with_its_place(certify: Post, api: httpx.Client) -> None:
+    """202, a Location that works, and every member of the job."""
+    response = certify(model="toy")
+    job = response.json()
+    assert response.status_code == 202
+    assert response.headers["Location"] == f"/jobs/{job['id']}" == job["links"]["self"]
+    assert api.get(response.headers["Location"]).json() == job
+    assert (job["status"], job["kind"], job["model"], job["attempt"]) == ("queued", "certify", "toy", 1)
+    assert job["progress"] == {"stage": "queued", "completed": 0, "total": 0, "radius_so_far": None}
+    assert len(job["id"]) == 32
+
+
+def test_task_has_every_default_filled_in(certify: Post, redis: Redis, toy: ModelInfo) -> None:
+    """The worker decides nothing: sigma and n come from the model, the seed is drawn."""
+    job = queued(redis, certify(model="toy", label="3"))
+    task = CertifyTask.model_validate(job.args[0])
+    assert job.func_name == keys.CERTIFY_TASK
+    assert (task.sigma, task.n, task.n0, task.alpha) == (0.5, toy.n, 100, 0.001)
+    assert (task.model_digest, task.label, task.job_id) == (toy.digest, 3, job.id)
+    assert len(task.seed) == 32
+    assert (job.timeout, job.ttl, job.retries_left) == (limits.JOB_TIMEOUT, limits.QUEUED_TTL, limits.RETRIES)
+    assert job.description == "certify"
+
+
+def test_image_is_stored_under_its_digest(certify: Post, redis: Redis) -> None:
+    """The pixels lie where the task says, for as long as an attempt may need them."""
+    task = CertifyTask.model_validate(queued(redis, certify(model="toy")).args[0])
+    assert redis.get(keys.image(task.image_digest)) == b"\x07" * 784
+    assert 0 < redis.ttl(keys.image(task.image_digest)) <= limits.IMAGE_TTL
+
+
+def test_fields_reach_the_task(certify: Post, redis: Redis) -> None:
+    """What is asked for is what is computed; a label may be a name, a seed may be short."""
+    fields = {"sigma": 0.25, "n": 1000, "n0": 10, "alpha": 0.01, "bound": "one_sided"}
+    task = queued(redis, certify(model="toy", label="digit 7", seed="ff", **fields)).args[0]
+    assert {key: task[key] for key in fields} == fields
+    assert (task["label"], task["seed"]) == (7, "ff".zfill(32))
+
+
+def test_default_model_is_the_first_ready_one(certify: Post) -> None:
+    """Alphabetically; `colour` then needs a sigma."""
+    assert certify().json()["errors"][0]["pointer"] == "/sigma"
+
+
+def test_empty_form_fields_count_as_absent(api: httpx.Client, png: bytes) -> None:
+    """Browsers send every field of a form."""
+    fields = {"model": "toy", "sigma": "", "n": "", "label": "", "seed": "", "noise": ""}
+    assert api.post("/certify", files={"image": ("image", png)}, data=fields).status_code == 202
+
+
+def test_predict_takes_fewer_samples(api: httpx.Client, png: bytes, redis: Redis) -> None:
+    """A label needs fewer votes than a radius."""
+    response = api.post("/predict", files={"image": ("image", png)}, data={"model": "toy"})
+    job = queued(redis, response)
+    assert response.json()["kind"] == "predict"
+    assert job.func_name == keys.PREDICT_TASK
+    assert PredictTask.model_validate(job.args[0]).n == 1000
+
+
+def test_predict_takes_json(api: httpx.Client, png: bytes, redis: Redis) -> None:
+    """With line breaks in the base64, as command-line tools write it."""
+    image = base64.encodebytes(png).decode()
+    response = api.post(
+        "/predict/json", json={"model": "colour", "sigma": 1, "image": image, "fit": "resize"}
+    )
+    assert PredictTask.model_validate(queued(redis, response).args[0]).n == 500
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer", "message"),
+    [
+        ({"sigma": -1}, "/sigma", "'sigma' must be > 0, got -1"),
+        ({"sigma": 0}, "/sigma", "'sigma' must be > 0, got 0"),
+        ({"sigma": 101}, "/sigma", "'sigma' must be <= 100, got 101"),
+        ({"sigma": "wide"}, "/sigma", "'sigma' must be a number, got 'wide'"),
+        ({"alpha": 0.5}, "/alpha", "'alpha' must be < 0.5, got 0.5"),
+        ({"n": 0}, "/n", "'n' must be >= 1, got 0"),
+        ({"n0": 10_000_001}, "/n0", "'n0' must be <= 10000000, got 10000001"),
+        ({"bound": "wild"}, "/bound", "'bound' must be 'one_sided' or 'two_sided', got 'wild'"),
+        ({"seed": "XYZ"}, "/seed", "'seed' must match ^[0-9a-f]{1,32}$, got 'XYZ'"),
+        ({"sgima": "0.5"}, "/sgima", "'sgima' is not a field of this request"),
+        ({"label": "cat"}, "/label", "'label' must be a class of 'toy' or an index from 0 to 9, got 'cat'"),
+        ({"label": "10"}, "/label", "'label' must be a class of 'toy' or an index from 0 to 9, got '10'"),
+    ],
+)
+def test_wrong_field_is_named_with_its_rule_and_value(
+    certify: Post, fields: dict[str, Any], pointer: str, message: str
+) -> None:
+    response = certify(model="toy", **fields)
+    problem = response.json()
+    assert (response.status_code, problem["code"]) == (422, "invalid_field")
+    assert problem["errors"] == [{"pointer": pointer, "message": message}]
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_sigma_must_be_finite(api: httpx.Client, png: bytes, value: str) -> None:
+    """In a form, and in JSON as Python writes it."""
+    form = api.post("/certify", files={"image": ("image", png)}, data={"sigma": value})
+    body = json.dumps({"image": "", "sigma": float(value)})
+    posted = api.post("/certify/json", content=body, headers={"Content-Type": "application/json"})
+    for response in (form, posted):
+        assert response.status_code == 422
+        assert response.json()["errors"] == [
+            {"pointer": "/sigma", "message": f"'sigma' must be a finite number, got {value}"}
+        ]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("noise", "uniform"),
+        ("noise", "hybrid"),
+        ("noise_level", "optimize"),
+        ("adapt", True),
+        ("memory", "mine"),
+        ("sigma_uniform", 0.5),
+        ("sigma_grid", [0.25, 0.5]),
+        ("target_radius", 0.5),
+        ("max_seconds", 5),
+        ("fresh", True),
+    ],
+)
+def test_what_is_not_built_is_refused_by_name(certify: Post, field: str, value: Any) -> None:
+    """Or else it is accepted: a release that builds it needs no change here."""
+    response = certify(model="toy", sigma=0.5, **{field: value})
+    if response.status_code == 202:
+        pytest.skip(f"'{field}' = {value} is built")
+    assert (response.status_code, response.json()["code"]) == (422, "not_built")
+    assert response.json()["errors"][0]["pointer"] == f"/{field}"
+    assert field in response.json()["detail"]
+
+
+def test_too_few_samples_for_alpha(certify: Post) -> None:
+    """Nine equal votes certify nothing at α = 0.001; a smaller α needs more."""
+    for fields in ({"n": 9}, {"n": 12, "alpha": 1e-4}):
+        response = certify(model="toy", **fields)
+        assert (response.status_code, response.json()["code"]) == (422, "too_few_samples")
+        assert response.json()["errors"][0]["pointer"] == "/n"
+
+
+def test_models_own_samples_are_held_against_alpha(certify: Post) -> None:
+    """Its 10 000 votes cannot certify anything at a failure probability this small."""
+    response = certify(model="toy", alpha=math.ldexp(1, -1070))
+    assert response.status_code == 202
+    response = certify(model="colour", sigma=1, alpha=math.ldexp(1, -600), fit="resize")
+    assert (response.status_code, response.json()["code"]) == (422, "too_few_samples")
+    assert response.json()["errors"][0]["pointer"] == "/n"
+
+
+def test_every_wrong_field_is_listed(certify: Post) -> None:
+    """And a mistake outranks what is not built."""
+    response = certify(model="toy", sigma=-1, n=9, extra="1", alpha=2)
+    assert response.json()["code"] == "invalid_field"
+    assert {error["pointer"] for error in response.json()["errors"]} == {"/sigma", "/alpha", "/extra"}
+
+
+def test_long_values_are_shortened(certify: Post) -> None:
+    response = certify(model="toy", bound="x" * 500)
+    assert len(response.json()["detail"]) < 200
+
+
+def test_unknown_model(certify: Post) -> None:
+    """The names that would do are listed."""
+    response = certify(model="nobody")
+    assert (response.status_code, response.json()["code"]) == (422, "unknown_model")
+    assert response.json()["errors"] == [
+        {"pointer": "/model", "message": "'model' must be one of 'colour', 'toy', got 'nobody'"}
+    ]
+
+
+def test_no_engine(bare_api: httpx.Client, png: bytes) -> None:
+    """Not the client's fault: 503, and when to ask again."""
+    response = bare_api.post("/certify", files={"image": ("image", png)})
+    assert (response.status_code, response.json()["code"]) == (503, "no_workers")
+    assert int(response.headers["Retry-After"]) > 0
+
+
+def test_image_is_required(api: httpx.Client) -> None:
+    for response in (
+        api.post("/certify", files={"other": b""}),
+        api.post("/certify/json", json={"model": "toy"}),
+    ):
+        assert {"pointer": "/image", "message": "'image' is required"} in response.json()["errors"]
+
+
+def test_image_must_be_a_file(api: httpx.Client, png: bytes) -> None:
+    """A text field of that name is not one."""
+    response = api.post("/certify", files={"x": png}, data={"image": "hello"})
+    assert {"pointer": "/image", "message": "'image' must be sent as a file"} in response.json()["errors"]
+
+
+@pytest.mark.parametrize("image", ["!!!", "aGk", "ünïcode", 7])
+def test_bad_base64(api: httpx.Client, image: object) -> None:
+    """The value is never shown: it may be megabytes."""
+    response = api.post("/certify/json", json={"image": image})
+    assert response.status_code == 422
+    assert response.json()["errors"] == [{"pointer": "/image", "message": "'image' must be base64"}]
+
+
+@pytest.mark.parametrize("prefer", ["wait=5", "respond-async, wait=5", 'handling=lenient; foo, WAIT="5"'])
+def test_preferred_wait_answers_when_the_job_ends(
+    api: httpx.Client,
+    png: bytes,
+    redis: Redis,
+    prefer: str,
+    commit_soon: Callable[[], None],
+) -> None:
+    """200 with the certificate in it, long before the time is up."""
+    commit_soon()
+    response = api.post(
+        "/certify", files={"image": ("image", png)}, data={"model": "toy"}, headers={"Prefer": prefer}
+    )
+    assert response.status_code == 200
+    assert response.headers["Preference-Applied"] == "wait=5"
+    assert response.json()["status"] == "succeeded"
+    assert response.elapsed.total_seconds() < 3
+
+
+def test_preferred_wait_ends_with_a_pointer(api: httpx.Client, png: bytes) -> None:
+    """202, never a timeout: the work goes on."""
+    response = api.post(
+        "/certify", files={"image": ("image", png)}, data={"model": "toy"}, headers={"Prefer": "wait=1"}
+    )
+    assert (response.status_code, response.json()["status"]) == (202, "queued")
+    assert 0.9 < response.elapsed.total_seconds() < 3
+
+
+@pytest.mark.parametrize("prefer", ["respond-async", "wait=soon", "await=5", "", "wait=-1"])
+def test_other_preferences_are_ignored(api: httpx.Client, png: bytes, prefer: str) -> None:
+    response = api.post(
+        "/certify", files={"image": ("image", png)}, data={"model": "toy"}, headers={"Prefer": prefer}
+    )
+    assert response.status_code == 202
+    assert "Preference-Applied" not in response.headers
+
+
+@pytest.fixture
+def commit_soon(redis: Redis, certificate: Callable[..., Certificate]) -> Any:
+    """Answers the next job half a second after it was queued, as a worker's commit does."""
+    import threading
+    import time
+
+    threads: list[threading.Thread] = []
+
+    def run() -> None:
+        while not (queue := redis.lrange(f"rq:queue:{keys.QUEUE}", 0, -1)):
+            time.sleep(0.01)
+        time.sleep(0.5)
+        job_id = str(queue[0], "ascii")  # type: ignore[arg-type]
+        with redis.pipeline(transaction=True) as pipeline:
+            pipeline.set(keys.certificate(job_id), certificate(job_id).model_dump_json())
+            pipeline.xadd(keys.events(job_id), {"progress": '{"stage": "done"}'})
+            pipeline.execute()
+
+    def start() -> None:
+        threads.append(threading.Thread(target=run))
+        threads[-1].start()
+
+    yield start
+    for thread in threads:
+        thread.join()

@@ -1,0 +1,185 @@
+"""Following a job by server-sent events, and how many may wait."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from redis import Redis
+
+from contract import keys
+from contract.certificates import Certificate
+from contract.choices import Stage
+from contract.jobs import Job, Progress
+from service.app import create_app
+from service.settings import ServiceSettings
+
+Submit = Callable[..., str]
+Write = Callable[..., str]
+Event = dict[str, str]
+
+
+@contextmanager
+def stream(api: httpx.Client, job_id: str, after: str | None = None) -> Iterator[Iterator[Event]]:
+    """Yields events as they come: the lines of each, comments under ''."""
+    headers = {} if after is None else {"Last-Event-ID": after}
+    with api.stream("GET", f"/jobs/{job_id}/events", headers=headers) as response:
+        assert response.status_code == 200
+        assert response.headers["Content-Type"].startswith("text/event-stream")
+        assert response.headers["Cache-Control"] == "no-cache"
+        yield _events(response.iter_lines())
+
+
+def _events(lines: Iterator[str]) -> Iterator[Event]:
+    event: Event = {}
+    for line in lines:
+        if line:
+            name, _, value = line.partition(": ")
+            event[name] = value
+        elif event:
+            yield event
+            event = {}
+
+
+def finish(redis: Redis, certificate: Certificate) -> None:
+    """Commits as a worker does: the certificate and the last event at once."""
+    done = Progress(stage=Stage.DONE, completed=2, total=2).model_dump_json()
+    with redis.pipeline(transaction=True) as pipeline:
+        pipeline.set(keys.certificate(certificate.id), certificate.model_dump_json())
+        pipeline.xadd(keys.events(certificate.id), {"progress": done})
+        pipeline.execute()
+
+
+def test_events_then_the_job(
+    api: httpx.Client, redis: Redis, submit: Submit, progress: Write, certificate: Any
+) -> None:
+    """Live, in order, and the stream closes after the job."""
+    job_id = submit()
+    with stream(api, job_id) as events:
+        assert Progress.model_validate_json(next(events)["data"]).stage == "queued"
+        written = progress(job_id, stage="sampling", completed=1, total=2)
+        event = next(events)
+        assert (event["event"], event["id"]) == ("progress", written)
+        finish(redis, certificate(job_id))
+        assert Progress.model_validate_json(next(events)["data"]).stage == "done"
+        last = next(events)
+        assert last["event"] == "job"
+        assert Job.model_validate_json(last["data"]).certificate == certificate(job_id).model_copy(
+            update={"created_at": Job.model_validate_json(last["data"]).finished_at}
+        )
+        assert list(events) == []
+
+
+def test_resume_has_no_gap_and_no_duplicate(
+    api: httpx.Client, redis: Redis, submit: Submit, progress: Write, certificate: Any
+) -> None:
+    """A client that lost the connection after any event gets exactly the others."""
+    job_id = submit()
+    for completed in range(5):
+        progress(job_id, stage="sampling", completed=completed, total=5)
+    finish(redis, certificate(job_id))
+    with stream(api, job_id) as events:
+        whole = list(events)
+    assert [event["event"] for event in whole] == ["progress"] * 7 + ["job"]
+    for index, event in enumerate(whole[:-1]):
+        with stream(api, job_id, after=event["id"]) as rest:
+            assert list(rest) == whole[index + 1 :]
+
+
+@pytest.mark.parametrize("last", ["x", "1", "1-", "-1-1", "1-1-1", "$", "99999999999999999999-0", "１-0", ""])
+def test_malformed_event_id(api: httpx.Client, submit: Submit, last: str) -> None:
+    path = f"/jobs/{submit()}/events"
+    response = api.get(path, headers=[(b"Last-Event-ID", last.encode())])
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_field")
+    assert response.json()["errors"][0]["pointer"] == "/Last-Event-ID"
+
+
+def test_end_without_an_event_is_noticed(api: httpx.Client, redis: Redis, submit: Submit) -> None:
+    """The worker was killed, or the job cancelled."""
+    job_id = submit()
+    with stream(api, job_id) as events:
+        next(events)
+        api.delete(f"/jobs/{job_id}")
+        start = time.monotonic()
+        assert next(events)["event"] == "job"
+        assert time.monotonic() - start < 2
+
+
+def test_gone_client_frees_its_connection(api: httpx.Client, redis: Redis, submit: Submit) -> None:
+    """Nobody reads any more, so nothing blocks on Redis."""
+    job_id = submit()
+    with stream(api, job_id) as events:
+        next(events)
+        wait_for(lambda: blocked(redis) == 1)
+    wait_for(lambda: blocked(redis) == 0)
+
+
+def test_gone_client_frees_its_long_poll(api: httpx.Client, redis: Redis, submit: Submit) -> None:
+    """It stops waiting within a second, not when the time is up."""
+    job_id = submit()
+    with pytest.raises(httpx.ReadTimeout):
+        api.get(f"/jobs/{job_id}", params={"wait": 30}, timeout=0.5)
+    wait_for(lambda: blocked(redis) == 0)
+    time.sleep(0.2)
+    assert blocked(redis) == 0
+
+
+def blocked(redis: Redis) -> int:
+    return int(redis.info("clients")["blocked_clients"])
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 3) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_waiters_are_bounded(redis_url: str, beat: Callable[..., None], png: bytes, serve_app: Any) -> None:
+    """One may wait here; the next is answered at once, and says that it did not wait."""
+    beat()
+    settings = ServiceSettings(redis_url=redis_url, max_waiters=1)
+    with serve_app(create_app(settings)) as url, httpx.Client(base_url=url) as client:
+
+        def post(wait: int) -> httpx.Response:
+            return client.post(
+                "/certify",
+                files={"image": ("image", png)},
+                data={"model": "toy"},
+                headers={"Prefer": f"wait={wait}"},
+            )
+
+        with ThreadPoolExecutor() as pool:
+            first = pool.submit(post, 2)
+            time.sleep(0.5)
+            second = post(2)
+            assert second.status_code == 202
+            assert second.elapsed.total_seconds() < 1.5
+            assert "Preference-Applied" not in second.headers
+            assert first.result().headers["Preference-Applied"] == "wait=2"
+
+
+def test_many_followers_of_one_job(
+    api: httpx.Client, redis: Redis, submit: Submit, progress: Write, certificate: Any
+) -> None:
+    """Each gets every event."""
+    job_id = submit()
+    started = threading.Barrier(9)
+
+    def follow(_: int) -> list[Event]:
+        with stream(api, job_id) as events:
+            first = next(events)
+            started.wait()
+            return [first, *events]
+
+    with ThreadPoolExecutor(8) as pool:
+        followers = [pool.submit(follow, index) for index in range(8)]
+        started.wait()
+        for completed in range(3):
+            progress(job_id, stage="sampling", completed=completed, total=3)
+        finish(redis, certificate(job_id))
+        assert {len(follower.result()) for follower in followers} == {6}
