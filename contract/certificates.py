@@ -73,6 +73,7 @@ class Compute(_Answer):
     backend: str
     dtype: str
     torch: str
+    batch_size: int = Field(description="Votes made at a time; with the seed, it decides every vote.")
     seconds: float = Field(description="Time spent sampling.")
     samples: int
     samples_per_second: float

@@ -151,6 +151,7 @@ def _compute(resident: Resident, seconds: float, samples: int) -> Compute:
         backend=classifier.backend,
         dtype=classifier.dtype,
         torch=str(torch.__version__),
+        batch_size=classifier.batch_size,
         seconds=round(seconds, 6),
         samples=samples,
         samples_per_second=round(samples / seconds, 1) if seconds > 0 else 0.0,

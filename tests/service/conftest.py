@@ -273,6 +273,7 @@ def make_certificate(
             "backend": "eager",
             "dtype": "float32",
             "torch": "2.8",
+            "batch_size": 64,
             "seconds": 1.0,
             "samples": n + 100,
             "samples_per_second": n + 100.0,

@@ -1,0 +1,111 @@
+"""A client of the HTTP API: submit, follow, fetch."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+from httpx_sse import connect_sse
+from pydantic import ValidationError
+
+from contract.jobs import Job, Progress
+from contract.models import ModelInfo, ModelList
+from contract.problems import Problem
+
+_TIMEOUT = httpx.Timeout(10, read=40)
+
+
+class ClientError(Exception):
+    """The server refused, or none answered. The text is for people; `problem` is what the server said."""
+
+    def __init__(self, message: str, problem: Problem | None = None) -> None:
+        super().__init__(message)
+        self.problem = problem
+
+
+class Client:
+    """Talks to one server. Use as a context manager."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def submit(self, path: str, image: Path, fields: Mapping[str, object]) -> Job:
+        """Sends an image to ``/certify`` or ``/predict``; fields that are None are left out."""
+        form = {name: str(value) for name, value in fields.items() if value is not None}
+        try:
+            content = image.read_bytes()
+        except OSError as error:
+            raise ClientError(
+                f"'image' must be a file that can be read, got {str(image)!r}: {error.strerror}"
+            ) from error
+        return Job.model_validate(
+            self._request("POST", path, data=form, files={"image": (image.name, content)})
+        )
+
+    def follow(self, job: Job, on_progress: Callable[[Progress], None]) -> Job:
+        """Waits until the job is final, telling of its progress; goes on where a lost connection stopped."""
+        last_event: str | None = None
+        while not job.status.final:
+            headers = {"Last-Event-ID": last_event} if last_event else {}
+            try:
+                with connect_sse(self._http, "GET", job.links.events, headers=headers) as events:
+                    for event in events.iter_sse():
+                        last_event = event.id or last_event
+                        if event.event == "progress":
+                            on_progress(Progress.model_validate_json(event.data))
+                        elif event.event == "job":
+                            return Job.model_validate_json(event.data)
+            except httpx.TransportError:
+                pass  # the next request says whether the server is gone
+            job = self.job(job.id, wait=1)
+        return job
+
+    def job(self, job_id: str, wait: int = 0) -> Job:
+        """Returns the state of a job, after ``wait`` seconds or as soon as it is final."""
+        return Job.model_validate(self._request("GET", f"/jobs/{job_id}", params={"wait": wait}))
+
+    def cancel(self, job_id: str) -> None:
+        """Gives a job up."""
+        self._request("DELETE", f"/jobs/{job_id}")
+
+    def models(self) -> ModelList:
+        """Returns every model that the server knows."""
+        return ModelList.model_validate(self._request("GET", "/models"))
+
+    def model(self, name: str) -> ModelInfo:
+        """Returns one model."""
+        return ModelInfo.model_validate(self._request("GET", f"/models/{name}"))
+
+    def _request(self, method: str, path: str, **arguments: Any) -> Any:
+        try:
+            response = self._http.request(method, path, **arguments)
+        except httpx.TransportError as error:
+            raise ClientError(
+                f"no radii server answers at {self.url}: start one with `radii serve`"
+            ) from error
+        if response.is_success:
+            return response.json()
+        raise _refusal(response)
+
+
+def _refusal(response: httpx.Response) -> ClientError:
+    try:
+        problem = Problem.model_validate_json(response.content)
+    except ValidationError:
+        return ClientError(f"the server answered {response.status_code}: {response.text[:200]}")
+    return ClientError(describe(problem), problem)
+
+
+def describe(problem: Problem) -> str:
+    """Returns a problem in words."""
+    fields = [f"{error.pointer}: {error.message}" for error in problem.errors]
+    return "\n".join(
+        [f"{problem.title}: {problem.detail}", *(line for line in fields if problem.detail not in line)]
+    )

@@ -1,0 +1,119 @@
+"""``radii bundle``: turn a pretrained classifier into something that workers can serve."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from radii.commands.client import fail
+
+app = typer.Typer(no_args_is_help=True)
+
+Floats = Annotated[str, typer.Option(help="One number per channel, comma-separated, pixels in [0, 1].")]
+
+
+@app.command()
+def create(
+    folder: Annotated[Path, typer.Argument(help="The bundle to write; its name is the model's.")],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="The network: `torchvision:resnet18`, `timm:NAME`, one of our architectures, "
+            "or `pkg.module:callable` of yours.",
+        ),
+    ],
+    classes: Annotated[
+        str, typer.Option(help="Names, comma-separated; a file with one a line; or their number.")
+    ],
+    input_shape: Annotated[
+        str, typer.Option(help="Channels, height, width, such as 3x224x224.")
+    ] = "3x224x224",
+    mean: Floats = "0.485,0.456,0.406",
+    std: Floats = "0.229,0.224,0.225",
+    weights: Annotated[
+        Path | None, typer.Option(help="`.safetensors`, or a `.pth` that holds tensors; random if left out.")
+    ] = None,
+    arg: Annotated[list[str] | None, typer.Option(help="key=value for the network; repeatable.")] = None,
+    clean: Annotated[
+        Path | None, typer.Option(help="Folder of pictures, or an npz file: the clean set for adaptation.")
+    ] = None,
+    resize: Annotated[
+        int | None, typer.Option(help="Fit other sizes: shorter side to this, then a centre crop.")
+    ] = None,
+    interpolation: Annotated[str, typer.Option(help="nearest, bilinear or bicubic.")] = "bilinear",
+    sigma: Annotated[float, typer.Option(help="Noise level when a request names none.")] = 0.25,
+    sigma_train: Annotated[float | None, typer.Option(help="Noise level of the training, if any.")] = None,
+    n: Annotated[int, typer.Option("--n", help="Votes when a request names none.")] = 10_000,
+    allow_unused: Annotated[
+        bool, typer.Option("--allow-unused", help="Leave out weights that the network has no place for.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing bundle.")] = False,
+) -> None:
+    """Make a bundle from a pretrained classifier."""
+    from pydantic import ValidationError
+
+    from models.bundles import BundleError, Fit, Recommended, bundle_digest
+    from models.intake import create_bundle, parse_arguments, parse_classes
+
+    try:
+        card = create_bundle(
+            folder,
+            source=source,
+            classes=parse_classes(classes),
+            input_shape=_shape(input_shape),
+            mean=_numbers("mean", mean),
+            std=_numbers("std", std),
+            weights=weights,
+            arguments=parse_arguments(arg or []),
+            clean=clean,
+            fit=None
+            if resize is None
+            else Fit.model_validate({"resize": resize, "interpolation": interpolation}),
+            sigma_train=sigma_train,
+            recommended=Recommended(sigma=sigma, n=n),
+            command=shlex.join(["radii", *sys.argv[1:]]),
+            allow_unused=allow_unused,
+            overwrite=overwrite,
+        )
+    except ValidationError as error:
+        faults = (f"'{fault['loc'][-1]}' {fault['msg']}, got {fault['input']!r}" for fault in error.errors())
+        raise fail("; ".join(faults)) from error
+    except BundleError as error:
+        raise fail(str(error)) from error
+    console = Console(stderr=True)
+    if weights is None:
+        console.print("[yellow]no --weights: they are random, which is good for trials only[/yellow]")
+    console.print(
+        f"bundle [bold]{card.name}[/bold] ({bundle_digest(card)[:12]}) written to {folder}; "
+        f"serve it with `radii serve --models {folder}`"
+    )
+
+
+@app.command()
+def verify(folder: Annotated[Path, typer.Argument(help="The bundle.")]) -> None:
+    """Check a bundle as a worker does: card, digests, weights, clean set."""
+    from models.bundles import BundleError, bundle_digest, verify_bundle
+
+    try:
+        card = verify_bundle(folder)
+    except BundleError as error:
+        raise fail(str(error)) from error
+    Console().print(f"[green]bundle holds[/green] {card.name} {bundle_digest(card)}")
+
+
+def _shape(text: str) -> tuple[int, int, int]:
+    parts = text.lower().replace("×", "x").split("x")
+    if len(parts) != 3 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise fail(f"'input-shape' must be channels x height x width such as 3x224x224, got {text!r}")
+    return int(parts[0]), int(parts[1]), int(parts[2])
+
+
+def _numbers(field: str, text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise fail(f"'{field}' must be numbers separated by commas, got {text!r}") from None

@@ -1,0 +1,154 @@
+"""Commands that talk to a running server."""
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+
+from contract.choices import BoundKind, Fit, JobStatus
+from contract.jobs import Job
+from radii import display
+from radii.client import Client, ClientError, describe
+
+Image = Annotated[Path, typer.Argument(help="PNG, JPEG, WebP or BMP file.")]
+Url = Annotated[str, typer.Option(envvar="RADII_URL", help="The server.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON and nothing else.")]
+Model = Annotated[str | None, typer.Option(help="Model; the server's default if left out.")]
+Sigma = Annotated[float | None, typer.Option(help="Noise level, pixels in [0, 1]; the model's if left out.")]
+Votes = Annotated[int | None, typer.Option("--n", help="Estimation votes; the model's if left out.")]
+Alpha = Annotated[float | None, typer.Option(help="Failure probability. [default: 0.001]")]
+FitOption = Annotated[Fit | None, typer.Option(help="What to do with an image of another size.")]
+Label = Annotated[str | None, typer.Option(help="The true class, to be told whether the answer is correct.")]
+Seed = Annotated[str | None, typer.Option(help="128 bits in hexadecimal; drawn by the server if left out.")]
+
+Answer = TypeVar("Answer")
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+
+def certify(
+    image: Image,
+    model: Model = None,
+    sigma: Sigma = None,
+    n0: Annotated[int | None, typer.Option("--n0", help="Selection votes. [default: 100]")] = None,
+    n: Votes = None,
+    alpha: Alpha = None,
+    bound: Annotated[BoundKind | None, typer.Option(help="How votes become bounds.")] = None,
+    fit: FitOption = None,
+    label: Label = None,
+    seed: Seed = None,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Certify IMAGE: its label, and a radius within which no perturbation changes it."""
+    fields = {"model": model, "sigma": sigma, "n0": n0, "n": n, "alpha": alpha, "bound": bound}
+    job = run_job("/certify", image, {**fields, "fit": fit, "label": label, "seed": seed}, url, json)
+    assert job.certificate is not None  # noqa: S101 (a certify job that succeeded has one)
+    if json:
+        typer.echo(job.certificate.model_dump_json(indent=2))
+        return
+    with Client(url) as client:
+        classes = client.model(job.model).classes
+    display.show_certificate(Console(), job.certificate, classes)
+
+
+def predict(
+    image: Image,
+    model: Model = None,
+    sigma: Sigma = None,
+    n: Votes = None,
+    alpha: Alpha = None,
+    fit: FitOption = None,
+    label: Label = None,
+    seed: Seed = None,
+    url: Url = DEFAULT_URL,
+    json: Json = False,
+) -> None:
+    """Predict the smoothed classifier's label of IMAGE; far fewer votes than a radius takes."""
+    fields = {
+        "model": model,
+        "sigma": sigma,
+        "n": n,
+        "alpha": alpha,
+        "fit": fit,
+        "label": label,
+        "seed": seed,
+    }
+    job = run_job("/predict", image, fields, url, json)
+    assert job.prediction is not None  # noqa: S101 (a predict job that succeeded has one)
+    if json:
+        typer.echo(job.prediction.model_dump_json(indent=2))
+    else:
+        display.show_prediction(Console(), job.prediction)
+
+
+def models(url: Url = DEFAULT_URL, json: Json = False) -> None:
+    """List the models that the server's workers hold."""
+    with Client(url) as client:
+        listing = attempt(client.models)
+    if json:
+        typer.echo(listing.model_dump_json(indent=2))
+    else:
+        display.show_models(Console(), listing)
+
+
+def verify(
+    certificate: Annotated[Path, typer.Argument(help="A certificate as JSON; `-` reads standard input.")],
+    json: Json = False,
+) -> None:
+    """Recompute a certificate's bounds and radii from the counts it states; needs no server."""
+    from pydantic import ValidationError
+
+    from contract.certificates import Certificate
+    from service.verification import verify_certificate
+
+    try:
+        text = sys.stdin.read() if str(certificate) == "-" else certificate.read_text()
+        parsed = Certificate.model_validate_json(text)
+    except OSError as error:
+        raise fail(
+            f"'certificate' must be a file that can be read, got {str(certificate)!r}: {error.strerror}"
+        ) from error
+    except ValidationError as error:
+        raise fail(f"'certificate' must be a certificate as JSON: {error}") from error
+    verification = verify_certificate(parsed)
+    if json:
+        typer.echo(verification.model_dump_json(indent=2))
+    else:
+        display.show_verification(Console(), verification)
+    if not verification.valid:
+        raise typer.Exit(1)
+
+
+def run_job(path: str, image: Path, fields: Mapping[str, object], url: str, quiet: bool) -> Job:
+    """Submits, follows with a progress bar, and returns the job that succeeded; Ctrl-C cancels it."""
+    console = Console(stderr=True, quiet=quiet)
+    with Client(url) as client:
+        job = attempt(lambda: client.submit(path, image, fields))
+        try:
+            with display.sampling_bar(console) as on_progress:
+                job = attempt(lambda: client.follow(job, on_progress))
+        except KeyboardInterrupt:
+            attempt(lambda: client.cancel(job.id))
+            raise fail(f"job {job.id} cancelled") from None
+    if job.status is not JobStatus.SUCCEEDED:
+        reason = describe(job.error) if job.error else "no reason is known"
+        raise fail(f"job {job.id} {job.status.value}: {reason}")
+    return job
+
+
+def attempt(call: Callable[[], Answer]) -> Answer:
+    """Calls the server; a refusal ends the command with its words."""
+    try:
+        return call()
+    except ClientError as error:
+        raise fail(str(error)) from error
+
+
+def fail(message: str) -> typer.Exit:
+    """Prints an error and returns what ends the command."""
+    Console(stderr=True).print(f"[bold red]error[/bold red] {message}", highlight=False)
+    return typer.Exit(1)

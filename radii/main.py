@@ -1,0 +1,43 @@
+"""The command ``radii``. Each command imports what it needs when it runs, so that ``--help`` is quick."""
+
+from typing import Annotated
+
+import typer
+
+from contract.version import __version__
+from radii.commands import bundle, client, running, training
+
+app = typer.Typer(
+    name="radii",
+    help="Certify image classifiers: a label, and a radius within which no perturbation changes it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _radii(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+app.command("serve")(running.serve)
+app.command("demo")(running.demo)
+app.command("api")(running.api)
+app.command("worker")(running.worker)
+app.command("certify")(client.certify)
+app.command("predict")(client.predict)
+app.command("models")(client.models)
+app.command("verify")(client.verify)
+app.command("train")(training.train)
+app.add_typer(bundle.app, name="bundle", help="Make bundles, which workers serve, and check them.")

@@ -1,0 +1,194 @@
+"""Everything on one machine: store, API and workers as child processes of this one."""
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import httpx
+import redis
+
+from radii import embedded
+from workers.supervisor import Child
+
+_POLL_SECONDS = 0.1
+START_SECONDS = 180.0
+
+
+class StackFailure(Exception):
+    """The stack did not come up, or a part of it keeps dying."""
+
+
+@dataclass(frozen=True)
+class StackPlan:
+    """What to start.
+
+    Attributes:
+        data_dir: Where the embedded store keeps its files.
+        redis_url: A server to use instead of the embedded one.
+        workers: Number of workers; they share the cores.
+        environment: Further ``RADII_*`` settings for API and workers.
+        log: Where the children write; this process's standard error if None.
+    """
+
+    data_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    redis_url: str | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    stop_grace: float = 10.0
+    log: IO[str] | None = None
+
+
+class Stack:
+    """The running parts. Use as a context manager: leaving it stops them in order."""
+
+    def __init__(self, plan: StackPlan) -> None:
+        self._plan = plan
+        self._children: list[Child] = []
+        self._environment = {**os.environ, **plan.environment}
+        reachable = "127.0.0.1" if plan.host in ("0.0.0.0", "::") else plan.host  # noqa: S104 (compared, not bound)
+        self.redis_url = ""
+        self.url = f"http://{reachable}:{plan.port}"
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _start(self) -> None:
+        plan = self._plan
+        require_free(plan.host, plan.port)
+        self.redis_url = plan.redis_url or self._start_store()
+        self._environment["RADII_REDIS_URL"] = self.redis_url
+        self._environment["RADII_STOP_GRACE"] = str(plan.stop_grace)
+        # Workers that share cores without knowing of each other slow each other down.
+        threads = max(1, (os.cpu_count() or 1) // plan.workers)
+        self._environment.setdefault("RADII_THREADS", str(threads))
+        self._wait_for_store(self.redis_url)
+        self._run("API", "api", "--lifeline", "--host", plan.host, "--port", str(plan.port))
+        for number in range(1, plan.workers + 1):
+            self._run(f"worker {number}", "worker", "--lifeline")
+
+    def _start_store(self) -> str:
+        os.close(embedded.lock(self._plan.data_dir))  # so that a directory in use is an error here
+        port = free_port()
+        command = [sys.executable, "-m", "radii.embedded", str(self._plan.data_dir), "--port", str(port)]
+        self._children.append(Child("store", command, self._environment, self._plan.log))
+        return embedded.url(self._plan.data_dir, port)
+
+    def _run(self, name: str, *arguments: str) -> None:
+        command = [sys.executable, "-m", "radii", *arguments]
+        self._children.append(Child(name, command, self._environment, self._plan.log))
+
+    def _wait_for_store(self, redis_url: str) -> None:
+        client = redis.Redis.from_url(redis_url, socket_connect_timeout=2, socket_timeout=5)
+        for _ in self._until("the store", START_SECONDS):
+            try:
+                client.ping()
+            except redis.exceptions.AuthenticationError as error:
+                raise StackFailure(f"the store refuses us: {error}") from error
+            except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+                # Loading its files, or not yet listening; a server of somebody else's is not waited for.
+                if self._plan.redis_url and not isinstance(error, redis.exceptions.BusyLoadingError):
+                    raise StackFailure(f"no Redis server answers at the given address: {error}") from error
+                continue
+            client.close()
+            return
+
+    def wait_until_ready(self) -> None:
+        """Waits until the API answers and a worker has a model ready.
+
+        Raises:
+            StackFailure: It took longer than `START_SECONDS`.
+        """
+        for _ in self._until("the API and a worker", START_SECONDS):
+            try:
+                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == httpx.codes.OK:
+                    return
+            except httpx.TransportError:
+                continue
+
+    def _until(self, what: str, seconds: float) -> Iterator[None]:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.keep_running()
+            yield
+            time.sleep(_POLL_SECONDS)
+        raise StackFailure(f"{what} did not come up within {seconds:g} s")
+
+    def keep_running(self) -> None:
+        """Starts again whatever has died.
+
+        Raises:
+            StackFailure: A part dies as often as it is started.
+        """
+        for child in self._children:
+            try:
+                child.keep_running()
+            except RuntimeError as error:
+                raise StackFailure(str(error)) from error
+
+    def stop(self) -> None:
+        """Stops in order: no new requests, then no running jobs, then the store."""
+        store = [child for child in self._children if child.name == "store"]
+        front = [child for child in self._children if child.name != "store"]
+        for child in front:
+            if child.process.poll() is None:
+                child.process.terminate()
+        for child in front:
+            child.stop(grace=self._plan.stop_grace + 10)
+        for child in store:
+            child.stop(grace=30)
+        self._children.clear()
+
+
+def free_port() -> int:
+    """Returns a port of this machine that nobody listens to."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def require_free(host: str, port: int) -> None:
+    """Raises when the port is taken, before anything is started.
+
+    Raises:
+        StackFailure: Names the port.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise StackFailure(f"'port' must be free, got {port} on {host}: {error.strerror}") from error
+
+
+@contextmanager
+def quiet_log(folder: Path) -> Iterator[IO[str]]:
+    """Gives a file for the children's output."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "radii.log").open("a") as log:
+        yield log
+
+
+def tail(folder: Path, lines: int = 20) -> str:
+    """Returns the end of what the children wrote."""
+    return "".join((folder / "radii.log").read_text().splitlines(keepends=True)[-lines:])

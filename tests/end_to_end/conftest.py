@@ -1,0 +1,81 @@
+"""The real stack: embedded Valkey, API, two workers, with bundles made by the command line."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from redis import Redis
+
+from radii.stack import Stack, StackPlan, free_port, quiet_log, tail
+from tests.end_to_end.running import EXAMPLES, Running, radii, wait_for_engines
+
+# A user's own network, as it would lie in a package of theirs.
+USER_MODULE = """
+import torch
+from torch import nn
+
+
+def build(hidden: int = 8) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, hidden), nn.ReLU(), nn.Linear(hidden, 3))
+"""
+
+
+@pytest.fixture(scope="session")
+def user_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder on PYTHONPATH with a network of a user's own."""
+    folder = tmp_path_factory.mktemp("user")
+    (folder / "their_networks.py").write_text(USER_MODULE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory: pytest.TempPathFactory, user_package: Path) -> Path:
+    """What a user made: torchvision's ResNet-18 at random, and a module of their own with a state dict."""
+    folder = tmp_path_factory.mktemp("bundles")
+    ran = radii(
+        "bundle", "create", str(folder / "resnet"), "--from", "torchvision:resnet18", "--classes", "7",
+        "--input-shape", "3x64x64", "--resize", "72", "--n", "200",
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    weights = folder / "theirs.pth"
+    code = f"import torch, their_networks as t; torch.save(t.build(hidden=5).state_dict(), {str(weights)!r})"
+    environment = {"PYTHONPATH": str(user_package)}
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, **environment})
+    ran = radii(
+        "bundle", "create", str(folder / "theirs"), "--from", "their_networks:build", "--arg", "hidden=5",
+        "--weights", str(weights), "--classes", "cat,dog,bird", "--input-shape", "3x8x8",
+        "--mean", "0,0,0", "--std", "1,1,1", "--n", "500",
+        **environment,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory, bundles: Path, user_package: Path) -> Iterator[Running]:
+    """The whole stack, shared by all tests."""
+    folder = tmp_path_factory.mktemp("stack")
+    with quiet_log(folder) as log:
+        plan = StackPlan(
+            folder / "store",
+            port=free_port(),
+            workers=2,
+            environment={"RADII_MODELS": str(bundles), "PYTHONPATH": str(user_package)},
+            stop_grace=1,
+            log=log,
+        )
+        with Stack(plan) as stack:
+            try:
+                stack.wait_until_ready()
+                with (
+                    httpx.Client(base_url=stack.url, timeout=60) as http,
+                    Redis.from_url(stack.redis_url) as redis,
+                ):
+                    wait_for_engines(Running(http, redis, stack.url, EXAMPLES / "09-ankle-boot.png"), 2)
+                    yield Running(http, redis, stack.url, EXAMPLES / "09-ankle-boot.png")
+            finally:
+                print(tail(folder, 60))  # noqa: T201 (pytest shows it when a test fails)

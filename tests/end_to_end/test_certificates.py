@@ -1,0 +1,186 @@
+"""From an image over HTTP to a certificate that can be checked again."""
+
+import json
+import math
+from pathlib import Path
+from statistics import NormalDist, median
+
+import httpx
+import numpy as np
+import pytest
+from scipy import stats
+
+from contract.choices import JobStatus
+from contract.jobs import Job
+from tests.end_to_end.running import EXAMPLES, Running, radii
+
+
+def test_a_real_image_gets_a_true_certificate(running: Running) -> None:
+    """The label is right, the radius positive, the votes add up."""
+    job = running.certify(n=5000, label="ankle-boot")
+    assert job.status is JobStatus.SUCCEEDED
+    certificate = job.certificate
+    assert certificate is not None
+    assert certificate.label is not None
+    assert certificate.label.name == "ankle-boot"
+    assert certificate.correct is True
+    assert certificate.radius.l2 > 0.2
+    assert sum(certificate.noise[0].counts) == certificate.noise[0].n
+    assert sum(certificate.noise[0].selection_counts) == 100
+
+
+@pytest.mark.parametrize("bound", ["one_sided", "two_sided"])
+def test_the_radius_follows_from_the_stated_counts(running: Running, bound: str) -> None:
+    """σ·Φ⁻¹ of the Clopper–Pearson bound, recomputed with SciPy from the JSON alone, rounded down."""
+    for picture in sorted(EXAMPLES.glob("*.png"))[:4]:
+        response = running.http.post(
+            "/certify",
+            files={"image": picture.read_bytes()},
+            data={"n": "2000", "bound": bound},
+            headers={"Prefer": "wait=30"},
+        )
+        certificate = response.json()["certificate"]
+        if certificate["abstained"]:
+            assert certificate["radius"] == {"l2": 0.0, "l1": 0.0, "linf": 0.0}
+            continue
+        (noise,) = certificate["noise"]
+        n, counts, top = noise["n"], noise["counts"], noise["top_class"]
+        p_lower = stats.beta.ppf(noise["alpha_lower"], counts[top], n - counts[top] + 1)
+        p_upper = 1 - p_lower
+        if noise["alpha_upper"] > 0:
+            other = max(count for index, count in enumerate(counts) if index != top)
+            p_upper = min(p_upper, stats.beta.ppf(1 - noise["alpha_upper"], other + 1, n - other))
+        assert noise["p_lower"] == pytest.approx(p_lower, rel=1e-9)
+        assert noise["p_lower"] <= p_lower
+        assert noise["p_upper"] == pytest.approx(p_upper, rel=1e-9)
+        exact = noise["sigma"] / 2 * (NormalDist().inv_cdf(p_lower) - NormalDist().inv_cdf(p_upper))
+        assert certificate["radius"]["l2"] <= exact
+        assert certificate["radius"]["l2"] == pytest.approx(exact, abs=2e-6)
+        assert certificate["radius"]["l2"] == math.floor(certificate["radius"]["l2"] * 1e6 + 0.5) / 1e6
+        assert certificate["radius"]["linf"] <= exact / 28
+
+
+def test_verify_recomputes_the_certificate(running: Running, tmp_path: Path) -> None:
+    """Over HTTP and offline; a radius that is too large is caught by both."""
+    certificate = running.certify(n=2000).certificate
+    assert certificate is not None
+    response = running.http.post(f"/certificates/{certificate.id}/verify")
+    assert response.json()["valid"] is True, response.text
+    file = tmp_path / "certificate.json"
+    file.write_text(certificate.model_dump_json())
+    assert radii("verify", str(file)).returncode == 0
+    forged = json.loads(file.read_text())
+    forged["radius"]["l2"] += 0.01
+    file.write_text(json.dumps(forged))
+    ran = radii("verify", str(file))
+    assert ran.returncode == 1
+    assert "FAILS" in ran.stdout
+
+
+def test_a_seed_repeats_a_certificate(running: Running) -> None:
+    """The same seed, batch size and engine draw the same votes; another seed draws others."""
+    counts = []
+    for seed in ("a1b2", "a1b2", "a1b2", "a1b3"):
+        certificate = running.certify(n=1000, sigma=1.0, seed=seed).certificate
+        assert certificate is not None
+        assert certificate.seed == seed.zfill(32)
+        counts.append(tuple(certificate.noise[0].counts))
+    *same, other = counts
+    # Two engines may have chosen different batch sizes, but two of three jobs ran on the same one.
+    assert len(set(same)) <= 2
+    assert other not in same
+
+
+def test_prediction_needs_few_votes(running: Running) -> None:
+    """The label without a radius."""
+    response = running.http.post(
+        "/predict", files={"image": running.picture.read_bytes()}, headers={"Prefer": "wait=30"}
+    )
+    job = Job.model_validate_json(response.content)
+    assert job.prediction is not None
+    assert job.prediction.label is not None
+    assert job.prediction.label.name == "ankle-boot"
+    assert job.prediction.n <= 1000
+    assert job.certificate is None
+
+
+def test_noise_alone_makes_the_classifier_abstain(running: Running) -> None:
+    """With noise far above what the model knows, few votes separate nothing: an answer, not an error."""
+    job = running.certify(n=20, sigma=20)
+    assert job.status is JobStatus.SUCCEEDED
+    assert job.certificate is not None
+    if job.certificate.abstained:
+        assert job.certificate.label is None
+        assert job.certificate.radius.l2 == 0
+
+
+def test_a_second_job_does_not_load_the_model_again(running: Running) -> None:
+    """Engines count how often they loaded a model; jobs on warm engines do not add to it."""
+    for _ in range(4):
+        running.certify(n=500)
+    before = {engine.engine_id: engine.loads for engine in running.engines()}
+    for _ in range(6):
+        running.certify(n=500)
+    after = {engine.engine_id: engine.loads for engine in running.engines()}
+    assert before == after
+
+
+def test_the_service_adds_little_to_the_sampling(running: Running) -> None:
+    """From enqueued to finished, less sampling: the median is far below what a reload would cost."""
+    overheads = []
+    for _ in range(15):
+        job = running.certify(n=500)
+        assert job.certificate is not None
+        assert job.finished_at is not None
+        spent = (job.finished_at - job.created_at).total_seconds()
+        overheads.append(spent - job.certificate.compute.seconds)
+    assert median(overheads) < 0.25  # `make bench` measures it on an idle machine
+
+
+def test_models_made_by_users_are_served(running: Running) -> None:
+    """Torchvision's ResNet-18 with random weights, and a user's own module with a state dict."""
+    listing = running.http.get("/models").json()
+    ready = {model["name"] for model in listing["models"] if model["ready"]}
+    assert {"fashion-mnist-gaussian", "resnet", "theirs"} <= ready
+    for model, size in (("resnet", (64, 64)), ("theirs", (8, 8))):
+        job = running.certify_picture(colour_picture(size), model=model, sigma=0.1)
+        assert job.status is JobStatus.SUCCEEDED, job.error
+        assert job.certificate is not None
+        assert job.certificate.model == model
+
+
+def test_an_image_of_another_size_is_fitted_only_when_asked(running: Running) -> None:
+    """`exact` names both sizes; `resize` certifies the fitted image and says which it was."""
+    picture = colour_picture((100, 130))
+    response = running.http.post("/certify", files={"image": picture}, data={"model": "resnet"})
+    assert response.status_code == 422
+    assert response.json()["code"] == "image_size_mismatch"
+    job = running.certify_picture(picture, model="resnet", fit="resize")
+    assert job.status is JobStatus.SUCCEEDED
+    assert job.certificate is not None
+    assert job.certificate.image_digest != job.certificate.upload_digest
+
+
+def colour_picture(size: tuple[int, int]) -> bytes:
+    """A colourful PNG of (height, width)."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_one_hundred_jobs_at_once_all_finish(running: Running) -> None:
+    """The queue loses nothing."""
+    jobs = [running.certify(wait=0, n=200) for _ in range(100)]
+    final = [running.until(job.id, lambda job: job.status.final) for job in jobs]
+    assert {job.status for job in final} == {JobStatus.SUCCEEDED}
+
+
+def test_the_api_documents_itself(running: Running) -> None:
+    """A browser can read the documentation."""
+    assert running.http.get("/docs").status_code == httpx.codes.OK
+    assert running.http.get("/openapi.json").json()["info"]["title"]

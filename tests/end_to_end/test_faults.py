@@ -1,0 +1,144 @@
+"""What happens when things die, are cancelled, or are told nonsense."""
+
+import os
+import signal
+import time
+
+from contract import keys
+from contract.choices import JobStatus
+from contract.jobs import Job
+from tests.end_to_end.running import Running, wait_for_engines
+
+LONG = 2_000_000  # votes: minutes of sampling
+
+
+def sampling(job: Job) -> bool:
+    """Whether votes are being made."""
+    return job.status is JobStatus.RUNNING and job.progress.completed > 0
+
+
+def test_cancel_in_mid_job_stops_the_sampling_within_a_second(running: Running) -> None:
+    """The engine is free for the next job, and the cancelled one never gets a certificate."""
+    job = running.certify(wait=0, n=LONG)
+    running.until(job.id, sampling)
+    other = running.certify(wait=0, n=LONG)
+    running.until(other.id, sampling)
+    asked = time.monotonic()
+    assert running.http.delete(f"/jobs/{job.id}").status_code == 202
+    running.until(job.id, lambda job: job.status is JobStatus.CANCELLED, seconds=5)
+    # Both workers were busy: a new job can only run on the one that was freed.
+    third = running.certify(wait=0, n=200)
+    running.until(third.id, lambda job: job.status is JobStatus.SUCCEEDED, seconds=5)
+    freed = time.monotonic() - asked
+    running.http.delete(f"/jobs/{other.id}")
+    running.until(other.id, lambda job: job.status is JobStatus.CANCELLED, seconds=5)
+    assert freed < 1.5  # one second for the sampling to stop, the rest for the third job itself
+    last = running.redis.xrevrange(keys.events(job.id), count=1)
+    time.sleep(1)
+    assert running.redis.xrevrange(keys.events(job.id), count=1) == last
+    assert not running.redis.exists(keys.certificate(job.id))
+    assert running.http.delete(f"/jobs/{job.id}").status_code == 200
+
+
+def test_a_queued_job_can_be_cancelled(running: Running) -> None:
+    """It never starts."""
+    busy = [running.certify(wait=0, n=LONG) for _ in range(2)]
+    for job in busy:
+        running.until(job.id, sampling)
+    queued = running.certify(wait=0, n=500)
+    assert running.job(queued.id).status is JobStatus.QUEUED
+    running.http.delete(f"/jobs/{queued.id}")
+    assert running.job(queued.id).status is JobStatus.CANCELLED
+    for job in busy:
+        running.http.delete(f"/jobs/{job.id}")
+        running.until(job.id, lambda job: job.status.final, seconds=5)
+    assert running.job(queued.id).started_at is None
+
+
+def test_a_finished_job_cannot_be_cancelled(running: Running) -> None:
+    """The answer stands."""
+    job = running.certify(n=200)
+    response = running.http.delete(f"/jobs/{job.id}")
+    assert response.status_code == 409
+    assert response.json()["code"] == "job_finished"
+    assert running.job(job.id).status is JobStatus.SUCCEEDED
+
+
+def test_killing_an_engine_loses_no_job(running: Running) -> None:
+    """Kill -9 in mid-job: that job is retried and succeeds, the other worker's job does not notice."""
+    wait_for_engines(running, 2)
+    jobs = [running.certify(wait=0, n=40_000) for _ in range(2)]
+    for job in jobs:
+        running.until(job.id, sampling)
+    alive = [engine for engine in running.engines() if process_is_alive(engine.pid)]
+    assert len(alive) == 2
+    os.kill(alive[0].pid, signal.SIGKILL)
+    final = [running.until(job.id, lambda job: job.status.final, seconds=120) for job in jobs]
+    assert [job.status for job in final] == [JobStatus.SUCCEEDED] * 2
+    assert sorted(job.attempt for job in final) == [1, 2]
+
+
+def test_killing_every_process_of_a_worker_loses_no_job(running: Running) -> None:
+    """The queue worker dies too; its relay or RQ's clean-up brings the job to an end."""
+    job = running.certify(wait=0, n=40_000)
+    running.until(job.id, sampling)
+    for engine in running.engines():
+        if process_is_alive(engine.pid):
+            os.kill(engine.pid, signal.SIGKILL)
+    final = running.until(job.id, lambda job: job.status.final, seconds=150)
+    assert final.status is JobStatus.SUCCEEDED
+    assert final.attempt == 2
+
+
+def test_a_job_that_names_another_function_is_refused(running: Running) -> None:
+    """Whoever can write to Redis still cannot run code of their choice."""
+    from rq import Queue
+    from rq.serializers import JSONSerializer
+
+    queue = Queue(keys.QUEUE, connection=running.redis, serializer=JSONSerializer)
+    marker = "/tmp/radii-must-not-exist"
+    job = queue.enqueue("subprocess.check_output", args=[["touch", marker]], result_ttl=60, failure_ttl=60)
+    deadline = time.monotonic() + 20
+    while job.get_status(refresh=True) not in ("failed", "finished") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert job.get_status(refresh=True) == "failed"
+    assert not os.path.exists(marker)  # noqa: PTH110
+    assert running.certify(n=200).status is JobStatus.SUCCEEDED
+
+
+def test_a_replaced_model_fails_the_job_with_a_reason(running: Running) -> None:
+    """A job is about the model that was there when it was asked for."""
+    from rq import Queue
+    from rq.serializers import JSONSerializer
+
+    from contract.choices import BoundKind, JobKind, NoiseKind, NoiseLevel, ProblemCode
+    from contract.jobs import Submission
+    from contract.tasks import CertifyTask
+
+    done = running.certify(n=200)
+    assert done.certificate is not None
+    task = CertifyTask(
+        job_id="f" * 32, model=done.model, model_digest="0" * 64, image_digest=done.certificate.image_digest,
+        upload_digest="0" * 64, noise=NoiseKind.GAUSSIAN, sigma=0.5, n=100, alpha=0.001, label=None, seed="1",
+        noise_level=NoiseLevel.FIXED, n0=10, bound=BoundKind.ONE_SIDED,
+    )  # fmt: skip
+    submission = Submission(
+        job_id=task.job_id, kind=JobKind.CERTIFY, model=done.model, created_at=done.created_at
+    )
+    running.redis.set(keys.submission(task.job_id), submission.model_dump_json(), ex=600)
+    queue = Queue(keys.QUEUE, connection=running.redis, serializer=JSONSerializer)
+    queue.enqueue(keys.CERTIFY_TASK, args=[task.model_dump(mode="json")], job_id=task.job_id, failure_ttl=60)
+    job = running.until(task.job_id, lambda job: job.status.final, seconds=20)
+    assert job.status is JobStatus.FAILED
+    assert job.error is not None
+    assert job.error.code is ProblemCode.MODEL_CHANGED
+    assert job.attempt == 1
+
+
+def process_is_alive(pid: int) -> bool:
+    """Whether a process of this machine runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

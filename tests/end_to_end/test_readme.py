@@ -1,0 +1,172 @@
+"""README stays true: every command in it runs, in the order in which a reader meets them."""
+
+import gzip
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from radii.stack import free_port
+from tests.end_to_end.running import ROOT, Running
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = [
+    line
+    for block in re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL)
+    for line in block.splitlines()
+]
+
+NETWORK = """
+from torch import nn
+
+def build(width):
+    return nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 3))
+"""
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that looks as a reader's does: the clone, a package of theirs, weights of theirs."""
+    folder = tmp_path_factory.mktemp("desk")
+    (folder / "models").symlink_to(ROOT / "models")
+    (folder / "mypackage").mkdir()
+    (folder / "mypackage" / "__init__.py").touch()
+    (folder / "mypackage" / "networks.py").write_text(NETWORK)
+    code = (
+        "from safetensors.torch import save_file; from mypackage.networks import build; "
+        "save_file(build(16).state_dict(), 'weights.safetensors')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=folder, env=environment(folder))
+    write_tiny_data(folder / "data")
+    return folder
+
+
+def environment(desk: Path, **more: str) -> dict[str, str]:
+    """As after `make demo`, with `.venv/bin` on the path and the reader's own package importable."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(desk), **more}
+
+
+def write_tiny_data(folder: Path) -> None:
+    """Fashion-MNIST's four files, with a few images of noise."""
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for split, number in (("train", 3000), ("t10k", 100)):
+        images = random.integers(0, 256, (number, 28, 28), dtype=np.uint8)
+        labels = np.arange(number, dtype=np.uint8) % 10
+        header = struct.pack(">IIII", 2051, number, 28, 28)
+        with gzip.open(folder / f"{split}-images-idx3-ubyte.gz", "wb") as file:
+            file.write(header + images.tobytes())
+        with gzip.open(folder / f"{split}-labels-idx1-ubyte.gz", "wb") as file:
+            file.write(struct.pack(">II", 2049, number) + labels.tobytes())
+
+
+def test_readme_has_commands() -> None:
+    """The parser above has not gone blind."""
+    assert {"make demo", "make test", "radii serve"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_readme_runs(command: str, desk: Path, running: Running) -> None:
+    """For real; `make` is asked what it would do, since this very test is part of `make test`."""
+    if command.startswith("make "):
+        check_make(command.split()[1], desk)
+    elif command.startswith("radii serve"):
+        check_serve(command, desk)
+    else:
+        run(adapt(command, running, desk), desk, running)
+
+
+def adapt(command: str, running: Running, desk: Path) -> str:
+    """Points a command at this test's server, and training at few images."""
+    command = command.replace("http://127.0.0.1:8000", running.url)
+    if command.startswith("radii train"):
+        command += f" --data {desk / 'data'} --epochs 1"
+    return command
+
+
+def run(command: str, desk: Path, running: Running) -> None:
+    """Runs a command in a shell, as a reader does."""
+    if command.startswith("curl") and shutil.which("curl") is None:
+        pytest.skip("this machine has no curl")
+    ran = subprocess.run(
+        ["bash", "-c", command],
+        cwd=desk,
+        env=environment(desk, RADII_URL=running.url),
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert ran.returncode == 0, ran.stderr
+    if command.startswith("curl"):
+        assert '"status":"succeeded"' in ran.stdout
+
+
+def check_make(target: str, desk: Path) -> None:
+    """The target exists and ends in the command that does the work; `make demo`'s is run."""
+    planned = subprocess.run(
+        ["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    last = planned.strip().splitlines()[-1]
+    if target == "test":
+        assert last.endswith("-m pytest")
+        return
+    assert last.endswith("radii demo")
+    ran = subprocess.run(
+        [sys.executable, "-m", "radii", "demo"],
+        capture_output=True,
+        text=True,
+        env=environment(desk),
+        timeout=200,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "certified radius" in ran.stdout
+
+
+def check_serve(command: str, desk: Path) -> None:
+    """It comes up, and one Ctrl-C stops all of it."""
+    port = free_port()
+    words = [
+        sys.executable,
+        "-m",
+        *command.split(),
+        "--port",
+        str(port),
+        "--data-dir",
+        str(desk / f"store-{port}"),
+    ]
+    process = subprocess.Popen(words, cwd=desk, env=environment(desk), stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not answers(port):
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        names = {model["name"] for model in httpx.get(f"http://127.0.0.1:{port}/models").json()["models"]}
+        assert names >= ({"mine", "resnet18"} if "--models" in command else {"fashion-mnist-gaussian"})
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+    assert process.returncode == 0, errors
+    left = subprocess.run(["pgrep", "-f", str(desk / f"store-{port}")], capture_output=True, text=True).stdout
+    assert left == ""
+
+
+def answers(port: int) -> bool:
+    """Whether a server is ready there."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=2).status_code == 200
+    except httpx.TransportError:
+        return False

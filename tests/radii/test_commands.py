@@ -1,0 +1,65 @@
+"""The command line says what is wrong: the field, the rule and the value."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.running import EXAMPLES, radii
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("certify", "nowhere.png"), ["'image'", "nowhere.png", "No such file"]),
+        (("certify", str(EXAMPLES / "09-ankle-boot.png")), ["no radii server answers", "radii serve"]),
+        (("models",), ["no radii server answers"]),
+        (("verify", "nowhere.json"), ["'certificate'", "nowhere.json"]),
+        (("bundle", "verify", "nowhere"), ["card.json"]),
+        (("bundle", "create", "x", "--from", "preact_resnet18", "--classes", "10", "--input-shape", "3y4"),
+         ["'input-shape'", "3y4"]),
+        (("bundle", "create", "x", "--from", "preact_resnet18", "--classes", "10", "--mean", "a"),
+         ["'mean'", "'a'"]),
+        (("bundle", "create", "x", "--from", "nonsense", "--classes", "10"), ["nonsense"]),
+        (("bundle", "create", "x", "--from", "nowhere.at_all:build", "--classes", "10"), ["nowhere"]),
+        (("train", "nonsense", "--out", "x"), ["'recipe'", "'gaussian'", "nonsense"]),
+        (("train", "gaussian", "--out", "x", "--data", "/nowhere"), ["/nowhere"]),
+        (("serve", "--models", "/nowhere"), ["'models'", "/nowhere"]),
+        (("serve", "--redis-url", "redis://127.0.0.1:1/0", "--port", "0"), ["port"]),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told(arguments: tuple[str, ...], words: list[str], tmp_path: Path) -> None:
+    """On standard error, in one message, without a traceback; nothing is written."""
+    url = f"http://127.0.0.1:{closed_port()}"
+    ran = radii(*arguments, cwd=tmp_path, RADII_URL=url)
+    assert ran.returncode != 0
+    said = " ".join(ran.stderr.split())
+    for word in words:
+        assert word in said
+    assert "Traceback" not in ran.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    """Before anything is started."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        ran = radii("serve", "--port", port, "--data-dir", str(tmp_path / "data"))
+    assert ran.returncode == 1
+    assert port in ran.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_version_is_printed() -> None:
+    """And nothing else."""
+    assert radii("--version").stdout.strip().count(".") == 2
+
+
+def closed_port() -> int:
+    """A port that nobody listens to."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
