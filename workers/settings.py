@@ -19,6 +19,7 @@ class WorkerSettings(BaseSettings):
     )
     default_model: str | None = Field(default=None, description="Loaded before the first request.")
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    backend: Literal["auto", "openvino", "eager"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: int | None = Field(
         default=None, ge=1, description="CPU threads of the engine; all cores if unset."
@@ -33,7 +34,7 @@ class WorkerSettings(BaseSettings):
             for name, value in self
             if value is not None
         }
-        # Threads that spin while they wait slow a busy machine many times over and speed a quiet one up little.
+        # Waiting threads that spin slow a busy machine many times over and speed a quiet one up little.
         return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **chosen}
 
     @field_validator("models", mode="before")

@@ -11,7 +11,7 @@ import torch
 
 from contract.choices import ProblemCode
 from contract.models import Execution, FitRule, Metric, ModelInfo
-from models.backends import ExecutableClassifier, prepare
+from models.backends import BackendError, ExecutableClassifier, prepare
 from models.bundles import BundleError, Card, bundle_digest, find_bundles, load_bundle, verify_bundle
 from smoothing import check_batch_invariance, generator_for
 from smoothing.errors import SmoothingError
@@ -67,7 +67,7 @@ class Shelf:
             raise JobFailure(ProblemCode.UNKNOWN_MODEL, f"no bundle is called '{name}'")
         try:
             resident = self._read(name)
-        except (BundleError, SmoothingError) as error:
+        except (BackendError, BundleError, SmoothingError) as error:
             self._faults[name] = str(error)
             log.error("model refused", model=name, reason=str(error))
             raise JobFailure(ProblemCode.MODEL_LOAD_FAILED, f"'{name}': {error}") from error
@@ -81,6 +81,7 @@ class Shelf:
         bundle = load_bundle(self._folders[name])
         classifier = prepare(
             bundle.base_classifier,
+            backend=self._settings.backend,
             device=self._settings.device,
             dtype=self._settings.dtype,
             input_shape=bundle.card.input_shape,
@@ -93,7 +94,14 @@ class Shelf:
             generator=generator_for(0, "probe"),
             device=classifier.device,
         )
-        log.info("model loaded", model=name, device=str(classifier.device), dtype=classifier.dtype)
+        log.info(
+            "model loaded",
+            model=name,
+            backend=classifier.backend,
+            device=str(classifier.device),
+            dtype=classifier.dtype,
+            batch_size=classifier.batch_size,
+        )
         return Resident(bundle.card, bundle.digest, classifier)
 
     def catalogue(self) -> list[ModelInfo]:

@@ -27,6 +27,9 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="Peak of the schedule.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="On all parameters.")] = None,
     label_smoothing: Annotated[float | None, typer.Option(help="Of the cross entropy.")] = None,
+    crop_padding: Annotated[int | None, typer.Option(help="Border of the random crop, pixels.")] = None,
+    flip: Annotated[bool | None, typer.Option("--flip/--no-flip", help="Mirror images at random.")] = None,
+    held_out: Annotated[int | None, typer.Option(help="Training images kept for validation.")] = None,
     seed: Annotated[int, typer.Option(help="Decides everything random.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
@@ -45,6 +48,9 @@ def train(
         "learning_rate": learning_rate,
         "weight_decay": weight_decay,
         "label_smoothing": label_smoothing,
+        "crop_padding": crop_padding,
+        "flip": flip,
+        "held_out": held_out,
     }
     console = Console(stderr=True)
     try:

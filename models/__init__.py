@@ -1,0 +1,1 @@
+"""Base classifiers: architectures, bundles, data, and the backends that execute them."""

@@ -1,0 +1,49 @@
+"""Networks by name: called as ``build(num_classes, in_channels, **arguments)``, they give logits ``(b, k)``.
+
+``torchvision:NAME`` and ``timm:NAME`` stand for the networks of these libraries.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+
+from torch import nn
+
+from models.architectures.cifar_resnet import cifar_resnet110
+from models.architectures.libraries import LIBRARIES
+from models.architectures.preact_resnet import preact_resnet18
+from models.architectures.torchvision_resnet import torchvision_resnet18, torchvision_resnet50
+
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+    "preact_resnet18": preact_resnet18,
+    "cifar_resnet110": cifar_resnet110,
+    "torchvision_resnet18": torchvision_resnet18,
+    "torchvision_resnet50": torchvision_resnet50,
+}
+
+
+def build_architecture(
+    name: str, num_classes: int, in_channels: int, arguments: Mapping[str, object] | None = None
+) -> nn.Module:
+    """Build a network with freshly initialised weights.
+
+    Raises:
+        ValueError: if the name is not known or the network does not take one of the arguments.
+    """
+    build = _builder(name)
+    try:
+        return build(num_classes, in_channels, **(arguments or {}))
+    except TypeError as error:
+        raise ValueError(f"'arguments' must suit {name}, got {dict(arguments or {})}: {error}") from error
+
+
+def _builder(name: str) -> Callable[..., nn.Module]:
+    library, separator, model = name.partition(":")
+    if separator and library in LIBRARIES:
+        return functools.partial(LIBRARIES[library], model)
+    if name not in ARCHITECTURES:
+        known = [*sorted(ARCHITECTURES), *(f"{library}:NAME" for library in LIBRARIES)]
+        raise ValueError(f"'architecture' must be one of {known}, got {name!r}")
+    return ARCHITECTURES[name]
+
+
+__all__ = ["ARCHITECTURES", "build_architecture"]

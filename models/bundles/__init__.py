@@ -1,0 +1,52 @@
+"""Bundles: folders that hold all a server needs to know about one classifier."""
+
+from models.bundles.card import (
+    Card,
+    Description,
+    Example,
+    Fit,
+    Metric,
+    Recommended,
+    TrainingData,
+    bundle_digest,
+)
+from models.bundles.errors import (
+    BundleError,
+    BundleExistsError,
+    BundleNotFoundError,
+    CardError,
+    CleanSetError,
+    DigestError,
+    ModuleError,
+    WeightsError,
+)
+from models.bundles.find import ZOO, find_bundles
+from models.bundles.read import LoadedBundle, load_bundle, read_card, verify_bundle
+from models.bundles.write import ExampleImage, write_bundle
+
+__all__ = [
+    "ZOO",
+    "BundleError",
+    "BundleExistsError",
+    "BundleNotFoundError",
+    "Card",
+    "CardError",
+    "CleanSetError",
+    "Description",
+    "DigestError",
+    "Example",
+    "ExampleImage",
+    "Fit",
+    "LoadedBundle",
+    "Metric",
+    "ModuleError",
+    "Recommended",
+    "TrainingData",
+    "WeightsError",
+    "bundle_digest",
+    "find_bundles",
+    "load_bundle",
+    "read_card",
+    "verify_bundle",
+    "write_bundle",
+]

@@ -1,0 +1,125 @@
+"""Reading and checking bundles. Nothing here unpickles."""
+
+import hashlib
+import io
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from models.bundles.card import Card, bundle_digest, faults
+from models.bundles.errors import BundleNotFoundError, CardError, CleanSetError, DigestError, WeightsError
+from models.bundles.module import assemble, build_network, load_weights
+
+CARD, WEIGHTS, CLEAN, EXAMPLES = "card.json", "weights.safetensors", "clean.npz", "examples"
+
+
+@dataclass(frozen=True)
+class LoadedBundle:
+    """A bundle in memory.
+
+    Attributes:
+        card: what is known about it.
+        base_classifier: images ``(b, c, h, w)`` in pixel units to logits ``(b, k)``; float32, CPU, eval mode.
+        digest: of everything that changes an answer.
+        clean: clean images ``(m, c, h, w)`` uint8 for adaptation, or None.
+    """
+
+    card: Card
+    base_classifier: nn.Module
+    digest: str
+    clean: NDArray[np.uint8] | None
+
+
+def read_card(folder: Path) -> Card:
+    """Read and validate ``card.json``, and nothing else.
+
+    Raises:
+        BundleNotFoundError: if there is none.
+        CardError: if it breaks a rule; the message names the field.
+    """
+    try:
+        return Card.model_validate_json(_read(folder, CARD))
+    except ValidationError as error:
+        raise CardError(f"{folder.name}/{CARD}: {faults(error)}") from error
+
+
+def verify_bundle(folder: Path) -> Card:
+    """Check a bundle as loading does: digests, weights, classes, clean set.
+
+    Raises:
+        BundleError: the subclass and the message say which check failed.
+    """
+    card = load_bundle(folder).card
+    for example in card.examples:
+        if not (folder / EXAMPLES / example.file).is_file():
+            raise BundleNotFoundError(f"{folder.name}: {EXAMPLES}/{example.file} is missing")
+    return card
+
+
+def load_bundle(folder: Path) -> LoadedBundle:
+    """Read a bundle whose files are exactly those the card was written for.
+
+    Raises:
+        BundleError: the subclass and the message say which check failed.
+    """
+    card = read_card(folder)
+    weights = _parse_weights(_read_hashed(folder, WEIGHTS, card.digests.weights))
+    clean = None
+    if card.digests.clean is not None:
+        clean = _parse_clean(_read_hashed(folder, CLEAN, card.digests.clean), card.input_shape)
+    network = build_network(card)
+    load_weights(network, weights)
+    return LoadedBundle(card, assemble(card, network), bundle_digest(card), clean)
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise BundleNotFoundError(f"{folder.name}: {name} cannot be read: {error.strerror}") from error
+
+
+def _read_hashed(folder: Path, name: str, digest: str) -> bytes:
+    """Read a file once, so that what was hashed is what is used."""
+    content = _read(folder, name)
+    found = hashlib.sha256(content).hexdigest()
+    if found != digest:
+        raise DigestError(f"{folder.name}: sha256 of {name} must be {digest}, got {found}")
+    return content
+
+
+def _parse_weights(content: bytes) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load(content)
+    except safetensors.SafetensorError as error:
+        raise WeightsError(f"{WEIGHTS} must be in the safetensors format: {error}") from error
+
+
+def _parse_clean(content: bytes, input_shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            images = arrays["images"]
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise CleanSetError(f"{CLEAN} must be an npz with an array 'images': {error}") from error
+    return check_clean(images, input_shape)
+
+
+def check_clean(images: NDArray[np.generic], input_shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Return the images of a clean set if they are uint8 ``(m, c, h, w)`` of the card's shape.
+
+    Raises:
+        CleanSetError: if they are not.
+    """
+    if images.dtype != np.uint8 or images.shape[1:] != input_shape or len(images) == 0:
+        raise CleanSetError(
+            f"the clean set must be uint8 images {('m', *input_shape)}, got {images.dtype} {images.shape}"
+        )
+    return images.astype(np.uint8, copy=False)

@@ -1,0 +1,23 @@
+"""Data sets by name. Each is called as ``load(root, download=False)`` and gives a :class:`Dataset`."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from models.data.dataset import Dataset, DatasetError, LabelledImages
+from models.data.fashion_mnist import load_fashion_mnist
+
+DATASETS: dict[str, Callable[..., Dataset]] = {"fashion-mnist": load_fashion_mnist}
+
+
+def load_dataset(name: str, root: Path | None = None, *, download: bool = False) -> Dataset:
+    """Load a registered data set from ``root``, or from where it usually lies.
+
+    Raises:
+        DatasetError: if the name is not registered, or the files are missing or damaged.
+    """
+    if name not in DATASETS:
+        raise DatasetError(f"'dataset' must be one of {sorted(DATASETS)}, got {name!r}")
+    return DATASETS[name](root, download=download)
+
+
+__all__ = ["DATASETS", "Dataset", "DatasetError", "LabelledImages", "load_dataset"]

@@ -1,0 +1,65 @@
+"""Reading a clean set, the images that adaptation takes its statistics from."""
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.bundles import CleanSetError, Fit
+from models.bundles.read import check_clean
+from models.images import ImageError, read_image
+
+PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff"})
+CLEAN_SET_SIZE = 512
+
+
+def read_clean(
+    path: Path, input_shape: tuple[int, int, int], fit: Fit | None = None, *, count: int = CLEAN_SET_SIZE
+) -> NDArray[np.uint8]:
+    """Read up to ``count`` images ``(m, c, h, w)`` uint8 from a folder of pictures or an npz or npy file.
+
+    The images are taken at even steps in the order of their paths, so that a folder per class gives a
+    balanced set.
+
+    Raises:
+        CleanSetError: if there are none, or they do not have the shape (and may not be fitted).
+    """
+    if not path.is_dir():
+        return check_clean(_evenly(_read_arrays(path), count), input_shape)
+    files = np.array(sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in PICTURES))
+    if len(files) == 0:
+        raise CleanSetError(f"'clean' must hold pictures, found none in {path}")
+    images = []
+    for file in _evenly(files, count):
+        try:
+            images.append(read_image(Path(str(file)), input_shape, fit))
+        except ImageError as error:
+            raise CleanSetError(f"'clean' {Path(str(file)).name}: {error}") from error
+    return check_clean(np.stack(images), input_shape)
+
+
+def _evenly(items: NDArray[np.generic], count: int) -> NDArray[np.generic]:
+    if len(items) <= count:
+        return items
+    return items[np.arange(count) * len(items) // count]
+
+
+def _read_arrays(path: Path) -> NDArray[np.generic]:
+    try:
+        content = np.load(path, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            return content
+        with content:
+            names = content.files
+            if "images" not in names and len(names) != 1:
+                raise CleanSetError(
+                    f"'clean' must hold one array, or one named 'images', got {sorted(names)}"
+                )
+            images: NDArray[np.generic] = content["images" if "images" in names else names[0]]
+            return images
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        if isinstance(error, CleanSetError):
+            raise
+        raise CleanSetError(f"'clean' must be a folder of pictures or an npz, got {path}: {error}") from error

@@ -1,0 +1,193 @@
+"""Training: every recipe runs, and an interrupted run ends as an uninterrupted one."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+
+from models.bundles import BundleExistsError, load_bundle
+from models.data import load_dataset
+from models.training import TrainingError, TrainingPlan, train
+from models.training.augment import random_crop, random_flip
+from models.training.checkpoint import save_checkpoint
+from models.training.loop import initial_state
+from models.training.recipes import RECIPES
+from models.training.schedule import one_cycle
+
+
+def tiny_plan(data: Path, out: Path, **changes: Any) -> TrainingPlan:
+    fields: dict[str, Any] = {
+        "recipe": "gaussian",
+        "out": out,
+        "data_root": data,
+        "architecture_arguments": {"width": 2},
+        "sigma": 0.1,
+        "epochs": 2,
+        "batch_size": 16,
+        "held_out": 8,
+        "crop_padding": 1,
+        "device": "cpu",
+        "precision": "float32",
+    }
+    return TrainingPlan(**{**fields, **changes})
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_ends_in_a_bundle_that_says_how_it_was_made(
+    synthetic_fashion: Path, tmp_path: Path, recipe: str
+) -> None:
+    """A short run writes weights, numbers, licence, clean set and examples, and clears its checkpoint."""
+    plan = tiny_plan(synthetic_fashion, tmp_path / "tiny", recipe=recipe)
+    bundle = load_bundle(train(plan))
+    card = bundle.card
+    assert (card.recipe, card.arguments) == (recipe, {"width": 2})
+    assert card.command is not None
+    assert card.command.startswith(f"radii train {recipe} --dataset fashion-mnist --sigma 0.1 --width 2")
+    assert [(metric.metric, metric.n) for metric in card.metrics] == [
+        ("clean_accuracy", 20),
+        ("noisy_accuracy", 20),
+    ]
+    assert bundle.clean is not None
+    assert bundle.clean.shape == (48, 1, 12, 12)
+    assert len(card.examples) == 10
+    assert card.training_data is not None
+    assert "Zalando" in (plan.out / str(card.training_data.licence_file)).read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+def test_the_command_repeats_the_plan(tmp_path: Path) -> None:
+    """Whatever differs from the defaults is in the command; what does not is left out."""
+    plan = TrainingPlan("gaussian", Path("out"), architecture_arguments={"width": 16}, epochs=10)
+    expected = (
+        "radii train gaussian --dataset fashion-mnist --sigma 0.5 --width 16 --epochs 10 --seed 0 --out out"
+    )
+    assert plan.radii_command() == expected
+    other = dataclasses.replace(plan, batch_size=64, flip=False, crop_padding=2)
+    assert "--epochs 10 --batch-size 64 --crop-padding 2 --no-flip --seed 0" in other.radii_command()
+
+
+class StoppedError(Exception):
+    """Stands for a power cut after the first epoch."""
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_resumed_run_ends_with_the_same_weights(
+    synthetic_fashion: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: str
+) -> None:
+    """Stopped after one epoch of two and resumed, the weights are those of one go, to the bit."""
+    whole = tiny_plan(synthetic_fashion, tmp_path / "whole", recipe=recipe)
+    train(whole)
+
+    def save_and_stop(*arguments: Any) -> None:
+        save_checkpoint(*arguments)
+        raise StoppedError
+
+    parts = tiny_plan(synthetic_fashion, tmp_path / "parts", recipe=recipe)
+    with monkeypatch.context() as patch:
+        patch.setattr("models.training.loop.save_checkpoint", save_and_stop)
+        with pytest.raises(StoppedError):
+            train(parts)
+    assert parts.checkpoint.is_file()
+    train(dataclasses.replace(parts, resume=True))
+    expected = load_file(whole.out / "weights.safetensors")
+    for key, value in load_file(parts.out / "weights.safetensors").items():
+        assert torch.equal(value, expected[key]), key
+
+
+def test_a_checkpoint_of_another_plan_is_refused(synthetic_fashion: Path, tmp_path: Path) -> None:
+    """Resuming with another learning rate would be a run that no command describes."""
+    plan = tiny_plan(synthetic_fashion, tmp_path / "tiny")
+    dataset = load_dataset("fashion-mnist", synthetic_fashion)
+    save_checkpoint(plan, initial_state(plan, dataset, torch.device("cpu")))
+    other = dataclasses.replace(plan, resume=True, learning_rate=0.3)
+    with pytest.raises(TrainingError, match=r"'learning_rate' must be 0.2 to resume .* got 0.3"):
+        train(other)
+
+
+def test_the_seed_decides_and_global_randomness_is_left_alone(
+    synthetic_fashion: Path, tmp_path: Path
+) -> None:
+    """Two runs of one plan give the same weights, and torch's global generator does not move."""
+    state = torch.get_rng_state()
+    digests = [
+        load_bundle(train(tiny_plan(synthetic_fashion, tmp_path / name, epochs=1, seed=seed))).digest
+        for name, seed in (("one", 3), ("same", 3), ("other", 4))
+    ]
+    assert digests[0] == digests[1] != digests[2]
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_taken_folder_is_refused_before_training(synthetic_fashion: Path, tmp_path: Path) -> None:
+    """Minutes of training must not end in a refusal."""
+    with pytest.raises(BundleExistsError, match="'out' must not exist yet"):
+        train(tiny_plan(synthetic_fashion, tmp_path))
+
+
+def test_progress_goes_to_the_console_that_is_given(synthetic_fashion: Path, tmp_path: Path) -> None:
+    """One line an epoch has the loss and both accuracies on held-out images."""
+    console = Console(record=True, width=120, quiet=False, file=(tmp_path / "log").open("w"))
+    with console.file:
+        train(tiny_plan(synthetic_fashion, tmp_path / "tiny"), console=console)
+    lines = [line for line in console.export_text().splitlines() if line.startswith("epoch")]
+    assert len(lines) == 2
+    assert "held-out accuracy" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"recipe": "magic"}, "'recipe' must be one of .* got 'magic'"),
+        ({"dataset": "imagenet"}, "'dataset' must be one of .* got 'imagenet'"),
+        ({"architecture": "alexnet"}, "'architecture' must be one of .* got 'alexnet'"),
+        ({"epochs": 0}, "'epochs' must be > 0, got 0"),
+        ({"sigma": -0.5}, "'sigma' must be >= 0, got -0.5"),
+        ({"sigma": float("nan")}, "'sigma' must be >= 0, got nan"),
+        ({"crop_padding": -1}, "'crop_padding' must be >= 0, got -1"),
+        ({"label_smoothing": 1.0}, r"'label_smoothing' must be in \[0, 1\), got 1.0"),
+    ],
+)
+def test_impossible_plans_are_refused(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
+    """A plan is checked when it is made, not after an epoch."""
+    with pytest.raises(TrainingError, match=reason):
+        tiny_plan(tmp_path, tmp_path / "out", **changes)
+
+
+def test_too_few_images_are_refused(synthetic_fashion: Path, tmp_path: Path) -> None:
+    """What is held out cannot be trained on as well."""
+    with pytest.raises(TrainingError, match=r"<= 48 training images, got 40 \+ 16"):
+        train(tiny_plan(synthetic_fashion, tmp_path / "out", held_out=40))
+
+
+def test_a_crop_is_a_shift_within_the_padding() -> None:
+    """A single bright pixel moves by at most the padding, and all shifts occur."""
+    images = torch.zeros(500, 1, 9, 9)
+    images[:, :, 4, 4] = 1
+    cropped = random_crop(images, 2, torch.Generator().manual_seed(0))
+    places = cropped.flatten(1).argmax(1)
+    rows, columns = places // 9 - 4, places % 9 - 4
+    assert cropped.shape == images.shape
+    assert cropped.sum() == 500
+    assert set(rows.tolist()) == set(columns.tolist()) == {-2, -1, 0, 1, 2}
+
+
+def test_a_flip_mirrors_about_half_of_the_images() -> None:
+    """An image is mirrored as a whole or not at all."""
+    images = torch.arange(4.0).expand(1000, 1, 4, 4)
+    flipped = random_flip(images, torch.Generator().manual_seed(0))
+    mirrored = (flipped == images.flip(3)).flatten(1).all(1)
+    same = (flipped == images).flatten(1).all(1)
+    assert bool((mirrored ^ same).all())
+    assert 400 < int(mirrored.sum()) < 600
+
+
+def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero() -> None:
+    """One cycle: a linear warm-up over a fifth, then half a cosine."""
+    rates = [one_cycle(step / 100) for step in range(101)]
+    assert max(rates) == rates[20] == 1.0
+    assert rates[:21] == sorted(rates[:21])
+    assert rates[20:] == sorted(rates[20:], reverse=True)
+    assert rates[100] == pytest.approx(0.0, abs=1e-12)
