@@ -79,8 +79,8 @@ class Compute(_Answer):
     samples_per_second: float
 
 
-class Certificate(_Answer):
-    """A label, a radius, and the evidence for them."""
+class _AboutImage(_Answer):
+    """What every answer says of the image, the model and the label."""
 
     id: str
     model: str
@@ -93,6 +93,11 @@ class Certificate(_Answer):
     abstained: bool
     abstain_reason: AbstainReason | None
     correct: bool | None = Field(description="Whether `label` is the true class; null when none was given.")
+
+
+class Certificate(_AboutImage):
+    """A label, a radius, and the evidence for them."""
+
     radius: Radius = Field(description="No perturbation smaller than this changes the label.")
     same_class_radius: Radius | None = Field(
         description="For `hybrid`: within it the label cannot be lost to abstention."
@@ -111,20 +116,9 @@ class Certificate(_Answer):
     created_at: datetime
 
 
-class Prediction(_Answer):
+class Prediction(_AboutImage):
     """The smoothed classifier's label, or an abstention; no radius."""
 
-    id: str
-    model: str
-    model_digest: str
-    image_digest: str
-    upload_digest: str
-    prediction: ClassLabel
-    label: ClassLabel | None
-    agrees: bool | None
-    abstained: bool
-    abstain_reason: AbstainReason | None
-    correct: bool | None
     noise: NoiseKind
     sigma: float
     n: int

@@ -12,6 +12,7 @@ from typing import Final
 from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
 
 from contract.choices import Fit, ProblemCode
+from contract.images import pixel_digest
 from contract.limits import IMAGE_FORMATS, MAX_IMAGE_PIXELS
 from contract.models import ModelInfo
 from service.problems import ProblemError, refusal
@@ -62,10 +63,9 @@ def fit_image(upload: bytes, model: ModelInfo, fit: Fit) -> FittedImage:
             + ("; 'fit' = resize would fit it" if model.fit else "")
         )
     pixels = image.tobytes()
-    shape = f"{height}x{width}x{channels}"
     return FittedImage(
         pixels=pixels,
-        digest=hashlib.sha256(f"radii:image:v1:{shape}:".encode() + pixels).hexdigest(),
+        digest=pixel_digest(pixels, height, width, channels),
         upload_digest=hashlib.sha256(upload).hexdigest(),
     )
 

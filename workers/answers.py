@@ -1,6 +1,7 @@
 """From votes to the answer that a client gets: rounding down, and the claim in words."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import torch
 
@@ -38,17 +39,7 @@ def certificate(
     radii = certification.radius.rounded_down()
     evidence = _evidence(task, resident, noise, certification)
     return Certificate(
-        id=task.job_id,
-        model=task.model,
-        model_digest=resident.digest,
-        image_digest=task.image_digest,
-        upload_digest=task.upload_digest,
-        prediction=_class(resident, base_class),
-        label=label,
-        agrees=None if label is None else label.index == base_class,
-        abstained=certification.abstained,
-        abstain_reason=_reason(certification.abstained),
-        correct=_correct(task.label, label),
+        **_about_image(task, resident, label, base_class),
         radius=Radius(l2=radii.l2, l1=radii.l1, linf=radii.linf),
         same_class_radius=None,
         claim=_claim(label, radii.l2, task),
@@ -72,17 +63,7 @@ def prediction(
     """Returns the answer to a prediction; ``seconds`` is the time spent sampling."""
     label = None if smoothed.abstained else _class(resident, smoothed.top_class)
     return Prediction(
-        id=task.job_id,
-        model=task.model,
-        model_digest=resident.digest,
-        image_digest=task.image_digest,
-        upload_digest=task.upload_digest,
-        prediction=_class(resident, base_class),
-        label=label,
-        agrees=None if label is None else label.index == base_class,
-        abstained=smoothed.abstained,
-        abstain_reason=_reason(smoothed.abstained),
-        correct=_correct(task.label, label),
+        **_about_image(task, resident, label, base_class),
         noise=task.noise,
         sigma=task.sigma,
         n=smoothed.n,
@@ -94,6 +75,26 @@ def prediction(
         compute=_compute(resident, seconds, smoothed.n),
         created_at=datetime.now(UTC),
     )
+
+
+def _about_image(
+    task: CertifyTask | PredictTask, resident: Resident, label: ClassLabel | None, base_class: int
+) -> dict[str, Any]:
+    """The fields that every answer has; no label means that g abstained."""
+    abstained = label is None
+    return {
+        "id": task.job_id,
+        "model": task.model,
+        "model_digest": resident.digest,
+        "image_digest": task.image_digest,
+        "upload_digest": task.upload_digest,
+        "prediction": _class(resident, base_class),
+        "label": label,
+        "agrees": None if label is None else label.index == base_class,
+        "abstained": abstained,
+        "abstain_reason": AbstainReason.TOP_CLASS_NOT_SEPARATED if abstained else None,
+        "correct": None if task.label is None else label is not None and label.index == task.label,
+    }
 
 
 def _evidence(
@@ -124,14 +125,6 @@ def _evidence(
 
 def _class(resident: Resident, index: int) -> ClassLabel:
     return ClassLabel(index=index, name=resident.card.classes[index])
-
-
-def _reason(abstained: bool) -> AbstainReason | None:
-    return AbstainReason.TOP_CLASS_NOT_SEPARATED if abstained else None
-
-
-def _correct(true_class: int | None, label: ClassLabel | None) -> bool | None:
-    return None if true_class is None else label is not None and label.index == true_class
 
 
 def _claim(label: ClassLabel | None, radius: float, task: CertifyTask) -> str:
