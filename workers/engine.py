@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 import torch
+from redis.exceptions import RedisError
 
 from contract.choices import ProblemCode
 from contract.problems import problem
@@ -53,17 +54,19 @@ class Engine:
             log.info("relay gone before its answer")
 
     def _run(self, request: dict[str, Any], connection: Connection) -> dict[str, Any]:
-        task = request["task"]
-        job_id = str(task.get("job_id"))
+        job_id = request["job_id"]
         try:
             watch = Watch(self._redis, job_id, connection)
-            return {"result": self._pipeline.run(request["kind"], task, watch)}
+            return {"result": self._pipeline.run(request["kind"], request["task"], watch)}
         except Abandoned:
             log.info("job abandoned", job=job_id)
             return {"abandoned": job_id}
         except JobFailure as failure:
             log.warning("job failed", job=job_id, code=failure.code.value, detail=failure.detail)
             return {"failure": {"code": failure.code.value, "detail": failure.detail}}
+        except RedisError as error:
+            log.warning("store lost", job=job_id, error=type(error).__name__)
+            return {"lost": "the store was lost while the job ran"}
         except Exception:
             # The engine must outlive every job; what went wrong is in the log and not in the answer.
             log.exception("job failed", job=job_id)

@@ -3,7 +3,7 @@
 ::
 
     JobFailure     says what the client is told; never tried again
-    EngineLost     the engine died or did not start; RQ tries again
+    EngineLost     the engine died, did not start or lost the store; RQ tries again
     Abandoned      the client cancelled, or the relay is gone: nobody waits
 """
 
@@ -26,7 +26,7 @@ class JobFailure(Exception):
 
 
 class EngineLost(Exception):
-    """The engine closed the connection, or none could be reached in time."""
+    """The engine closed the connection or lost the store, or none could be reached in time."""
 
 
 class Abandoned(Exception):

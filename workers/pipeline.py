@@ -38,7 +38,7 @@ class Pipeline:
             JobFailure: The job cannot succeed; the client is told why.
             Abandoned: The client has cancelled, or the relay is gone.
         """
-        version = payload.get("version")
+        version = payload["version"]
         if version != PAYLOAD_VERSION:
             raise JobFailure(
                 ProblemCode.INTERNAL_ERROR,

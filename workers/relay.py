@@ -45,7 +45,7 @@ def relay(kind: str, payload: dict[str, Any]) -> dict[str, str]:
         _never_again(job)
         raise Abandoned(job.id)
     try:
-        return _ask(_engine_socket, {"kind": kind, "task": payload})
+        return _ask(_engine_socket, {"kind": kind, "job_id": job.id, "task": payload})
     except JobTimeoutException as timeout:
         failure = JobFailure(ProblemCode.TIMEOUT, f"the computation took longer than {JOB_TIMEOUT} s")
         _fail(redis, job, failure)
@@ -64,6 +64,8 @@ def _ask(socket: Path, request: dict[str, Any]) -> dict[str, str]:
             raise EngineLost("the engine died while it worked on the job") from error
     if "failure" in reply:
         raise JobFailure(ProblemCode(reply["failure"]["code"]), reply["failure"]["detail"])
+    if "lost" in reply:
+        raise EngineLost(reply["lost"])
     if "abandoned" in reply:
         raise Abandoned(reply["abandoned"])
     result: dict[str, str] = reply["result"]

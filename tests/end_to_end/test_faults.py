@@ -78,8 +78,8 @@ def test_killing_an_engine_loses_no_job(running: Running) -> None:
     assert sorted(job.attempt for job in final) == [1, 2]
 
 
-def test_killing_every_process_of_a_worker_loses_no_job(running: Running) -> None:
-    """The queue worker dies too; its relay or RQ's clean-up brings the job to an end."""
+def test_killing_every_engine_loses_no_job(running: Running) -> None:
+    """The job waits until one is there again."""
     job = running.certify(wait=0, n=40_000)
     running.until(job.id, sampling)
     for engine in running.engines():
@@ -88,6 +88,38 @@ def test_killing_every_process_of_a_worker_loses_no_job(running: Running) -> Non
     final = running.until(job.id, lambda job: job.status.final, seconds=150)
     assert final.status is JobStatus.SUCCEEDED
     assert final.attempt == 2
+
+
+def test_killing_the_queue_workers_loses_no_job(running: Running) -> None:
+    """The relay brings the running job to its end; other queue workers take the next one."""
+    from rq import Worker
+
+    job = running.certify(wait=0, n=20_000)
+    running.until(job.id, sampling)
+    for worker in Worker.all(connection=running.redis):
+        if worker.pid and process_is_alive(worker.pid):
+            os.kill(worker.pid, signal.SIGKILL)
+    queued = running.certify(wait=0, n=200)
+    assert running.until(job.id, lambda job: job.status.final).status is JobStatus.SUCCEEDED
+    assert running.until(queued.id, lambda job: job.status.final).status is JobStatus.SUCCEEDED
+
+
+def test_a_payload_that_is_no_task_fails_alone(running: Running) -> None:
+    """The engine outlives whatever is in the queue."""
+    from rq import Queue
+    from rq.serializers import JSONSerializer
+
+    before = sorted(engine.pid for engine in running.engines() if process_is_alive(engine.pid))
+    queue = Queue(keys.QUEUE, connection=running.redis, serializer=JSONSerializer)
+    nonsense: list[object] = [5, None, {}, {"version": 99}, {"version": 1, "job_id": 7}]
+    jobs = [queue.enqueue(keys.CERTIFY_TASK, args=[payload], failure_ttl=60) for payload in nonsense]
+    deadline = time.monotonic() + 30
+    while any(job.get_status(refresh=True) not in ("failed", "finished") for job in jobs):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert {job.get_status() for job in jobs} == {"failed"}
+    assert running.certify(n=200).status is JobStatus.SUCCEEDED
+    assert sorted(engine.pid for engine in running.engines() if process_is_alive(engine.pid)) == before
 
 
 def test_a_job_that_names_another_function_is_refused(running: Running) -> None:

@@ -86,6 +86,13 @@ def test_a_lost_engine_is_tried_again(redis: Redis, engine: Callable[[Answer], N
     assert job.retries_left == 1
 
 
+def test_an_engine_that_lost_the_store_is_tried_again(redis: Redis, engine: Callable[[Answer], None]) -> None:
+    """The job did nothing wrong."""
+    engine(reply({"lost": "the store was lost"}))
+    engine(reply({"result": {"certificate": "c" * 32}}))
+    assert run(redis, retries=2).get_status() == "finished"
+
+
 def test_an_engine_that_is_always_lost_fails_the_job(redis: Redis, engine: Callable[[Answer], None]) -> None:
     """Three attempts, then it is the client's to know."""
     for _ in range(3):
