@@ -26,6 +26,13 @@ class Radius(_Answer):
     linf: float
 
 
+class Look(_Answer):
+    """One of the moments, fixed in advance, at which the votes are bounded."""
+
+    n: int = Field(description="Estimation votes made by then.")
+    alpha: float = Field(description="Failure probability that this look may spend.")
+
+
 class NoiseEvidence(_Answer):
     """The votes under one noise, and the bounds that follow from them."""
 
@@ -35,6 +42,10 @@ class NoiseEvidence(_Answer):
     n0: int = Field(description="Selection votes.")
     n: int = Field(description="Estimation votes behind the bounds.")
     n_planned: int = Field(description="Estimation votes that were asked for.")
+    looks: list[Look] = Field(
+        description="All of them hold at once, since their alphas add up to `alpha_spent` at most; "
+        "the bounds are those of the look at `n` votes."
+    )
     selection_counts: list[int] = Field(description="Selection votes per class; they chose `top_class`.")
     counts: list[int] = Field(description="Estimation votes per class.")
     top_class: int

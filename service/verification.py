@@ -39,6 +39,7 @@ def _checks(certificate: Certificate) -> Iterator[Check]:
     yield _votes(evidence)
     yield _classes(evidence)
     yield _alpha(certificate, evidence)
+    yield _looks(certificate, evidence)
     if _usable(evidence):
         yield _p_lower(evidence)
         yield _p_upper(evidence)
@@ -90,6 +91,20 @@ def _alpha(certificate: Certificate, evidence: NoiseEvidence) -> Check:
         0 <= evidence.alpha_upper < 0.5,
         spent <= certificate.alpha_spent * (1 + 1e-12),  # a sum of floats
         certificate.alpha_spent <= certificate.alpha * (1 + 1e-12),
+    )
+
+
+def _looks(certificate: Certificate, evidence: NoiseEvidence) -> Check:
+    """Bounds taken on the way hold at once only if what they may spend was set aside in advance."""
+    votes = [look.n for look in evidence.looks]
+    allowed = {look.n: look.alpha for look in evidence.looks}.get(evidence.n, 0.0)
+    return _check(
+        "looks",
+        f"the look at {evidence.n} votes, one of {len(votes)}, may spend {allowed:g}",
+        votes == sorted(set(votes)) and votes[-1:] == [evidence.n_planned],
+        all(look.alpha > 0 for look in evidence.looks),
+        sum(look.alpha for look in evidence.looks) <= certificate.alpha_spent * (1 + 1e-12),
+        evidence.alpha_lower + evidence.alpha_upper <= allowed * (1 + 1e-12),
     )
 
 

@@ -1,5 +1,6 @@
 """From votes to the answer that a client gets: rounding down, and the claim in words."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from contract.certificates import (
     Certificate,
     ClassLabel,
     Compute,
+    Look,
     Memory,
     NoiseEvidence,
     Prediction,
@@ -18,6 +20,7 @@ from contract.certificates import (
 from contract.choices import AbstainReason, MemoryOutcome
 from contract.tasks import CertifyTask, PredictTask
 from smoothing import Certification, Noise, round_down
+from smoothing import Look as ScheduledLook
 from smoothing import Prediction as SmoothedPrediction
 from smoothing.bounds import perfect_vote_p_lower
 from workers.shelf import Resident
@@ -31,13 +34,14 @@ def certificate(
     resident: Resident,
     noise: Noise,
     certification: Certification,
+    looks: Sequence[ScheduledLook],
     base_class: int,
     seconds: float,
 ) -> Certificate:
     """Returns the certificate of a finished certification; ``seconds`` is the time spent sampling."""
     label = None if certification.abstained else _class(resident, certification.top_class)
     radii = certification.radius.rounded_down()
-    evidence = _evidence(task, resident, noise, certification)
+    evidence = _evidence(task, resident, noise, certification, looks)
     return Certificate(
         **_about_image(task, resident, label, base_class),
         radius=Radius(l2=radii.l2, l1=radii.l1, linf=radii.linf),
@@ -98,7 +102,11 @@ def _about_image(
 
 
 def _evidence(
-    task: CertifyTask, resident: Resident, noise: Noise, certification: Certification
+    task: CertifyTask,
+    resident: Resident,
+    noise: Noise,
+    certification: Certification,
+    looks: Sequence[ScheduledLook],
 ) -> NoiseEvidence:
     bound = certification.bound
     channels, height, width = resident.card.input_shape
@@ -111,6 +119,7 @@ def _evidence(
         n0=task.n0,
         n=certification.n,
         n_planned=task.n,
+        looks=[Look(n=look.n, alpha=look.alpha) for look in looks],
         selection_counts=[int(count) for count in certification.selection_counts],
         counts=[int(count) for count in certification.counts],
         top_class=certification.top_class,

@@ -65,6 +65,7 @@ class Pipeline:
         def on_look(best: Certification) -> None:
             watch.advance(task.n0 + best.n_drawn, radius=round_down(best.radius.l2))
 
+        looks = look_schedule(task.n, task.alpha)
         started = time.perf_counter()
         certification = certify(
             resident.classifier,
@@ -75,7 +76,7 @@ class Pipeline:
             n=task.n,
             alpha=task.alpha,
             bound=task.bound,
-            looks=look_schedule(task.n, task.alpha),
+            looks=looks,
             batch_size=resident.classifier.batch_size,
             seed=int(task.seed, 16),
             on_batch=lambda completed, _total: watch.advance(completed),
@@ -83,7 +84,7 @@ class Pipeline:
         )
         seconds = time.perf_counter() - started
         answer = answers.certificate(
-            task, resident, noise, certification, _base_class(resident, image), seconds
+            task, resident, noise, certification, looks, _base_class(resident, image), seconds
         )
         self._commit(task.job_id, key, answer.model_dump_json(), watch)
         return {"certificate": task.job_id}

@@ -7,6 +7,7 @@ from contract.certificates import (
     Certificate,
     ClassLabel,
     Compute,
+    Look,
     Memory,
     NoiseEvidence,
     Radius,
@@ -39,7 +40,7 @@ def certificate() -> Certificate:
         alpha_spent=0.001,
         noise=[
             NoiseEvidence(
-                noise=NoiseKind.GAUSSIAN, sigma=0.5, dimension=784, n0=100, n=1000, n_planned=1000,
+                noise=NoiseKind.GAUSSIAN, sigma=0.5, dimension=784, n0=100, n=1000, n_planned=1000, looks=[Look(n=1000, alpha=0.001)],
                 selection_counts=[99, 1, 0], counts=[990, 6, 4], top_class=0, runner_up=1,
                 p_lower=0.976, p_upper=0.02, alpha_lower=0.0009, alpha_upper=0.0001, radius_limit=1.2,
             )

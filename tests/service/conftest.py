@@ -254,6 +254,7 @@ def make_certificate(
                 "n0": 100,
                 "n": n,
                 "n_planned": n,
+                "looks": [{"n": n, "alpha": alpha}],
                 "selection_counts": [100] + [0] * (len(counts) - 1),
                 "counts": list(counts),
                 "top_class": 0,

@@ -26,7 +26,8 @@ def failed(certificate: Certificate) -> list[str]:
 
 def tamper(certificate: Certificate, **evidence: Any) -> Certificate:
     """Changes the evidence."""
-    changed = certificate.noise[0].model_copy(update=evidence)
+    stated = certificate.noise[0]
+    changed = type(stated).model_validate({**stated.model_dump(), **evidence})
     return certificate.model_copy(update={"noise": [changed]})
 
 
@@ -92,6 +93,10 @@ def test_another_radius_fails(certificate: Make, norm: str, change: float) -> No
         ({"alpha_lower": 0.002}, "alpha"),
         ({"alpha_lower": 0.0}, "alpha"),
         ({"alpha_upper": 0.01}, "alpha"),
+        ({"looks": []}, "looks"),
+        ({"looks": [{"n": 10_000, "alpha": 0.0001}]}, "looks"),
+        ({"looks": [{"n": 5_000, "alpha": 0.001}, {"n": 10_000, "alpha": 0.001}]}, "looks"),
+        ({"looks": [{"n": 10_000, "alpha": 0.001}, {"n": 10_001, "alpha": 0.0}]}, "looks"),
         ({"sigma": 1.0}, "radius"),
         ({"dimension": 1000}, "radius"),
     ],
