@@ -67,21 +67,22 @@ class Pipeline:
 
         looks = look_schedule(task.n, task.alpha)
         started = time.perf_counter()
-        certification = certify(
-            resident.classifier,
-            image,
-            noise,
-            num_classes=len(resident.card.classes),
-            n0=task.n0,
-            n=task.n,
-            alpha=task.alpha,
-            bound=task.bound,
-            looks=looks,
-            batch_size=resident.classifier.batch_size,
-            seed=int(task.seed, 16),
-            on_batch=lambda completed, _total: watch.advance(completed),
-            on_look=on_look,
-        )
+        with resident.classifier.alone():
+            certification = certify(
+                resident.classifier,
+                image,
+                noise,
+                num_classes=len(resident.card.classes),
+                n0=task.n0,
+                n=task.n,
+                alpha=task.alpha,
+                bound=task.bound,
+                looks=looks,
+                batch_size=resident.classifier.batch_size,
+                seed=int(task.seed, 16),
+                on_batch=lambda completed, _total: watch.advance(completed),
+                on_look=on_look,
+            )
         seconds = time.perf_counter() - started
         answer = answers.certificate(
             task, resident, noise, certification, looks, _base_class(resident, image), seconds
@@ -96,17 +97,18 @@ class Pipeline:
         resident, image = self._prepare(task, watch)
         watch.stage(Stage.SAMPLING, total=task.n)
         started = time.perf_counter()
-        smoothed = predict(
-            resident.classifier,
-            image,
-            NOISES[task.noise](task.sigma),
-            num_classes=len(resident.card.classes),
-            n=task.n,
-            alpha=task.alpha,
-            batch_size=resident.classifier.batch_size,
-            seed=int(task.seed, 16),
-            on_batch=lambda completed, _total: watch.advance(completed),
-        )
+        with resident.classifier.alone():
+            smoothed = predict(
+                resident.classifier,
+                image,
+                NOISES[task.noise](task.sigma),
+                num_classes=len(resident.card.classes),
+                n=task.n,
+                alpha=task.alpha,
+                batch_size=resident.classifier.batch_size,
+                seed=int(task.seed, 16),
+                on_batch=lambda completed, _total: watch.advance(completed),
+            )
         seconds = time.perf_counter() - started
         answer = answers.prediction(task, resident, smoothed, _base_class(resident, image), seconds)
         self._commit(task.job_id, key, answer.model_dump_json(), watch)

@@ -9,6 +9,7 @@ from models.backends.base import Logits
 LONGEST_BATCH_SECONDS = 0.25
 """Work is abandoned between batches, so a batch must not take long."""
 
+WINDOW_SECONDS = 0.1
 LEAST_GAIN = 1.05
 CLEAR_LOSS = 0.75
 LARGEST_BATCH = {"cpu": 4096, "cuda": 16384}
@@ -37,14 +38,18 @@ def calibrate_batch_size(call: Logits, input_shape: tuple[int, int, int], device
 def votes_per_second(
     call: Logits, input_shape: tuple[int, int, int], device: torch.device, batch_size: int
 ) -> float:
-    """Measure votes (noise, logits, argmax) on grey images; the best of two batches after a first one."""
+    """Measure votes (noise, logits, argmax) on grey images, for `WINDOW_SECONDS` after a warm-up."""
     generator = torch.Generator(device).manual_seed(0)
     images = torch.empty((batch_size, *input_shape), device=device)
-    fastest = float("inf")
-    for attempt in range(3):
-        start = time.perf_counter()
+
+    def batch() -> None:
         images.normal_(0.5, 0.25, generator=generator)
         call(images).argmax(dim=1).sum().item()  # the item waits for the device
-        if attempt > 0:
-            fastest = min(fastest, time.perf_counter() - start)
-    return batch_size / fastest
+
+    for _ in range(2):  # the second may still compile
+        batch()
+    batches, start = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < WINDOW_SECONDS:
+        batch()
+        batches += 1
+    return batches * batch_size / elapsed

@@ -53,7 +53,9 @@ class _Compiled:
         self._graph = graph
         self._dtype = dtype
         self._input_shape = input_shape
+        self._threads = torch.get_num_threads()
         self._any_size = self._request(-1)
+        self._last_size = 0
         self._fixed_size = 0
         self._fixed: Any = None
 
@@ -66,7 +68,8 @@ class _Compiled:
         settings = {
             hint.inference_precision: getattr(openvino.Type, PRECISIONS[self._dtype]),
             hint.performance_mode: hint.PerformanceMode.LATENCY,
-            properties.inference_num_threads: torch.get_num_threads(),
+            properties.inference_num_threads: self._threads,
+            hint.enable_cpu_pinning: False,  # or two workers may be pinned to the same cores
         }
         return openvino.Core().compile_model(self._graph, "CPU", settings).create_infer_request()
 
@@ -81,14 +84,12 @@ class _Compiled:
         return torch.from_numpy(request.get_output_tensor().data).clone()
 
     def _request_for(self, batch_size: int) -> Any:
-        """Sizes that are powers of two are worth compiling: full batches are; what is left over is not."""
-        if batch_size == self._fixed_size:
-            return self._fixed
-        if batch_size < 2 or batch_size & (batch_size - 1):
-            return self._any_size
-        self._fixed = self._request(batch_size)
-        self._fixed_size = batch_size
-        return self._fixed
+        """A size is compiled when it comes twice in a row: full batches do, what is left over does not."""
+        repeated, self._last_size = batch_size == self._last_size, batch_size
+        if repeated and batch_size != self._fixed_size:
+            self._fixed = self._request(batch_size)
+            self._fixed_size = batch_size
+        return self._fixed if batch_size == self._fixed_size else self._any_size
 
 
 def _convert(module: nn.Module, input_shape: tuple[int, int, int]) -> Any:

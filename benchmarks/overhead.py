@@ -1,0 +1,52 @@
+"""The service's overhead: from enqueued to finished, less the time spent sampling, on a warm worker."""
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from contract.jobs import Job
+from models.bundles import ZOO
+from radii.stack import Stack, StackPlan, free_port, quiet_log
+
+JOBS = 40
+
+
+def run(console: Console) -> None:
+    """Prints the median and the 95th percentile over `JOBS` jobs, one after another."""
+    picture = max((ZOO / "fashion-mnist-gaussian" / "examples").glob("*.png"))
+    with tempfile.TemporaryDirectory() as folder, quiet_log(Path(folder)) as log:
+        plan = StackPlan(Path(folder) / "store", port=free_port(), log=log, stop_grace=1)
+        with Stack(plan) as stack, httpx.Client(base_url=stack.url, timeout=60) as http:
+            stack.wait_until_ready()
+            measured = [_one(http, picture) for _ in range(JOBS + 1)][1:]
+    table = Table(
+        "milliseconds", "median", "p95", title=f"service overhead, {JOBS} jobs", title_justify="left"
+    )
+    for row, values in zip(
+        ("enqueued to finished", "request to answer"), zip(*measured, strict=True), strict=True
+    ):
+        ranked = sorted(values)
+        table.add_row(row, f"{statistics.median(ranked):.0f}", f"{ranked[int(0.95 * len(ranked))]:.0f}")
+    console.print(table)
+
+
+def _one(http: httpx.Client, picture: Path) -> tuple[float, float]:
+    started = time.perf_counter()
+    response = http.post(
+        "/certify",
+        files={"image": picture.read_bytes()},
+        data={"n": "1000"},
+        headers={"Prefer": "wait=30"},
+    )
+    waited = time.perf_counter() - started
+    job = Job.model_validate_json(response.content)
+    assert job.certificate is not None, response.text
+    assert job.finished_at is not None
+    sampling = job.certificate.compute.seconds
+    queued_to_finished = (job.finished_at - job.created_at).total_seconds()
+    return 1000 * (queued_to_finished - sampling), 1000 * (waited - sampling)
