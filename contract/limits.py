@@ -26,7 +26,7 @@ IMAGE_TTL: Final = QUEUED_TTL + 3 * JOB_TIMEOUT  # outlives the queue and every 
 RETRIES: Final = 2
 
 # Workers (RQ's own defaults notice a dead worker after 8 minutes).
-WORKER_TTL: Final = 90
+WORKER_TTL: Final = 45  # an idle worker sweeps up lost jobs every 30 seconds, between two dequeues
 JOB_MONITORING_INTERVAL: Final = 10
 MAINTENANCE_INTERVAL: Final = 30
 ENGINE_HEARTBEAT_SECONDS: Final = 5
