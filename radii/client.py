@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 from httpx_sse import connect_sse
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from contract.jobs import Job, Progress
 from contract.models import ModelInfo, ModelList
 from contract.problems import Problem
+from contract.version import __version__
+
+Model = TypeVar("Model", bound=BaseModel)
 
 _TIMEOUT = httpx.Timeout(10, read=40)
 
@@ -45,9 +48,7 @@ class Client:
             raise ClientError(
                 f"'image' must be a file that can be read, got {str(image)!r}: {error.strerror}"
             ) from error
-        return Job.model_validate(
-            self._request("POST", path, data=form, files={"image": (image.name, content)})
-        )
+        return _parse(Job, self._request("POST", path, data=form, files={"image": (image.name, content)}))
 
     def follow(self, job: Job, on_progress: Callable[[Progress], None]) -> Job:
         """Waits until the job is final, telling of its progress; goes on where a lost connection stopped."""
@@ -59,9 +60,9 @@ class Client:
                     for event in events.iter_sse():
                         last_event = event.id or last_event
                         if event.event == "progress":
-                            on_progress(Progress.model_validate_json(event.data))
+                            on_progress(_parse(Progress, event.data))
                         elif event.event == "job":
-                            return Job.model_validate_json(event.data)
+                            return _parse(Job, event.data)
             except httpx.TransportError:
                 pass  # the next request says whether the server is gone
             job = self.job(job.id, wait=1)
@@ -69,7 +70,7 @@ class Client:
 
     def job(self, job_id: str, wait: int = 0) -> Job:
         """Returns the state of a job, after ``wait`` seconds or as soon as it is final."""
-        return Job.model_validate(self._request("GET", f"/jobs/{job_id}", params={"wait": wait}))
+        return _parse(Job, self._request("GET", f"/jobs/{job_id}", params={"wait": wait}))
 
     def cancel(self, job_id: str) -> None:
         """Gives a job up."""
@@ -77,13 +78,13 @@ class Client:
 
     def models(self) -> ModelList:
         """Returns every model that the server knows."""
-        return ModelList.model_validate(self._request("GET", "/models"))
+        return _parse(ModelList, self._request("GET", "/models"))
 
     def model(self, name: str) -> ModelInfo:
         """Returns one model."""
-        return ModelInfo.model_validate(self._request("GET", f"/models/{name}"))
+        return _parse(ModelInfo, self._request("GET", f"/models/{name}"))
 
-    def _request(self, method: str, path: str, **arguments: Any) -> Any:
+    def _request(self, method: str, path: str, **arguments: Any) -> bytes:
         try:
             response = self._http.request(method, path, **arguments)
         except httpx.TransportError as error:
@@ -91,8 +92,19 @@ class Client:
                 f"no radii server answers at {self.url}: start one with `radii serve`"
             ) from error
         if response.is_success:
-            return response.json()
+            return response.content
         raise _refusal(response)
+
+
+def _parse(kind: type[Model], content: str | bytes) -> Model:
+    """Reads an answer; a server of another version may send what this one does not know."""
+    try:
+        return kind.model_validate_json(content)
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise ClientError(
+            f"the server's answer is not understood (at '{where}'): is it of this version, {__version__}?"
+        ) from error
 
 
 def _refusal(response: httpx.Response) -> ClientError:

@@ -1,7 +1,9 @@
 """The command line says what is wrong: the field, the rule and the value."""
 
 import socket
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -50,6 +52,23 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     assert ran.returncode == 1
     assert port in ran.stderr
     assert not (tmp_path / "data").exists()
+
+
+def test_a_server_of_another_version_is_told_apart() -> None:
+    """What it sends is not understood; that is no traceback."""
+
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"models": [{"name": "of tomorrow"}]}')
+
+    with HTTPServer(("127.0.0.1", 0), Other) as server:
+        Thread(target=server.handle_request, daemon=True).start()
+        ran = radii("models", "--url", f"http://127.0.0.1:{server.server_port}")
+    assert ran.returncode == 1
+    assert "not understood" in ran.stderr
+    assert "Traceback" not in ran.stderr
 
 
 def test_the_version_is_printed() -> None:
