@@ -14,7 +14,7 @@ from rich.console import Console
 
 from radii.commands.client import certify, fail
 from radii.embedded import DataDirectoryInUse
-from radii.stack import Stack, StackFailure, StackPlan, free_port, quiet_log
+from radii.stack import Stack, StackFailure, StackPlan, free_port, quiet_log, tail
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
@@ -111,7 +111,10 @@ def _shipped_image() -> Path:
 
 @contextmanager
 def _running(plan: StackPlan, console: Console) -> Iterator[Stack]:
-    """Runs the stack for the length of a block; every way out stops all of it."""
+    """Runs the stack for the length of a block; every way out stops all of it.
+
+    If it fails while its children write to a file, the end of that file says why.
+    """
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with Stack(plan) as stack:
@@ -119,6 +122,8 @@ def _running(plan: StackPlan, console: Console) -> Iterator[Stack]:
                 stack.wait_until_ready()
             yield stack
     except (StackFailure, DataDirectoryInUse) as error:
+        if plan.log is not None:
+            console.print(tail(Path(plan.log.name).parent), markup=False, highlight=False)
         raise fail(str(error)) from error
     except KeyboardInterrupt:
         console.print("stopped")

@@ -54,6 +54,13 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
+def test_a_demo_that_fails_says_why(tmp_path: Path) -> None:
+    """Its processes write to a file, which is gone with the demo: its end is printed."""
+    ran = radii("demo", RADII_MODELS=str(tmp_path / "nowhere"))
+    assert ran.returncode == 1
+    assert "nowhere" in ran.stderr
+
+
 def test_a_server_of_another_version_is_told_apart() -> None:
     """What it sends is not understood; that is no traceback."""
 

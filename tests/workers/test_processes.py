@@ -30,12 +30,20 @@ def test_a_dead_child_is_started_again() -> None:
 
 def test_a_child_that_dies_at_once_is_given_up() -> None:
     """A fault that is not a job's must not spin."""
-    child = Child("broken", [sys.executable, "-c", "raise SystemExit(3)"], os.environ)
+    child = Child("broken", [sys.executable, "-c", "raise SystemExit(1)"], os.environ)
     for _ in range(4):
         child.process.wait()
         child.keep_running()
     child.process.wait()
     with pytest.raises(RuntimeError, match="broken died 5 times"):
+        child.keep_running()
+
+
+def test_a_child_that_gave_up_is_not_started_again() -> None:
+    """A worker whose engine keeps dying has tried often enough."""
+    child = Child("worker", [sys.executable, "-c", "raise SystemExit(3)"], os.environ)
+    child.process.wait()
+    with pytest.raises(RuntimeError, match="worker gave up"):
         child.keep_running()
 
 
