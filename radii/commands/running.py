@@ -115,7 +115,8 @@ def _running(plan: StackPlan, console: Console) -> Iterator[Stack]:
 
     If it fails while its children write to a file, the end of that file says why.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell that starts it in the background ignores SIGINT
+        signal.signal(number, _interrupt)
     try:
         with Stack(plan) as stack:
             with console.status("starting store, API and workers"):
