@@ -128,7 +128,10 @@ def train_step(
     )
     state.optimizer.zero_grad()
     with torch.autocast(indices.device.type, torch.bfloat16, enabled=use_bfloat16(plan, indices.device)):
-        loss: Tensor = RECIPES[plan.recipe](step, **plan.recipe_arguments)
+        try:
+            loss: Tensor = RECIPES[plan.recipe](step, **plan.recipe_arguments)
+        except ValueError as error:  # an argument of the recipe is out of range
+            raise TrainingError(str(error)) from error
     value = loss.item()
     if not np.isfinite(value):
         raise TrainingError(f"the loss must stay finite, got {value} at {done:.0%}; lower 'learning_rate'")

@@ -1,6 +1,7 @@
 """What to train: everything that decides the outcome of a run, made once and passed down."""
 
 import dataclasses
+import inspect
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -94,6 +95,10 @@ class TrainingPlan:
         for key in ("sigma", "weight_decay", "held_out", "seed"):
             if not getattr(self, key) >= 0:
                 raise TrainingError(f"'{key}' must be >= 0, got {getattr(self, key)}")
+        known = set(inspect.signature(RECIPES[self.recipe]).parameters) - {"step"}
+        for key in self.recipe_arguments:
+            if key not in known:
+                raise TrainingError(f"'{key}' is no argument of the recipe '{self.recipe}'")
         if not 0 <= self.label_smoothing < 1:
             raise TrainingError(f"'label_smoothing' must be in [0, 1), got {self.label_smoothing}")
 

@@ -13,6 +13,7 @@ from models.training.loop import fit, resolve_device
 from models.training.measure import accuracy
 from models.training.plan import TrainingPlan
 from models.training.progress import Progress
+from models.training.recipes import WITHOUT_NOISE
 
 CLEAN_SET_SIZE = 512
 VOTES_ON_CPU = 20_000
@@ -81,7 +82,7 @@ def describe(
             "std": dataset.std,
             "fit": {"resize": max(dataset.input_shape[1:])},
             "recipe": plan.recipe,
-            "sigma_train": 0.0 if plan.recipe == "standard" else plan.sigma,
+            "sigma_train": 0.0 if plan.recipe in WITHOUT_NOISE else plan.sigma,
             "command": plan.command or plan.radii_command(),
             "training_data": TrainingData(
                 name=dataset.name, licence=dataset.licence, licence_file=licence_file

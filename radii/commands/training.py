@@ -10,7 +10,7 @@ from radii.commands.client import fail
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="How to train: `standard` or `gaussian`.")],
+    recipe: Annotated[str, typer.Argument(help="How to train: `standard`, `gaussian` or `adversarial`.")],
     out: Annotated[Path, typer.Option(help="Folder of the bundle to write.")],
     dataset: Annotated[str, typer.Option(help="What to train on.")] = "fashion-mnist",
     data: Annotated[
@@ -30,6 +30,9 @@ def train(
     crop_padding: Annotated[int | None, typer.Option(help="Border of the random crop, pixels.")] = None,
     flip: Annotated[bool | None, typer.Option("--flip/--no-flip", help="Mirror images at random.")] = None,
     held_out: Annotated[int | None, typer.Option(help="Training images kept for validation.")] = None,
+    norm: Annotated[str | None, typer.Option(help="adversarial: l2 or linf.")] = None,
+    epsilon: Annotated[float | None, typer.Option(help="adversarial: radius, pixels in [0, 1].")] = None,
+    attack_steps: Annotated[int | None, typer.Option(help="adversarial: steps of the attack.")] = None,
     seed: Annotated[int, typer.Option(help="Decides everything random.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
@@ -52,6 +55,7 @@ def train(
         "flip": flip,
         "held_out": held_out,
     }
+    of_recipe = {"norm": norm, "epsilon": epsilon, "attack_steps": attack_steps}
     console = Console(stderr=True)
     try:
         plan = TrainingPlan(
@@ -62,6 +66,7 @@ def train(
             download=download,
             architecture=architecture,
             architecture_arguments={} if width is None else {"width": width},
+            recipe_arguments={name: value for name, value in of_recipe.items() if value is not None},
             sigma=sigma,
             seed=seed,
             device=device,  # type: ignore[arg-type]  # checked by the plan

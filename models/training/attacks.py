@@ -1,0 +1,101 @@
+"""Projected gradient descent: the worst perturbation of a batch that is found within a ball."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+
+STEP_SHARE = {"l2": 8.5, "linf": 4.0}
+"""A step is epsilon divided by this, per norm."""
+
+_TINY = 1e-12
+
+Loss = Callable[[Tensor], Tensor]
+"""Perturbed images ``(b, c, h, w)`` to the loss that is to be raised, summed over the batch."""
+
+
+def pgd(
+    loss: Loss, images: Tensor, *, norm: str, epsilon: float, steps: int, generator: torch.Generator
+) -> Tensor:
+    """Return perturbed images ``(b, c, h, w)`` in [0, 1], each within ``epsilon`` of its own.
+
+    Args:
+        loss: What is raised; a sum over the batch, so that no image's step depends on the others.
+        images: In pixel units [0, 1].
+        norm: ``l2`` or ``linf``.
+        epsilon: Radius of the ball, in pixel units.
+        steps: Ascent steps of ``epsilon / STEP_SHARE[norm]`` from a random start.
+        generator: Source of the start.
+
+    Reference:
+        Madry, Makelov, Schmidt, Tsipras & Vladu, "Towards Deep Learning Models Resistant to Adversarial
+        Attacks", ICLR 2018; constants of Rice, Wong & Kolter, "Overfitting in adversarially robust deep
+        learning", ICML 2020.
+    """
+    perturbed = _clipped(images, _start(images, norm, epsilon, generator), norm, epsilon)
+    for _ in range(steps):
+        leaf = perturbed.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(loss(leaf), leaf)
+        step = epsilon / STEP_SHARE[norm] * _steepest(gradient.float(), norm)
+        perturbed = _clipped(images, perturbed.detach() + step - images, norm, epsilon)
+    return perturbed.detach()
+
+
+def cross_entropy_of(model: nn.Module, labels: Tensor) -> Loss:
+    """Return the usual loss: the cross entropy of the true classes ``(b,)``."""
+
+    def loss(images: Tensor) -> Tensor:
+        return functional.cross_entropy(model(images), labels, reduction="sum")
+
+    return loss
+
+
+@contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Keep an attack from leaving traces: no gradients of weights, and no running statistics.
+
+    Batch normalisation stays in the mode it is in, so that the attack is on what is about to be trained.
+    """
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    layers = [part for part in model.modules() if isinstance(part, _BatchNorm)]
+    momenta = [layer.momentum for layer in layers]
+    for weight in weights:
+        weight.requires_grad_(requires_grad=False)
+    for layer in layers:
+        layer.momentum = 0.0
+    try:
+        yield
+    finally:
+        for weight in weights:
+            weight.requires_grad_(requires_grad=True)
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+
+
+def _start(images: Tensor, norm: str, epsilon: float, generator: torch.Generator) -> Tensor:
+    """A random point of the ball: any of the cube, or any direction and any length."""
+    if norm == "linf":
+        return torch.empty_like(images).uniform_(-epsilon, epsilon, generator=generator)
+    direction = torch.empty_like(images).normal_(generator=generator)
+    length = torch.rand((len(images), 1, 1, 1), generator=generator, device=images.device)
+    return epsilon * length * direction / _l2(direction)
+
+
+def _steepest(gradient: Tensor, norm: str) -> Tensor:
+    return gradient.sign() if norm == "linf" else gradient / _l2(gradient)
+
+
+def _clipped(images: Tensor, perturbation: Tensor, norm: str, epsilon: float) -> Tensor:
+    """The perturbed images, brought back into the ball and then into [0, 1], which lies nearer still."""
+    if norm == "linf":
+        perturbation = perturbation.clamp(-epsilon, epsilon)
+    else:
+        perturbation = perturbation * (epsilon / _l2(perturbation)).clamp(max=1.0)
+    return (images + perturbation).clamp(0.0, 1.0)
+
+
+def _l2(tensor: Tensor) -> Tensor:
+    return tensor.flatten(1).norm(dim=1).clamp(min=_TINY).view(-1, 1, 1, 1)
