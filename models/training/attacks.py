@@ -63,14 +63,14 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     layers = [part for part in model.modules() if isinstance(part, _BatchNorm)]
     momenta = [layer.momentum for layer in layers]
     for weight in weights:
-        weight.requires_grad_(requires_grad=False)
+        weight.requires_grad = False
     for layer in layers:
         layer.momentum = 0.0
     try:
         yield
     finally:
         for weight in weights:
-            weight.requires_grad_(requires_grad=True)
+            weight.requires_grad = True
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
 
@@ -98,4 +98,5 @@ def _clipped(images: Tensor, perturbation: Tensor, norm: str, epsilon: float) ->
 
 
 def _l2(tensor: Tensor) -> Tensor:
-    return tensor.flatten(1).norm(dim=1).clamp(min=_TINY).view(-1, 1, 1, 1)
+    """Length of each image ``(b, 1, 1, 1)``, never 0."""
+    return torch.linalg.vector_norm(tensor, dim=(1, 2, 3), keepdim=True).clamp(min=_TINY)
