@@ -99,4 +99,5 @@ def _clipped(images: Tensor, perturbation: Tensor, norm: str, epsilon: float) ->
 
 def _l2(tensor: Tensor) -> Tensor:
     """Length of each image ``(b, 1, 1, 1)``, never 0."""
-    return torch.linalg.vector_norm(tensor, dim=(1, 2, 3), keepdim=True).clamp(min=_TINY)
+    length: Tensor = torch.linalg.vector_norm(tensor, dim=(1, 2, 3), keepdim=True)
+    return length.clamp(min=_TINY)
