@@ -9,7 +9,12 @@ import smoothing
 
 ROOT = Path(smoothing.__file__).parent
 FORBIDDEN_STDLIB = {"logging", "pathlib", "io", "socket", "json", "random"}
-PURE = ("errors.py", "bounds.py", "schedule.py", "rounding.py")
+PURE = (
+    "errors.py",
+    "schedule.py",
+    "rounding.py",
+    *(f"bounds/{path.name}" for path in (ROOT / "bounds").glob("*.py")),
+)
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
 

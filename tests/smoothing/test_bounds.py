@@ -20,6 +20,7 @@ from smoothing import (
     two_sided,
     upper_confidence_bound,
 )
+from smoothing.bounds import t_certify
 
 CASES = [
     (successes, trials, alpha)
@@ -174,10 +175,10 @@ def test_every_bound_is_ordered_and_spends_no_more_than_alpha(
 
 
 @given(counts=votes(), alpha=alphas, data=st.data())
-def test_every_bound_improves_when_a_vote_moves_to_the_top_class(
+def test_sided_bounds_improve_when_a_vote_moves_to_the_top_class(
     counts: np.ndarray, alpha: float, data: st.DataObject
 ) -> None:
-    """Over the registry: p_lower rises and p_upper does not."""
+    """With a split that does not depend on these votes, p_lower rises and p_upper does not."""
     top_class = data.draw(st.integers(0, len(counts) - 1))
     others = [label for label, count in enumerate(counts) if label != top_class and count > 0]
     if not others:
@@ -185,7 +186,7 @@ def test_every_bound_improves_when_a_vote_moves_to_the_top_class(
     better = counts.copy()
     better[top_class] += 1
     better[data.draw(st.sampled_from(others))] -= 1
-    for function in BOUNDS.values():
+    for function in (one_sided, two_sided):
         before, after = function(counts, top_class, alpha), function(better, top_class, alpha)
         assert after.p_lower > before.p_lower
         assert after.p_upper <= before.p_upper
@@ -198,12 +199,24 @@ def test_two_sided_with_nothing_spent_above_is_one_sided(counts: np.ndarray, alp
 
 
 def test_bounds_share_one_call_signature() -> None:
-    """Every entry of the registry takes ``alpha_upper``; the one-sided bound spends nothing above."""
+    """Every entry takes ``alpha_upper``; one-sided spends nothing above, T-Certify chooses for itself."""
     counts = np.array([700, 200, 100])
     spent = {
         name: function(counts, 0, 0.01, alpha_upper=0.002).alpha_upper for name, function in BOUNDS.items()
     }
+    assert spent.pop("t_certify") == t_certify(counts, 0, 0.01).alpha_upper
     assert spent == {"one_sided": 0.0, "two_sided": 0.002}
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_alpha_and_counts_are_checked_by_every_bound(name: str) -> None:
+    """Over the registry: the same refusals, whichever bound is asked for."""
+    with pytest.raises(InvalidParameter, match="'counts' must hold at least one vote"):
+        BOUNDS[name](np.array([0, 0]), 0, 0.05)
+    with pytest.raises(InvalidParameter, match=r"'top_class' must be in 0\.\.1, got 2"):
+        BOUNDS[name](np.array([5, 5]), 2, 0.05)
+    with pytest.raises(InvalidParameter, match=r"'alpha' must be in \(0, 1\), got 1\.0"):
+        BOUNDS[name](np.array([5, 5]), 0, 1.0)
 
 
 def test_two_sided_certifies_below_one_half() -> None:

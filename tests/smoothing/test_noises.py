@@ -2,16 +2,20 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, dataclass
 from typing import Any
 
 import mpmath
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import optimize, stats
+from torch import Tensor
 
-from smoothing import NO_RADIUS, NOISES, Gaussian, InvalidParameter, generator_for
+from smoothing import NO_RADIUS, NOISES, Gaussian, InvalidParameter, Noise, certify, generator_for
+from smoothing.noises import Uniform
 
 NAMES = sorted(NOISES)
 inner = st.floats(1e-6, 1 - 1e-6)
@@ -144,6 +148,47 @@ def test_a_noise_is_frozen(name: str) -> None:
         noise.sigma = 1.0
 
 
+@dataclass(frozen=True)
+class FirstCoordinate:
+    """Class 0 where the first coordinate is above a threshold: an axis-aligned half-space."""
+
+    threshold: float
+
+    def __call__(self, images: Tensor) -> Tensor:
+        score = images.double().flatten(1)[:, 0] - self.threshold
+        return torch.stack((score, -score), dim=1)
+
+
+def probability_above(noise: Noise, margin: float) -> float:
+    """P(margin + noise in one coordinate > 0), from SciPy's distribution of that noise."""
+    width = math.sqrt(3.0) * noise.sigma
+    distributions = {
+        "gaussian": stats.norm(scale=noise.sigma),
+        "uniform": stats.uniform(loc=-width, scale=2.0 * width),
+    }
+    return float(distributions[noise.name].sf(-margin))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("margin", [0.2, 0.4])
+def test_votes_and_radii_of_a_half_space_are_the_known_ones(
+    name: str, margin: float, image: Tensor, device: str
+) -> None:
+    """Votes have the probability of SciPy's distribution, and no radius exceeds the distance to the plane.
+
+    An axis-aligned plane lies at the same distance in ℓ1, ℓ2 and ℓ∞; it is the worst classifier in the norm
+    of either theorem, so there the radius comes near the distance.
+    """
+    noise = NOISES[name](0.4)
+    classifier = FirstCoordinate(float(image.flatten()[0]) - margin)
+    got = certify(classifier, image.to(device), noise, num_classes=2, n=40_000, batch_size=10_000, seed=11)
+    p = probability_above(noise, margin)
+    assert stats.binomtest(int(got.counts[0]), 40_000, p).pvalue > 1e-6
+    assert got.top_class == 0
+    assert max(got.radius.l1, got.radius.l2, got.radius.linf) <= margin
+    assert getattr(got.radius, noise.norms[0]) > 0.85 * margin
+
+
 @given(p_lower=st.floats(0.501, 0.999), share=st.floats(0.05, 1.0), sigma=sigmas)
 def test_gaussian_radius_is_where_the_worst_classifier_changes_its_mind(
     p_lower: float, share: float, sigma: float
@@ -174,3 +219,107 @@ def test_gaussian_sample_is_gaussian(phi: Callable[[float], float]) -> None:
         p = phi(point)
         frequency = float((noise < 2.0 * point).double().mean())
         assert frequency == pytest.approx(p, abs=5 * math.sqrt(p * (1 - p) / draws))
+
+
+def variation(shift: np.ndarray, half_width: float) -> float:
+    """Total variation between U[−λ, λ]^d and its shift: the part of one cube that the other does not cover."""
+    sides = np.maximum(0.0, 2.0 * half_width - np.abs(shift))
+    return 1.0 - float(np.prod(sides / (2.0 * half_width)))
+
+
+def largest_variation(radius: float, norm: str, dimension: int, half_width: float) -> float:
+    """Maximum of the variation over shifts of that norm, by sequential quadratic programming.
+
+    Many starts: random ones, one coordinate alone, and all alike. No convexity is made use of.
+    """
+    power = {"l1": 1.0, "l2": 2.0}[norm]
+    rng = np.random.default_rng(dimension)
+    starts = [*rng.exponential(size=(8, dimension)) ** 2, np.eye(dimension)[0] + 1e-3, np.ones(dimension)]
+    minimize: Any = optimize.minimize  # its stubs do not know this use
+    within: Any = {"type": "eq", "fun": lambda shift: np.sum(shift**power) / radius**power - 1.0}
+    best = 0.0
+    for start in starts:
+        found = minimize(
+            lambda shift: float(np.sum(np.log1p(-shift / (2.0 * half_width)))),
+            radius * start / np.linalg.norm(start, power),
+            method="SLSQP",
+            bounds=[(0.0, min(radius, 1.99 * half_width))] * dimension,
+            constraints=within,
+        )
+        shift = found.x * radius / np.linalg.norm(found.x, power)
+        best = max(best, variation(shift, half_width))
+    return best
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+@pytest.mark.parametrize("dimension", [1, 2, 3, 7])
+@pytest.mark.parametrize(("p_lower", "p_upper"), [(0.6, 0.4), (0.5, 0.1), (0.9, 0.1), (0.999, 0.001)])
+def test_uniform_radius_is_where_the_worst_shift_uses_up_the_gap(
+    norm: str, dimension: int, p_lower: float, p_upper: float
+) -> None:
+    """Numeric maximum over all shifts of that norm: the variation there is half the gap, and no more."""
+    noise = Uniform(0.3)
+    radius = getattr(noise.radius(p_lower, p_upper, dimension=dimension), norm)
+    worst = largest_variation(radius, norm, dimension, noise.half_width)
+    assert worst == pytest.approx((p_lower - p_upper) / 2.0, abs=1e-6)
+
+
+@given(
+    p_lower=st.floats(0.501, 0.9999),
+    share=st.floats(0.05, 1.0),
+    dimension=st.integers(1, 5000),
+    sigma=sigmas,
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_no_shift_within_a_uniform_radius_uses_up_the_gap(
+    p_lower: float, share: float, dimension: int, sigma: float, seed: int
+) -> None:
+    """Sparse and dense random shifts scaled to each ball; all alike and one alone are the worst of them."""
+    noise = Uniform(sigma)
+    p_upper = share * (1.0 - p_lower)
+    radius = noise.radius(p_lower, p_upper, dimension=dimension)
+    gap = (p_lower - p_upper) / 2.0
+    rng = np.random.default_rng(seed)
+    shapes = [rng.exponential(size=dimension) ** power for power in (0.5, 1.0, 4.0)]
+    alone, alike = np.eye(1, dimension)[0], np.ones(dimension)
+    for shape in (*shapes, alone, alike):
+        for order, within in ((1, radius.l1), (2, radius.l2), (np.inf, radius.linf)):
+            shift = within * shape / np.linalg.norm(shape, order)
+            assert variation(shift, noise.half_width) <= gap * (1 + 1e-9)
+    assert variation(radius.l1 * alone, noise.half_width) == pytest.approx(gap, rel=1e-9)
+    assert variation(radius.linf * alike, noise.half_width) == pytest.approx(gap, rel=1e-9)
+    assert radius.l2 == pytest.approx(math.sqrt(dimension) * radius.linf, rel=1e-12)
+
+
+@given(p_lower=st.floats(0.501, 0.999), share=st.floats(0.05, 1.0), dimension=st.integers(1, 10**6))
+def test_uniform_radii_in_many_digits(p_lower: float, share: float, dimension: int) -> None:
+    """The closed forms in 40 digits; the ℓ2 radius is at least the usual conversion R/√d, and R at most λ."""
+    p_upper = share * (1.0 - p_lower)
+    radius = Uniform(0.7).radius(p_lower, p_upper, dimension=dimension)
+    with mpmath.workdps(40):
+        half_width = mpmath.sqrt(3) * mpmath.mpf(0.7)
+        gap = (mpmath.mpf(p_lower) - mpmath.mpf(p_upper)) / 2
+        linf = 2 * half_width * (1 - (1 - gap) ** (mpmath.mpf(1) / dimension))
+        assert radius.l1 == pytest.approx(float(2 * half_width * gap), rel=1e-13)
+        assert radius.linf == pytest.approx(float(linf), rel=1e-13)
+        assert radius.l2 == pytest.approx(float(mpmath.sqrt(dimension) * linf), rel=1e-13)
+    assert radius.l2 >= radius.l1 / math.sqrt(dimension) * (1 - 1e-12)
+    assert radius.l1 <= Uniform(0.7).half_width
+
+
+def test_uniform_known_radius() -> None:
+    """λ = √3/2 at sigma ½; the one-sided form 2λ(p_lower − ½), and 2λ√d(1 − (1.5 − p_lower)^(1/d)) in ℓ2."""
+    radius = Uniform(0.5).radius(0.99, 0.01, dimension=3072)
+    assert Uniform(0.5).half_width == pytest.approx(0.8660254038, rel=1e-9)
+    assert radius.l1 == pytest.approx(0.98 * 0.8660254038, rel=1e-9)
+    assert radius.l2 == pytest.approx(2 * 0.8660254038 * 55.42562584 * (1 - 0.51 ** (1 / 3072)), rel=1e-9)
+    assert radius.linf == pytest.approx(radius.l2 / 55.42562584, rel=1e-9)
+
+
+def test_uniform_sample_is_uniform() -> None:
+    """Kolmogorov–Smirnov on 200 000 draws; none lies outside [−λ, λ]."""
+    draws = Uniform(2.0).sample((200_000,), generator=generator_for(6, "shape"), dtype=torch.float64).numpy()
+    width = 2.0 * math.sqrt(3.0)
+    assert np.abs(draws).max() <= width
+    assert np.abs(draws).max() > 0.9999 * width
+    assert stats.kstest(draws, stats.uniform(loc=-width, scale=2.0 * width).cdf).pvalue > 1e-6

@@ -1,0 +1,119 @@
+"""Clopper–Pearson: exact confidence bounds on one binomial probability, and what n votes can prove at most.
+
+Every bound is moved outward by ``SLACK`` (relative), orders of magnitude more than the special functions'
+error, so that the stated direction also holds for the real number which the float stands for.
+"""
+
+import math
+
+from scipy import special
+
+from smoothing.errors import require
+
+SLACK = 1e-12
+"""Relative outward margin of every bound."""
+
+
+def lower_confidence_bound(successes: int, trials: int, alpha: float) -> float:
+    """One-sided Clopper–Pearson lower bound: at most p, except with probability ``alpha``.
+
+    The largest p (less the slack) with P(Bin(trials, p) ≥ successes) ≤ alpha.
+
+    Args:
+        successes: Votes for the class, 0 to ``trials``.
+        trials: Votes in all, at least 1.
+        alpha: Failure probability, in (0, 1).
+
+    Raises:
+        InvalidParameter: An argument is out of range.
+
+    Reference:
+        Clopper & Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial",
+        Biometrika 26 (1934).
+
+    >>> round(lower_confidence_bound(990, 1000, 0.001), 6)
+    0.976036
+    >>> lower_confidence_bound(0, 1000, 0.001)
+    0.0
+    """
+    _require_binomial(successes, trials, alpha)
+    if successes == 0:
+        return 0.0
+    if successes == trials:
+        return perfect_vote_p_lower(trials, alpha)
+    return float(special.betaincinv(successes, trials - successes + 1, alpha)) * (1.0 - SLACK)
+
+
+def upper_confidence_bound(successes: int, trials: int, alpha: float) -> float:
+    """One-sided Clopper–Pearson upper bound: at least p, except with probability ``alpha``.
+
+    The smallest p (plus the slack) with P(Bin(trials, p) ≤ successes) ≤ alpha.
+
+    Args:
+        successes: Votes for the class, 0 to ``trials``.
+        trials: Votes in all, at least 1.
+        alpha: Failure probability, in (0, 1).
+
+    Raises:
+        InvalidParameter: An argument is out of range.
+
+    Reference:
+        Clopper & Pearson, Biometrika 26 (1934).
+
+    >>> round(upper_confidence_bound(10, 1000, 0.001), 6)
+    0.023964
+    >>> upper_confidence_bound(1000, 1000, 0.001)
+    1.0
+    """
+    _require_binomial(successes, trials, alpha)
+    if successes == trials:
+        return 1.0
+    return min(1.0, float(special.betainccinv(successes + 1, trials - successes, alpha)) * (1.0 + SLACK))
+
+
+def perfect_vote_p_lower(n: int, alpha: float) -> float:
+    """Lower bound when all ``n`` votes agree, alpha^(1/n): the most that n votes can ever prove.
+
+    Args:
+        n: Votes, at least 1.
+        alpha: Failure probability, in (0, 1).
+
+    Raises:
+        InvalidParameter: An argument is out of range.
+
+    >>> round(perfect_vote_p_lower(100_000, 0.001), 7)
+    0.9999309
+    """
+    _require_binomial(n, n, alpha)
+    return float(alpha ** (1.0 / n) * (1.0 - SLACK))
+
+
+def minimum_samples(alpha: float) -> int:
+    """Fewest votes that can certify anything at ``alpha``: the least n with alpha^(1/n) > ½.
+
+    That is ⌈ln alpha / ln ½⌉, and one more where alpha is a power of ½, since p_lower = ½ abstains.
+
+    Args:
+        alpha: Failure probability, in (0, 1).
+
+    Raises:
+        InvalidParameter: ``alpha`` is out of range.
+
+    >>> minimum_samples(0.001), minimum_samples(2.0**-10), minimum_samples(0.5)
+    (10, 11, 2)
+    """
+    require_alpha(alpha)
+    mantissa, exponent = math.frexp(alpha)  # alpha = mantissa · 2^exponent exactly, ½ ≤ mantissa < 1
+    n = 2 - exponent if mantissa == 0.5 else 1 - exponent
+    return n if perfect_vote_p_lower(n, alpha) > 0.5 else n + 1
+
+
+def require_alpha(alpha: float) -> None:
+    """Refuse a failure probability outside (0, 1)."""
+    require(0.0 < alpha < 1.0, "alpha", "be in (0, 1)", alpha)
+
+
+def _require_binomial(successes: int, trials: int, alpha: float) -> None:
+    require_alpha(alpha)
+    require(trials >= 1, "trials", "be >= 1", trials)
+    require(0 <= successes <= trials, "successes", f"be in 0..{trials}", successes)
