@@ -11,6 +11,8 @@ from smoothing.bounds import minimum_samples
 from smoothing.errors import require
 
 _SHORTEST_SPLIT = 1000
+_SHORTEST_STEP = 32  # a smaller batch saves hardly any time
+_SMALLEST_SPLIT = 1e-290  # nearer to the smallest float, parts of alpha could not be added up exactly enough
 _SHAVE = 1.0 - 2.0**-40  # so that rounding cannot carry the sum of the alphas above alpha
 
 
@@ -74,6 +76,48 @@ def look_schedule(n: int, alpha: float, *, first: int = 100) -> tuple[Look, ...]
         return whole
     share = _share(alpha, len(earlier))
     return (*(Look(votes, share) for votes in earlier), Look(n, alpha / 2))
+
+
+def target_schedule(n: int, alpha: float) -> tuple[Look, ...]:
+    """Many looks for deciding early, ending at ``n``, that all hold at once at failure rate ``alpha``.
+
+    Each look comes a fifth, and at least 32 votes, after the one before, so that whoever waits for a certain
+    radius stops soon after enough votes are in. The j-th look spends 5·alpha / ((j + 4)(j + 5)) and the last
+    one all that is left of this series, whose sum is alpha. Compared with ``look_schedule`` the final radius
+    is smaller (3.74σ instead of 3.79σ at best for n = 100 000, alpha = 0.001), since most of alpha goes to
+    early looks.
+
+    Args:
+        n: Estimation votes in all, at least 1.
+        alpha: Failure probability of all looks together, in (0, 1).
+
+    Raises:
+        InvalidParameter: An argument is out of range.
+
+    Reference:
+        Voráček, "Treatment of Statistical Estimation Problems in Randomized Smoothing for Adversarial
+        Robustness", NeurIPS 2024: the union-bound confidence sequence. There looks are a tenth apart from the
+        first vote on; here none is spent on votes too few to certify or on steps too short to save time, and
+        the series starts at the first look kept, which saves a sixth of the votes.
+
+    >>> [look.n for look in target_schedule(1000, 0.001)]
+    [32, 64, 96, 128, 160, 192, 231, 278, 334, 401, 482, 579, 695, 1000]
+    >>> sum(look.alpha for look in target_schedule(1000, 0.001)) <= 0.001
+    True
+    """
+    whole = single_look(n, alpha)
+    if alpha < _SMALLEST_SPLIT:
+        return whole
+    earlier = []
+    votes = max(_SHORTEST_STEP, minimum_samples(alpha / 6))
+    while (following := max(votes + _SHORTEST_STEP, -(-6 * votes // 5))) <= n:
+        earlier.append(votes)
+        votes = following
+    if not earlier:
+        return whole
+    series = [5 * alpha / ((j + 4) * (j + 5)) * _SHAVE for j in range(1, len(earlier) + 1)]
+    rest = 5 * alpha / (len(earlier) + 5) * _SHAVE
+    return (*(Look(votes, share) for votes, share in zip(earlier, series, strict=True)), Look(n, rest))
 
 
 def _halvings(n: int, first: int) -> list[int]:

@@ -1,6 +1,7 @@
 """Schedules of looks."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -11,10 +12,12 @@ from smoothing import (
     InvalidParameter,
     Look,
     look_schedule,
+    lower_confidence_bound,
     minimum_samples,
     perfect_vote_p_lower,
     single_look,
 )
+from smoothing.schedule import target_schedule
 
 alphas = st.floats(1e-12, 0.49)
 sizes = st.integers(1, 1_000_000)
@@ -86,3 +89,66 @@ def test_bad_arguments_are_named(n: int, alpha: float, first: int, message: str)
     """The message says which rule was broken."""
     with pytest.raises(InvalidParameter, match=message):
         look_schedule(n, alpha, first=first)
+
+
+@given(n=sizes, alpha=st.one_of(alphas, st.floats(min_value=5e-324, max_value=1e-280)))
+def test_looks_for_a_target_rise_to_n_and_spend_at_most_alpha(n: int, alpha: float) -> None:
+    """In every float order, with the rest of the series at the last look; all looks could certify."""
+    looks = target_schedule(n, alpha)
+    votes = [look.n for look in looks]
+    assert votes == sorted(set(votes))
+    assert votes[-1] == n
+    assert sum(Fraction(look.alpha) for look in looks) <= Fraction(alpha)
+    assert sum(look.alpha for look in looks) <= alpha
+    assert sum(look.alpha for look in reversed(looks)) <= alpha
+    assert sum(look.alpha for look in looks) >= alpha * (1 - 1e-9)
+    if len(looks) > 1:
+        assert all(look.n >= minimum_samples(look.alpha) for look in looks)
+
+
+@given(n=sizes, alpha=alphas)
+def test_looks_for_a_target_are_a_fifth_and_32_votes_apart(n: int, alpha: float) -> None:
+    """Close enough to stop soon, far enough apart to fill a batch; the last step may be two in one."""
+    votes = [look.n for look in target_schedule(n, alpha)]
+    for before, after in pairwise(votes):
+        assert after - before >= 32
+        assert after >= 1.2 * before
+        assert after <= max(before + 32, 1.2 * before + 1) * 1.2 + 33
+
+
+def test_series_of_the_target_schedule() -> None:
+    """5 alpha / ((j + 4)(j + 5)), and 5 alpha / (J + 5) at the end after J looks."""
+    looks = target_schedule(100_000, 0.001)
+    assert len(looks) == 40
+    assert [look.alpha for look in looks[:3]] == pytest.approx([0.001 / 6, 0.005 / 42, 0.005 / 56])
+    assert looks[-1].alpha == pytest.approx(0.005 / 44)
+
+
+@pytest.mark.parametrize(("sigmas", "ideal", "needed"), [(1, 40, 64), (2, 301, 482), (3, 5114, 10_921)])
+def test_perfect_votes_decide_early(sigmas: int, ideal: int, needed: int) -> None:
+    """Votes to the first look that certifies so many sigma, beside one look at full alpha at the best time."""
+    p = stats.norm.cdf(sigmas)
+    assert next(n for n in range(1, 10_000) if perfect_vote_p_lower(n, 0.001) >= p) == pytest.approx(
+        ideal, abs=1
+    )
+    looks = target_schedule(100_000, 0.001)
+    assert next(look.n for look in looks if perfect_vote_p_lower(look.n, look.alpha) >= p) <= needed
+
+
+@pytest.mark.parametrize("n", [10_000, 100_000])
+@pytest.mark.parametrize("p", [0.7, 0.8, 0.95, 0.999, 1.0])
+def test_growing_certificate_ends_within_one_per_cent_of_the_single_look(n: int, p: float) -> None:
+    """Half of alpha instead of all of it, on the expected votes: more is lost only near the tie."""
+    votes = round(n * p)
+    whole, last = (
+        stats.norm.ppf(lower_confidence_bound(votes, n, looks[-1].alpha))
+        for looks in (single_look(n, 0.001), look_schedule(n, 0.001))
+    )
+    assert last > 0.99 * whole
+
+
+def test_short_or_tiny_targets_get_one_look() -> None:
+    """Where there is nothing to split."""
+    assert target_schedule(63, 0.001) == single_look(63, 0.001)
+    assert [look.n for look in target_schedule(64, 0.001)] == [32, 64]
+    assert target_schedule(5000, 1e-300) == single_look(5000, 1e-300)
