@@ -1,0 +1,364 @@
+"""The hybrid: the table of the paper row by row, the radii of known classifiers, and the streams of the votes."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from smoothing import (
+    NO_RADIUS,
+    Certification,
+    Gaussian,
+    InvalidParameter,
+    Noise,
+    Radii,
+    certify,
+    look_schedule,
+    predict,
+    two_sided,
+)
+from smoothing.certification import Votes
+from smoothing.hybrid import (
+    BRANCHES,
+    HybridCertification,
+    branch_seed,
+    certify_hybrid,
+    combine,
+    combine_predictions,
+)
+from smoothing.noises import Uniform
+from smoothing.predict import Prediction, decide
+
+GAUSSIAN, UNIFORM = Gaussian(0.3), Uniform(0.5)
+
+
+def certification(
+    label: int | None, radius: Radii = NO_RADIUS, alpha: float = 0.001, num_classes: int = 3
+) -> Certification:
+    """A certificate of the label with the radius, or an abstention."""
+    counts = np.zeros(num_classes, dtype=np.int64)
+    counts[label or 0] = 100
+    counts[1 if label != 1 else 0] += 0 if label is not None else 100
+    bound = two_sided(counts, label or 0, alpha)
+    assert bound.certifies == (label is not None)
+    return Certification(
+        radius=radius if label is not None else NO_RADIUS,
+        bound=bound,
+        bound_name="two_sided",
+        selection_counts=counts,
+        counts=counts,
+        look_alpha=alpha,
+        n_drawn=int(counts.sum()),
+        alpha=alpha,
+    )
+
+
+def prediction(label: int | None) -> Prediction:
+    """A prediction of the label, or an abstention."""
+    votes = np.full(3, 30) if label is None else np.eye(3, dtype=np.int64)[label] * 100
+    return decide(votes, 0.001)
+
+
+@dataclass(frozen=True)
+class FirstCoordinate:
+    """Class 0 where the first coordinate is above a threshold, at the same distance in every norm."""
+
+    threshold: float
+
+    def __call__(self, images: Tensor) -> Tensor:
+        score = images.double().flatten(1)[:, 0] - self.threshold
+        return torch.stack((score, -score), dim=1)
+
+
+def hybrid(classifiers: Any, image: Tensor, **changes: Any) -> HybridCertification:
+    """A hybrid certificate with everything at a small ordinary value unless it is changed."""
+    arguments: dict[str, Any] = {"num_classes": 2, "n": 1000, "batch_size": 500, "seed": 5, **changes}
+    return certify_hybrid(classifiers, image, GAUSSIAN, UNIFORM, **arguments)
+
+
+ROUND = Radii(l2=0.6, l1=0.6, linf=0.2)  # as a Gaussian gives
+FLAT = Radii(l2=0.4, l1=0.9, linf=0.1)  # as a uniform noise gives
+TABLE = [
+    (2, 2, 2, Radii(l2=0.6, l1=0.9, linf=0.2), Radii(l2=0.4, l1=0.6, linf=0.1), None),
+    (1, None, 1, ROUND, NO_RADIUS, None),
+    (None, 1, 1, FLAT, NO_RADIUS, None),
+    (None, None, None, NO_RADIUS, NO_RADIUS, "top_class_not_separated"),
+    (1, 2, None, NO_RADIUS, NO_RADIUS, "branches_disagree"),
+]
+
+
+@pytest.mark.parametrize(("gaussian", "uniform", "label", "radius", "same_class_radius", "reason"), TABLE)
+def test_decision_table(
+    gaussian: int | None,
+    uniform: int | None,
+    label: int | None,
+    radius: Radii,
+    same_class_radius: Radii,
+    reason: str | None,
+) -> None:
+    """Table 1 of the paper, a row each: the larger radius per norm, and beside it the smaller one."""
+    branches = certification(gaussian, ROUND), certification(uniform, FLAT)
+    got = combine(*branches)
+    assert (got.gaussian, got.uniform) == branches
+    assert got.top_class == label
+    assert got.abstained == (label is None)
+    assert got.radius == radius
+    assert got.same_class_radius == same_class_radius
+    assert got.abstain_reason == reason
+    assert combine_predictions(prediction(gaussian), prediction(uniform)) == label
+
+
+labels = st.one_of(st.none(), st.integers(0, 2))
+sizes = st.floats(0.0, 5.0)
+radii = st.builds(Radii, sizes, sizes, sizes)
+
+
+@given(one=labels, other=labels, radius=radii, other_radius=radii)
+def test_combining_is_symmetric_and_never_claims_more_than_a_branch(
+    one: int | None, other: int | None, radius: Radii, other_radius: Radii
+) -> None:
+    """Each radius is some branch's own about the very label that is answered; the smaller one is both's."""
+    first, second = certification(one, radius), certification(other, other_radius)
+    got, swapped = combine(first, second), combine(second, first)
+    assert (got.top_class, got.radius, got.same_class_radius, got.abstain_reason) == (
+        swapped.top_class,
+        swapped.radius,
+        swapped.same_class_radius,
+        swapped.abstain_reason,
+    )
+    agreeing = [
+        branch for branch in (first, second) if not branch.abstained and branch.top_class == got.top_class
+    ]
+    for norm in ("l2", "l1", "linf"):
+        claimed = getattr(got.radius, norm)
+        assert claimed == max((getattr(branch.radius, norm) for branch in agreeing), default=0.0)
+        assert getattr(got.same_class_radius, norm) <= claimed
+        if len(agreeing) < 2:
+            assert getattr(got.same_class_radius, norm) == 0.0
+
+
+def test_alpha_is_the_sum_of_the_branches() -> None:
+    """By the union bound; the branches may spend different parts."""
+    assert combine(certification(0, ROUND, 0.01), certification(0, FLAT, 0.03)).alpha == pytest.approx(0.04)
+
+
+def test_branches_of_different_classifiers_are_refused() -> None:
+    """Ten classes and three cannot be about one question."""
+    with pytest.raises(InvalidParameter, match="'uniform' must have the 3 classes of 'gaussian', got 10"):
+        combine(certification(0, ROUND), certification(0, FLAT, num_classes=10))
+
+
+def test_seeds_of_the_branches_are_fixed_and_unrelated() -> None:
+    """Known values, from hashlib by hand, so that recorded seeds draw the same votes in later versions."""
+    assert f"{branch_seed(0, 'gaussian'):032x}" == "b4f6ac0f349e5bd6e3a1fd8462a000d8"
+    drawn = {branch_seed(seed, branch) for seed in range(100) for branch in BRANCHES}
+    assert len(drawn | set(range(100))) == 300
+    assert all(0 <= seed < 2**128 for seed in drawn)
+    assert max(drawn) > 2**126
+
+
+@pytest.mark.parametrize(
+    ("seed", "branch", "message"),
+    [
+        (-1, "gaussian", r"'seed' must be in 0\.\.2\*\*128 - 1, got -1"),
+        (2**128, "uniform", "'seed' must be in"),
+        (0, "laplace", "'branch' must be one of gaussian, uniform, got 'laplace'"),
+    ],
+)
+def test_bad_seeds_and_branches_are_named(seed: int, branch: str, message: str) -> None:
+    """As everywhere: name, rule, value."""
+    with pytest.raises(InvalidParameter, match=message):
+        branch_seed(seed, branch)
+
+
+def test_each_branch_is_an_ordinary_certificate_at_half_of_alpha(half_space: Any, image: Tensor) -> None:
+    """The same as ``certify`` with the branch's seed, noise and alpha/2."""
+    got = hybrid(half_space(0.3), image, alpha=0.01)
+    noises: dict[str, Noise] = {"gaussian": GAUSSIAN, "uniform": UNIFORM}
+    for branch, noise in noises.items():
+        alone = certify(
+            half_space(0.3),
+            image,
+            noise,
+            num_classes=2,
+            n=1000,
+            batch_size=500,
+            alpha=0.005,
+            seed=branch_seed(5, branch),
+        )
+        part: Certification = getattr(got, branch)
+        assert part.radius == alone.radius
+        assert part.alpha == 0.005
+        assert np.array_equal(part.counts, alone.counts)
+    assert got.alpha == 0.01
+
+
+def test_branches_draw_from_different_streams(stripes: Any, image: Tensor) -> None:
+    """Coin flips by the sign of the noise's sum would coincide if both branches shared a stream."""
+    signs: dict[str, list[Tensor]] = {}
+
+    def recorder(branch: str) -> Any:
+        def classifier(images: Tensor) -> Tensor:
+            above = (images - image).flatten(1).double() > 0
+            signs.setdefault(branch, []).append(above)
+            return torch.stack((above[:, 0].double(), 1.0 - above[:, 0].double()), dim=1)
+
+        return classifier
+
+    hybrid({branch: recorder(branch) for branch in BRANCHES}, image, n=2000)
+    one, other = (torch.cat(signs[branch]) for branch in BRANCHES)
+    assert one.shape == other.shape
+    agreement = float((one == other).double().mean())
+    assert agreement == pytest.approx(0.5, abs=5 * 0.5 / math.sqrt(one.numel()))
+
+
+def test_each_branch_may_have_its_own_classifier(constant: Any, image: Tensor) -> None:
+    """Two constant classifiers of different classes disagree; of the same class they agree."""
+    apart = hybrid({"gaussian": constant(3, 1), "uniform": constant(3, 2)}, image, num_classes=3)
+    assert apart.abstain_reason == "branches_disagree"
+    assert (apart.gaussian.top_class, apart.uniform.top_class) == (1, 2)
+    assert (
+        hybrid({"gaussian": constant(3, 1), "uniform": constant(3, 1)}, image, num_classes=3).top_class == 1
+    )
+
+
+@pytest.mark.parametrize("names", [["gaussian"], ["gaussian", "uniform", "laplace"], []])
+def test_a_classifier_for_each_branch_is_needed(constant: Any, image: Tensor, names: list[str]) -> None:
+    """Neither fewer nor others."""
+    with pytest.raises(
+        InvalidParameter, match="'base_classifiers' must have the keys gaussian, uniform, got"
+    ):
+        hybrid(dict.fromkeys(names, constant(2, 0)), image)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.5, math.nan])
+def test_alpha_is_checked_before_it_is_halved(constant: Any, image: Tensor, alpha: float) -> None:
+    """The message shows the caller's value."""
+    with pytest.raises(InvalidParameter, match=rf"'alpha' must be in \(0, 0\.5\), got {alpha}"):
+        hybrid(constant(2, 0), image, alpha=alpha)
+
+
+def test_looks_of_all_of_alpha_are_refused(constant: Any, image: Tensor) -> None:
+    """The looks are each branch's, so they may spend half."""
+    with pytest.raises(InvalidParameter, match=r"'looks' must spend at most alpha = 0\.005"):
+        hybrid(constant(2, 0), image, alpha=0.01, looks=look_schedule(1000, 0.01))
+    assert hybrid(constant(2, 0), image, alpha=0.01, looks=look_schedule(1000, 0.005)).top_class == 0
+
+
+def test_radii_of_a_plane_come_near_its_distance(image: Tensor, device: str) -> None:
+    """An axis-aligned plane at 0.4: each branch is at its best in its own norm, and neither beyond the truth."""
+    classifier = FirstCoordinate(float(image.flatten()[0]) - 0.4)
+    got = hybrid(classifier, image.to(device), n=40_000, batch_size=10_000)
+    assert got.top_class == 0
+    assert got.radius.l2 == got.gaussian.radius.l2 > got.uniform.radius.l2
+    assert got.radius.l1 == max(got.gaussian.radius.l1, got.uniform.radius.l1)
+    assert 0.38 < got.radius.l2 <= got.radius.l1 <= 0.4
+    assert got.same_class_radius.l2 == got.uniform.radius.l2
+    assert 0.38 < got.same_class_radius.l1 <= got.radius.l1
+
+
+def test_progress_counts_both_branches(constant: Any, image: Tensor) -> None:
+    """Votes done rise to all that were planned, selection and estimation of both."""
+    seen: list[tuple[int, int]] = []
+    hybrid(constant(2, 0), image, n0=50, on_batch=lambda done, planned: seen.append((done, planned)))
+    assert seen == [(done, 2100) for done in (50, 550, 1050, 1100, 1600, 2100)]
+
+
+def test_looks_are_reported_by_branch_and_may_end_it(constant: Any, image: Tensor) -> None:
+    """A true answer ends one branch; the other goes on to its last look."""
+    seen: list[tuple[str, int]] = []
+
+    def stop_gaussian(branch: str, latest: Certification) -> bool:
+        seen.append((branch, latest.n_drawn))
+        return branch == "gaussian"
+
+    looks = look_schedule(2000, 0.0005)
+    got = hybrid(constant(2, 0), image, n=2000, looks=looks, on_look=stop_gaussian)
+    first, *_, last = (look.n for look in looks)
+    assert seen[0] == ("gaussian", first)
+    assert seen[1:] == [("uniform", look.n) for look in looks]
+    assert (got.gaussian.n_drawn, got.uniform.n_drawn) == (first, last)
+
+
+def test_a_target_is_each_branchs_in_its_own_norm(image: Tensor) -> None:
+    """A plane at 0.4: both decide that 0.25 can be certified, long before all votes are drawn."""
+    classifier = FirstCoordinate(float(image.flatten()[0]) - 0.4)
+    got = hybrid(classifier, image, n=100_000, target_radius=0.25)
+    assert got.gaussian.stop_reason == got.uniform.stop_reason == "target_reached"
+    assert got.gaussian.radius.l2 >= 0.25
+    assert got.uniform.radius.l1 >= 0.25
+    assert max(got.gaussian.n_drawn, got.uniform.n_drawn) < 20_000
+
+
+def test_half_of_beta_gives_up_each_branch(image: Tensor) -> None:
+    """On the plane itself both branches are hopeless."""
+    classifier = FirstCoordinate(float(image.flatten()[0]))
+    got = hybrid(classifier, image, n=10_000, alpha=0.01, beta=0.2)
+    alone = certify(
+        classifier,
+        image,
+        GAUSSIAN,
+        num_classes=2,
+        n=10_000,
+        alpha=0.005,
+        beta=0.1,
+        batch_size=500,
+        seed=branch_seed(5, "gaussian"),
+    )
+    assert got.gaussian.stop_reason == alone.stop_reason
+    assert got.gaussian.n_drawn == alone.n_drawn
+    assert got.abstained
+    with pytest.raises(InvalidParameter, match=r"'beta' must be in \[0, 1\), got 1\.5"):
+        hybrid(classifier, image, beta=1.5)
+
+
+def test_stop_ends_both_branches_after_their_first_look(constant: Any, image: Tensor) -> None:
+    """When the time is up, what is known so far is answered."""
+    looks = look_schedule(2000, 0.0005)
+    got = hybrid(constant(2, 0), image, n=2000, looks=looks, stop=lambda: True)
+    assert (got.gaussian.n_drawn, got.uniform.n_drawn) == (looks[0].n, looks[0].n)
+    assert got.top_class == 0
+
+
+def test_an_interrupted_hybrid_goes_on_from_its_votes(half_space: Any, image: Tensor) -> None:
+    """A crash in the second branch: neither branch loses its votes, and none is drawn twice."""
+    kept: dict[str, Votes] = {}
+
+    def crash(done: int, planned: int) -> None:
+        if done > 0.75 * planned:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        hybrid(half_space(0.3), image, n=2000, on_votes=kept.__setitem__, on_batch=crash)
+    assert set(kept) == set(BRANCHES)
+    drawn = sum(int(votes.counts.sum()) for votes in kept.values())
+    assert 2000 < drawn < 4000
+    votes_seen: list[Tensor] = []
+
+    def counting(images: Tensor) -> Tensor:
+        votes_seen.append(images)
+        logits: Tensor = half_space(0.3)(images)
+        return logits
+
+    got = hybrid(counting, image, n=2000, resume=kept)
+    assert (got.gaussian.n_drawn, got.uniform.n_drawn) == (2000, 2000)
+    assert sum(map(len, votes_seen)) == 4000 - drawn
+    assert np.array_equal(got.gaussian.counts, kept["gaussian"].counts)
+    with pytest.raises(InvalidParameter, match="'resume' must have keys of gaussian, uniform, got"):
+        hybrid(counting, image, n=2000, resume={"laplace": kept["uniform"]})
+
+
+def test_predictions_of_both_branches_combine(half_space: Any, image: Tensor) -> None:
+    """Through the real thing: sampled predictions under both noises."""
+    noises: dict[str, Noise] = {"gaussian": GAUSSIAN, "uniform": UNIFORM}
+    answers = {
+        branch: predict(half_space(0.3), image, noise, num_classes=2, n=500, seed=branch_seed(5, branch))
+        for branch, noise in noises.items()
+    }
+    assert combine_predictions(**answers) == 0
