@@ -4,6 +4,7 @@ The tree::
 
     SmoothingError (ValueError)
     ├── InvalidParameter              an argument breaks its rule; the message names field, rule and value
+    ├── NotAdaptable                  (in ``adaptation``) there are no batch-norm statistics to estimate again
     └── UnusableClassifier            nothing can be certified about this base classifier
         ├── InvalidLogits             its answer is not a floating ``(b, k)`` tensor
         │   └── NonFiniteLogits       its logits hold NaN or infinity, which have no argmax to vote for

@@ -1,0 +1,70 @@
+"""What choosing a noise level takes and gives."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from smoothing.errors import require
+from smoothing.sampling import BaseClassifier
+
+ClassifierFor = Callable[[float], BaseClassifier]
+"""The base classifier that is to be smoothed at this sigma: adapted for it, or the same at every sigma."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a few noisy copies say about one noise level. Nothing in it is certified.
+
+    Attributes:
+        sigma: The noise level tried.
+        proxy_radius: How good it looks, in pixel units and in the noise's own norm. A proxy: it was used to
+            choose, so it is no certified radius, whatever it was computed by.
+        certifies: Whether the proxy radius is positive.
+        top_class: The class that it is about.
+        top_count: Copies that were given this class.
+        n: Copies classified.
+    """
+
+    sigma: float
+    proxy_radius: float
+    certifies: bool
+    top_class: int
+    top_count: int
+    n: int
+
+
+@dataclass(frozen=True)
+class NoiseLevel:
+    """The noise level chosen for one image. It says where to certify; it certifies nothing.
+
+    A certificate at this sigma, from fresh votes, is about g_σ, the classifier smoothed at this one sigma.
+    The classifier that chooses a sigma for every input anew is another one, and the theorem for fixed noise
+    does not cover it: at a perturbed image it may choose differently.
+
+    Attributes:
+        sigma: Standard deviation of the noise in each coordinate, pixel units.
+        certifies: Whether any noise level that was tried promises a certificate.
+        proxy_radius: The proxy radius there, in pixel units and in the noise's own norm; not certified.
+        samples: Noisy copies of this image classified while choosing.
+        trials: What was tried, in order.
+    """
+
+    sigma: float
+    certifies: bool
+    proxy_radius: float
+    samples: int
+    trials: tuple[Trial, ...]
+
+
+def require_images(images: Tensor) -> None:
+    """Refuse what is no batch of images in full precision and pixel units.
+
+    Raises:
+        InvalidParameter: Wrong shape, type or range.
+    """
+    require(images.ndim == 4 and images.numel() > 0, "images", "have shape (m, c, h, w)", tuple(images.shape))
+    require(images.dtype in (torch.float32, torch.float64), "images", "be float32 or float64", images.dtype)
+    low, high = float(images.min()), float(images.max())
+    require(low >= 0.0 and high <= 1.0, "images", "lie in [0, 1]", (low, high))
