@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from contract.choices import AbstainReason, BoundKind, MemoryOutcome, NoiseKind, NoiseLevel
+from contract.choices import AbstainReason, BoundKind, MemoryOutcome, NoiseKind, NoiseLevel, StopReason
 
 
 class _Answer(BaseModel):
@@ -33,29 +33,58 @@ class Look(_Answer):
     alpha: float = Field(description="Failure probability that this look may spend.")
 
 
+class Segment(_Answer):
+    """Votes that were drawn in one go. A job that was interrupted has several, each of another stream."""
+
+    stream: str = Field(description="Name of the random stream of the seed.")
+    n: int = Field(description="Votes drawn from it.")
+    batch_size: int = Field(description="Votes made at a time; with seed and stream, it decides every vote.")
+
+
+class SigmaTrial(_Answer):
+    """A noise level that was tried while one was chosen. Nothing here is certified."""
+
+    sigma: float
+    certifies: bool = Field(description="Whether its votes separated a class.")
+    proxy_radius: float = Field(description="The radius that its votes suggest; not certified.")
+    n: int = Field(description="Votes made; none of them counts for the certificate.")
+
+
 class NoiseEvidence(_Answer):
-    """The votes under one noise, and the bounds that follow from them."""
+    """The votes under one noise, and the bounds and radii that follow from them."""
 
     noise: NoiseKind
     sigma: float
+    trials: list[SigmaTrial] = Field(description="Levels tried by `auto`, or the one found by `optimize`.")
+    statistics_digest: str | None = Field(
+        description="SHA-256 of the batch-norm statistics that the votes were made with; null: the model's."
+    )
     dimension: int = Field(description="Channels times height times width.")
     n0: int = Field(description="Selection votes.")
     n: int = Field(description="Estimation votes behind the bounds.")
-    n_planned: int = Field(description="Estimation votes that were asked for.")
+    n_drawn: int = Field(description="Estimation votes made in all.")
+    n_planned: int = Field(description="Estimation votes that would have been made without an early stop.")
+    stop_reason: StopReason
     looks: list[Look] = Field(
-        description="All of them hold at once, since their alphas add up to `alpha_spent` at most; "
+        description="All of them hold at once, since their alphas add up to `alpha` at most; "
         "the bounds are those of the look at `n` votes."
     )
+    segments: list[Segment] = Field(description="How the estimation votes were drawn, in order.")
+    selection_segments: list[Segment] = Field(description="How the selection votes were drawn.")
     selection_counts: list[int] = Field(description="Selection votes per class; they chose `top_class`.")
     counts: list[int] = Field(description="Estimation votes per class.")
     top_class: int
     runner_up: int | None = Field(description="The other class with most estimation votes, if any had one.")
+    alpha: float = Field(description="Failure probability of this noise's bounds, all looks together.")
     p_lower: float = Field(description="Lower bound of the top class's probability under noise.")
     p_upper: float = Field(description="Upper bound of every other class's probability under noise.")
     alpha_lower: float = Field(description="Failure probability spent on `p_lower`.")
     alpha_upper: float = Field(description="Failure probability spent on `p_upper`.")
+    radius: Radius = Field(
+        description="What these bounds prove under this noise; zero: no class is separated."
+    )
     radius_limit: float = Field(
-        description="The ℓ2 radius had all `n_planned` votes been equal; rounded down."
+        description="The radius, in the noise's own norm, had all `n_planned` votes been equal; rounded down."
     )
 
 
@@ -63,8 +92,11 @@ class Adaptation(_Answer):
     """Whether batch-norm statistics were re-estimated under the noise, and which were used."""
 
     used: bool
-    momentum: float | None
-    statistics_digest: str | None
+    momentum: float | None = Field(description="Weight of the new statistics against the trained ones.")
+    clean_size: int | None = Field(description="Clean images that they were estimated from.")
+    statistics_digest: str | None = Field(
+        description="SHA-256 of the statistics; under `hybrid`, of both noises' digests, one after the other."
+    )
 
 
 class Memory(_Answer):
@@ -84,9 +116,9 @@ class Compute(_Answer):
     backend: str
     dtype: str
     torch: str
-    batch_size: int = Field(description="Votes made at a time; with the seed, it decides every vote.")
-    seconds: float = Field(description="Time spent sampling.")
-    samples: int
+    batch_size: int = Field(description="Votes made at a time.")
+    seconds: float = Field(description="Time spent sampling in this attempt, choosing the level included.")
+    samples: int = Field(description="Noisy copies classified in this attempt, by choosing the level, too.")
     samples_per_second: float
 
 
@@ -109,9 +141,16 @@ class _AboutImage(_Answer):
 class Certificate(_AboutImage):
     """A label, a radius, and the evidence for them."""
 
-    radius: Radius = Field(description="No perturbation smaller than this changes the label.")
+    radius: Radius = Field(
+        description="No perturbation smaller than this changes the label. Under `hybrid`: none makes it "
+        "another class, though beyond `same_class_radius` it may be lost to abstention."
+    )
     same_class_radius: Radius | None = Field(
         description="For `hybrid`: within it the label cannot be lost to abstention."
+    )
+    target_radius: float | None = Field(description="The radius that was asked about.")
+    target_certified: bool | None = Field(
+        description="Whether it is certified: in ℓ2, or in ℓ1 under `uniform`; null when none was asked."
     )
     claim: str = Field(description="What is guaranteed, in words.")
     sigma: float
@@ -127,15 +166,28 @@ class Certificate(_AboutImage):
     created_at: datetime
 
 
-class Prediction(_AboutImage):
-    """The smoothed classifier's label, or an abstention; no radius."""
+class PredictionVotes(_Answer):
+    """The votes under one noise, and the test of them."""
 
     noise: NoiseKind
     sigma: float
+    statistics_digest: str | None = Field(
+        description="SHA-256 of the batch-norm statistics that the votes were made with; null: the model's."
+    )
     n: int
-    counts: list[int]
+    counts: list[int] = Field(description="Votes per class.")
+    top_class: int
     runner_up: int | None
     p_value: float = Field(description="Of the test that the two leading classes are equally likely.")
+    alpha: float = Field(description="Failure probability of this noise's test.")
+
+
+class Prediction(_AboutImage):
+    """The smoothed classifier's label, or an abstention; no radius."""
+
+    sigma: float
+    noise: list[PredictionVotes]
+    adaptation: Adaptation
     alpha: float
     seed: str
     compute: Compute

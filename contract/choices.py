@@ -61,6 +61,8 @@ class Stage(StrEnum):
 
     QUEUED = "queued"
     LOADING = "loading"
+    CHOOSING = "choosing"
+    ADAPTING = "adapting"
     SAMPLING = "sampling"
     DONE = "done"
 
@@ -69,6 +71,18 @@ class AbstainReason(StrEnum):
     """Why an answer makes no claim."""
 
     TOP_CLASS_NOT_SEPARATED = "top_class_not_separated"
+    NO_NOISE_LEVEL_CERTIFIES = "no_noise_level_certifies"
+    BRANCHES_DISAGREE = "branches_disagree"
+
+
+class StopReason(StrEnum):
+    """Why no further votes were made."""
+
+    COMPLETE = "complete"
+    TARGET_REACHED = "target_reached"
+    TARGET_OUT_OF_REACH = "target_out_of_reach"
+    HOPELESS = "hopeless"
+    TIME_UP = "time_up"
 
 
 class MemoryOutcome(StrEnum):
@@ -89,6 +103,7 @@ class ProblemCode(StrEnum):
     NOT_BUILT = "not_built"
     TOO_FEW_SAMPLES = "too_few_samples"
     UNKNOWN_MODEL = "unknown_model"
+    NOT_ADAPTABLE = "not_adaptable"
     UNSUPPORTED_IMAGE_TYPE = "unsupported_image_type"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     UNDECODABLE_IMAGE = "undecodable_image"

@@ -17,7 +17,11 @@ class Progress(BaseModel):
     stage: Stage
     completed: int = Field(default=0, description="Votes made.")
     total: int = Field(default=0, description="Votes that will be made.")
-    radius_so_far: float | None = Field(default=None, description="ℓ2 radius that is certified by now.")
+    radius_so_far: float | None = Field(
+        default=None,
+        description="Radius that is certified by now: ℓ2, or ℓ1 under `uniform`. Always null for `hybrid`, "
+        "whose second noise may still contradict the first.",
+    )
 
 
 class Links(BaseModel):

@@ -34,6 +34,16 @@ def problem(job_id: str) -> str:
     return f"radii:job:{job_id}:problem"
 
 
+def votes(job_id: str) -> str:
+    """The votes that a job has made so far; an attempt after a crash goes on from them."""
+    return f"radii:job:{job_id}:votes"
+
+
+def statistics(model_digest: str, law: str) -> str:
+    """Batch-norm statistics of a model under one noise, as the first worker estimated them."""
+    return f"radii:statistics:{model_digest}:{law}"
+
+
 def certificate(certificate_id: str) -> str:
     """An immutable certificate. Its id is the id of the job that made it."""
     return f"radii:certificate:{certificate_id}"

@@ -13,12 +13,22 @@ IMAGE_FORMATS: Final = ("PNG", "JPEG", "WEBP", "BMP")
 MAX_SAMPLES: Final = 10_000_000
 MAX_WAIT_SECONDS: Final = 30  # below every proxy's 60
 
+# Sampling.
+SIGMA_GRID: Final = (0.12, 0.25, 0.37, 0.5, 0.67, 0.75, 0.87, 1.0)  # of `auto`, failing others
+AUTO_SAMPLES: Final = 1_000  # votes that `auto` makes at each noise level, none of them for the certificate
+GIVE_UP_PROBABILITY: Final = 0.001  # that a hopeless-looking image, given up early, would have been certified
+SIGMA_LATTICE: Final = 0.005  # levels of `optimize` under adaptation, so that statistics can be shared
+CLEAN_SIZE: Final = 512  # clean images that adaptation uses unless a request names a number
+CHECKPOINT_INTERVAL: Final = 0.5  # seconds between two records of the votes made
+
 # Lifetimes, in seconds.
 QUEUED_TTL: Final = 3_600  # a job that no worker took by then is `expired`
 JOB_TIMEOUT: Final = 3_600  # of computation; the relay is killed, the engine abandons
 RESULT_TTL: Final = 86_400  # RQ's record of a finished job, and its events
 FAILURE_TTL: Final = 604_800  # RQ's record of a failed job, and its problem (RQ's own default is a year)
 SUBMISSION_TTL: Final = 604_800  # how long a job id is known at all: after that, 404
+STATISTICS_TTL: Final = 2_592_000  # 30 days since they were last used; they can be estimated again
+VOTES_TTL: Final = 3 * JOB_TIMEOUT  # outlives every attempt of a job
 CERTIFICATE_TTL: Final = 2_592_000  # 30 days; a certificate can be verified offline for ever
 IMAGE_TTL: Final = QUEUED_TTL + 3 * JOB_TIMEOUT  # outlives the queue and every attempt
 

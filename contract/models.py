@@ -54,6 +54,9 @@ class ModelInfo(BaseModel):
     sigma: float | None = Field(description="Recommended noise level.")
     sigma_grid: list[float]
     n: int = Field(description="Votes taken when a request names none.")
+    clean_size: int = Field(description="Clean images that adaptation can use.")
+    adaptable: bool = Field(description="Whether batch-norm statistics can be re-estimated under noise.")
+    not_adaptable_because: str | None = Field(description="Why they cannot.")
     metrics: list[Metric]
     execution: Execution | None = Field(description="Null until the first request has loaded it.")
 

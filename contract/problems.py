@@ -34,6 +34,7 @@ KINDS: dict[ProblemCode, tuple[int, str]] = {
     ProblemCode.NOT_BUILT: (422, "This value is not built yet"),
     ProblemCode.TOO_FEW_SAMPLES: (422, "Too few samples to certify anything"),
     ProblemCode.UNKNOWN_MODEL: (422, "No worker holds this model"),
+    ProblemCode.NOT_ADAPTABLE: (422, "The model cannot be adapted"),
     ProblemCode.UNSUPPORTED_IMAGE_TYPE: (415, "Not an image of a supported type"),
     ProblemCode.UNSUPPORTED_MEDIA_TYPE: (415, "The body is of another media type"),
     ProblemCode.UNDECODABLE_IMAGE: (422, "The image cannot be decoded"),

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NoReturn, Self
 
 from pydantic import (
     AfterValidator,
@@ -13,21 +13,21 @@ from pydantic import (
     Field,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from contract.choices import BoundKind, Fit, NoiseKind, NoiseLevel
-from contract.limits import MAX_SAMPLES, minimum_prediction_samples, minimum_samples
+from contract.limits import (
+    CLEAN_SIZE,
+    JOB_TIMEOUT,
+    MAX_SAMPLES,
+    minimum_prediction_samples,
+    minimum_samples,
+)
 
 _BUILT: Final[Mapping[str, tuple[object, ...]]] = {
-    "noise": (NoiseKind.GAUSSIAN,),
-    "noise_level": (NoiseLevel.FIXED,),
-    "adapt": (None, False),
     "memory": (None, "off"),
-    "sigma_uniform": (None,),
-    "sigma_grid": (None,),
-    "target_radius": (None,),
-    "max_seconds": (None,),
     "fresh": (False,),
 }
 
@@ -85,19 +85,33 @@ class _Asked(BaseModel):
     model: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
         default=None, description="Name of the model. Left out: the server's default."
     )
-    noise: Annotated[NoiseKind, _built("noise")] = Field(
+    noise: NoiseKind = Field(
         default=NoiseKind.GAUSSIAN, description="`gaussian` certifies ℓ2; `uniform` ℓ1; `hybrid` both."
     )
     sigma: Sigma | None = Field(
         default=None,
         description="Noise level: standard deviation per pixel, pixels in [0, 1]. Left out: the model's.",
     )
+    sigma_uniform: Sigma | None = Field(
+        default=None, description="Noise level of the uniform branch of `hybrid`. Left out: `sigma`."
+    )
     alpha: Annotated[float, Field(gt=0, lt=0.5, allow_inf_nan=False)] = Field(
         default=0.001, description="Probability that the answer is wrong, over the service's own sampling."
     )
-    n: Samples | None = Field(default=None, description="Estimation votes. Left out: the model's.")
-    adapt: Annotated[bool | None, _built("adapt")] = Field(
-        default=None, description="Re-estimate batch-norm statistics under the noise."
+    n: Samples | None = Field(
+        default=None, description="Estimation votes, of each noise under `hybrid`. Left out: the model's."
+    )
+    adapt: bool | None = Field(
+        default=None,
+        description="Re-estimate batch-norm statistics under the noise. Left out: where the model can.",
+    )
+    momentum: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="Weight of the re-estimated statistics against the trained ones. Left out: 1.",
+    )
+    clean_size: Annotated[int, Field(ge=2)] | None = Field(
+        default=None,
+        description=f"Clean images to re-estimate from. Left out: {CLEAN_SIZE}, or all that the model has.",
     )
     fit: Fit = Field(
         default=Fit.EXACT,
@@ -119,38 +133,82 @@ class _Asked(BaseModel):
         """Returns the least number of votes that can say anything."""
         return minimum_samples(alpha)
 
+    @property
+    def branch_alpha(self) -> float:
+        """The failure probability that each noise may spend."""
+        return self.alpha / 2 if self.noise is NoiseKind.HYBRID else self.alpha
+
     @field_validator("n")
     @classmethod
     def _enough_samples(cls, n: int | None, info: ValidationInfo) -> int | None:
-        if n is not None and "alpha" in info.data:
-            require_enough_samples(n, info.data["alpha"], cls.least_samples)
+        if n is not None and {"alpha", "noise"} <= info.data.keys():
+            share = 2 if info.data["noise"] is NoiseKind.HYBRID else 1
+            require_enough_samples(n, info.data["alpha"] / share, cls.least_samples)
         return n
+
+    @field_validator("sigma_uniform")
+    @classmethod
+    def _uniform_branch(cls, sigma: float | None, info: ValidationInfo) -> float | None:
+        if sigma is not None and info.data.get("noise", NoiseKind.HYBRID) is not NoiseKind.HYBRID:
+            _refuse_pointless(
+                "sigma_uniform", sigma, "noise", info.data["noise"], "leave it out or ask for hybrid"
+            )
+        return sigma
+
+    @field_validator("momentum", "clean_size")
+    @classmethod
+    def _adapted(cls, value: float | None, info: ValidationInfo) -> float | None:
+        if value is not None and info.data.get("adapt") is False:
+            _refuse_pointless(str(info.field_name), value, "adapt", "false", "leave one of them out")
+        return value
 
 
 class CertifyRequest(_Asked):
     """Ask for a label and a radius within which no perturbation can change it."""
 
-    noise_level: Annotated[NoiseLevel, _built("noise_level")] = Field(
-        default=NoiseLevel.FIXED,
-        description="`fixed` takes `sigma`; `auto` and `optimize` choose it per image.",
+    noise_level: NoiseLevel | None = Field(
+        default=None,
+        description="`fixed` takes `sigma`; `auto` tries `sigma_grid` and `optimize` climbs from `sigma`, "
+        "per image. Left out: `fixed` when `sigma` is given, else `auto`.",
     )
-    sigma_uniform: Annotated[Sigma | None, _built("sigma_uniform")] = Field(
-        default=None, description="Noise level of the uniform branch of `hybrid`."
+    sigma_grid: Annotated[list[Sigma], Field(min_length=1, max_length=64)] | None = Field(
+        default=None, description="Noise levels that `auto` tries. Left out: the model's."
     )
-    sigma_grid: Annotated[
-        Annotated[list[Sigma], Field(min_length=1, max_length=64)] | None, _built("sigma_grid")
-    ] = Field(default=None, description="Noise levels that `auto` tries.")
-    n0: Samples = Field(default=100, description="Selection votes.")
+    n0: Samples = Field(default=100, description="Selection votes, of each noise under `hybrid`.")
     bound: BoundKind = Field(default=BoundKind.TWO_SIDED, description="How votes become bounds.")
-    target_radius: Annotated[
-        Annotated[float, Field(gt=0, allow_inf_nan=False)] | None, _built("target_radius")
-    ] = Field(default=None, description="Stop as soon as it is sure whether this radius is certified.")
-    max_seconds: Annotated[
-        Annotated[float, Field(gt=0, allow_inf_nan=False)] | None, _built("max_seconds")
-    ] = Field(default=None, description="Answer with what is certified by then.")
+    target_radius: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="Stop as soon as it is sure whether this radius is certified: ℓ2, or ℓ1 under `uniform`.",
+    )
+    max_seconds: Annotated[float, Field(gt=0, le=JOB_TIMEOUT, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="Answer with what is certified after so many seconds of work, not counting the queue.",
+    )
     fresh: Annotated[bool, _built("fresh")] = Field(
         default=False, description="Sample even when the memory holds this very image."
     )
+
+    @property
+    def policy(self) -> NoiseLevel:
+        """How the noise level is chosen."""
+        if self.noise_level is not None:
+            return self.noise_level
+        given = self.sigma is not None or self.sigma_uniform is not None
+        return NoiseLevel.FIXED if given and self.sigma_grid is None else NoiseLevel.AUTO
+
+    @model_validator(mode="after")
+    def _levels_agree(self) -> Self:
+        if self.policy is NoiseLevel.AUTO:
+            for field in ("sigma", "sigma_uniform"):
+                if getattr(self, field) is not None:
+                    _refuse_pointless(
+                        field, getattr(self, field), "noise_level", "auto", "leave it out or ask for fixed"
+                    )
+        elif self.sigma_grid is not None:
+            _refuse_pointless(
+                "sigma_grid", self.sigma_grid, "noise_level", self.policy, "leave it out or ask for auto"
+            )
+        return self
 
 
 class PredictRequest(_Asked):
@@ -182,6 +240,15 @@ class PredictJsonRequest(PredictRequest):
 
     image: Annotated[bytes, EncodedBytes(encoder=_Base64)] = Field(
         description="The image file (PNG, JPEG, WebP or BMP), in base64."
+    )
+
+
+def _refuse_pointless(field: str, value: object, other: str, its_value: object, advice: str) -> NoReturn:
+    """Raises for a field that would silently do nothing beside another one."""
+    raise PydanticCustomError(
+        "pointless",
+        "'{field}' = {value} has no meaning with '{other}' = {its_value}: {advice}",
+        {"field": field, "value": str(value), "other": other, "its_value": str(its_value), "advice": advice},
     )
 
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from contract.choices import BoundKind, NoiseKind, NoiseLevel
 
-PAYLOAD_VERSION: Final = 1
+PAYLOAD_VERSION: Final = 2
 
 
 class _Task(BaseModel):
@@ -20,6 +20,10 @@ class _Task(BaseModel):
     upload_digest: str
     noise: NoiseKind
     sigma: float
+    sigma_uniform: float
+    adapt: bool
+    momentum: float
+    clean_size: int
     n: int
     alpha: float
     label: int | None
@@ -27,11 +31,17 @@ class _Task(BaseModel):
 
 
 class CertifyTask(_Task):
-    """One certification. ``label`` is the index of the true class; ``seed`` 128 bits in hexadecimal."""
+    """One certification. ``label`` is the index of the true class; ``seed`` 128 bits in hexadecimal.
+
+    ``sigma`` is the level, or the start of ``optimize``; ``sigma_grid`` is for ``auto``.
+    """
 
     noise_level: NoiseLevel
+    sigma_grid: list[float]
     n0: int
     bound: BoundKind
+    target_radius: float | None
+    max_seconds: float | None
 
 
 class PredictTask(_Task):

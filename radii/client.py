@@ -40,8 +40,8 @@ class Client:
         self._http.close()
 
     def submit(self, path: str, image: Path, fields: Mapping[str, object]) -> Job:
-        """Sends an image to ``/certify`` or ``/predict``; fields that are None are left out."""
-        form = {name: str(value) for name, value in fields.items() if value is not None}
+        """Sends an image to ``/certify`` or ``/predict``; None is left out, a list repeats its field."""
+        form = {name: _form_value(value) for name, value in fields.items() if value is not None}
         try:
             content = image.read_bytes()
         except OSError as error:
@@ -94,6 +94,12 @@ class Client:
         if response.is_success:
             return response.content
         raise _refusal(response)
+
+
+def _form_value(value: object) -> str | list[str]:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return [str(item) for item in value] if isinstance(value, list | tuple) else str(value)
 
 
 def _parse(kind: type[Model], content: str | bytes) -> Model:

@@ -39,14 +39,20 @@ _COMPARISONS: Final = frozenset(
     {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"}
 )
 # Raised by the contract itself, which words them fully.
-_WORDED: Final = frozenset({"not_built", "too_few_samples"})
+_WORDED: Final = frozenset({"not_built", "too_few_samples", "pointless"})
 
 
 def field_problem(error: Mapping[str, Any]) -> FieldProblem:
     """Makes the field problem of one of pydantic's errors."""
-    path = [str(part) for part in error["loc"] if part not in _PLACES]
+    path = [str(part) for part in error["loc"] if part not in _PLACES] or _named_path(error)
     pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
     return FieldProblem(pointer=pointer, message=_message(path, error))
+
+
+def _named_path(error: Mapping[str, Any]) -> list[str]:
+    """A rule about several fields has no place of its own; the contract names the field to blame."""
+    field = error.get("ctx", {}).get("field") if error["type"] in _WORDED else None
+    return [] if field is None else [str(field)]
 
 
 def shorten(value: object) -> str:

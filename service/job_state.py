@@ -13,7 +13,7 @@ from redis import Redis
 
 from contract import keys
 from contract.certificates import Certificate, Prediction
-from contract.choices import JobStatus, ProblemCode, Stage
+from contract.choices import JobStatus, NoiseKind, ProblemCode, Stage
 from contract.jobs import Job, Links, Progress, Submission
 from contract.limits import JOB_TIMEOUT
 from contract.problems import Problem, problem
@@ -173,5 +173,13 @@ def _progress(held: _Held, status: JobStatus) -> Progress:
         stage=Stage.DONE,
         completed=held.progress.completed or samples,
         total=held.progress.total or samples,
-        radius_so_far=held.certificate.radius.l2 if held.certificate else None,
+        radius_so_far=_own_radius(held.certificate) if held.certificate else None,
     )
+
+
+def _own_radius(certificate: Certificate) -> float | None:
+    """In the noise's own norm; a hybrid has two of them, and its progress tells none."""
+    kinds = [evidence.noise for evidence in certificate.noise]
+    if len(kinds) > 1:
+        return None
+    return certificate.radius.l1 if kinds == [NoiseKind.UNIFORM] else certificate.radius.l2

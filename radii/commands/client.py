@@ -8,9 +8,9 @@ from typing import Annotated, TypeVar
 import typer
 from rich.console import Console
 
-from contract.choices import BoundKind, Fit, JobStatus
+from contract.choices import BoundKind, Fit, JobStatus, NoiseKind, NoiseLevel
 from contract.jobs import Job
-from radii import display
+from radii import display, panels
 from radii.client import Client, ClientError, describe
 
 Image = Annotated[Path, typer.Argument(help="PNG, JPEG, WebP or BMP file.")]
@@ -18,6 +18,22 @@ Url = Annotated[str, typer.Option(envvar="RADII_URL", help="The server.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON and nothing else.")]
 Model = Annotated[str | None, typer.Option(help="Model; the server's default if left out.")]
 Sigma = Annotated[float | None, typer.Option(help="Noise level, pixels in [0, 1]; the model's if left out.")]
+Noise = Annotated[NoiseKind | None, typer.Option(help="gaussian: ℓ2; uniform: ℓ1; hybrid: both.")]
+SigmaUniform = Annotated[
+    float | None, typer.Option(help="Noise level of hybrid's uniform branch; --sigma's if left out.")
+]
+Adapt = Annotated[
+    bool | None,
+    typer.Option(
+        "--adapt/--no-adapt",
+        help="Re-estimate batch-norm statistics under the noise; where the model can, if left out.",
+        show_default=False,
+    ),
+]
+Momentum = Annotated[
+    float | None, typer.Option(help="Weight of re-estimated statistics against trained ones. [default: 1]")
+]
+CleanSize = Annotated[int | None, typer.Option(help="Clean images to re-estimate statistics from.")]
 Votes = Annotated[int | None, typer.Option("--n", help="Estimation votes; the model's if left out.")]
 Alpha = Annotated[float | None, typer.Option(help="Failure probability. [default: 0.001]")]
 FitOption = Annotated[Fit | None, typer.Option(help="What to do with an image of another size.")]
@@ -32,11 +48,30 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 def certify(
     image: Image,
     model: Model = None,
+    noise: Noise = None,
+    noise_level: Annotated[
+        NoiseLevel | None,
+        typer.Option(help="How σ is chosen; fixed if --sigma is given, else auto: per image, from a grid."),
+    ] = None,
     sigma: Sigma = None,
+    sigma_uniform: SigmaUniform = None,
+    sigma_grid: Annotated[
+        list[str] | None,
+        typer.Option(help="Noise levels that auto tries, separated by commas; repeatable."),
+    ] = None,
     n0: Annotated[int | None, typer.Option("--n0", help="Selection votes. [default: 100]")] = None,
     n: Votes = None,
     alpha: Alpha = None,
     bound: Annotated[BoundKind | None, typer.Option(help="How votes become bounds.")] = None,
+    target_radius: Annotated[
+        float | None, typer.Option(help="Stop as soon as it is sure whether this radius is certified.")
+    ] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(help="Answer with what is certified after so many seconds of work.")
+    ] = None,
+    adapt: Adapt = None,
+    momentum: Momentum = None,
+    clean_size: CleanSize = None,
     fit: FitOption = None,
     label: Label = None,
     seed: Seed = None,
@@ -44,23 +79,47 @@ def certify(
     json: Json = False,
 ) -> None:
     """Certify IMAGE: its label, and a radius within which no perturbation changes it."""
-    fields = {"model": model, "sigma": sigma, "n0": n0, "n": n, "alpha": alpha, "bound": bound}
-    job = run_job("/certify", image, {**fields, "fit": fit, "label": label, "seed": seed}, url, json)
+    fields: dict[str, object] = {
+        "model": model,
+        "noise": noise,
+        "noise_level": noise_level,
+        "sigma": sigma,
+        "sigma_uniform": sigma_uniform,
+        "sigma_grid": sigma_grid,
+        "n0": n0,
+        "n": n,
+        "alpha": alpha,
+        "bound": bound,
+        "target_radius": target_radius,
+        "max_seconds": max_seconds,
+        "adapt": adapt,
+        "momentum": momentum,
+        "clean_size": clean_size,
+        "fit": fit,
+        "label": label,
+        "seed": seed,
+    }
+    job = run_job("/certify", image, fields, url, json)
     assert job.certificate is not None  # noqa: S101 (a certify job that succeeded has one)
     if json:
         typer.echo(job.certificate.model_dump_json(indent=2))
         return
     with Client(url) as client:
         classes = client.model(job.model).classes
-    display.show_certificate(Console(), job.certificate, classes)
+    panels.show_certificate(Console(), job.certificate, classes)
 
 
 def predict(
     image: Image,
     model: Model = None,
+    noise: Noise = None,
     sigma: Sigma = None,
+    sigma_uniform: SigmaUniform = None,
     n: Votes = None,
     alpha: Alpha = None,
+    adapt: Adapt = None,
+    momentum: Momentum = None,
+    clean_size: CleanSize = None,
     fit: FitOption = None,
     label: Label = None,
     seed: Seed = None,
@@ -68,11 +127,16 @@ def predict(
     json: Json = False,
 ) -> None:
     """Predict the smoothed classifier's label of IMAGE; far fewer votes than a radius takes."""
-    fields = {
+    fields: dict[str, object] = {
         "model": model,
+        "noise": noise,
         "sigma": sigma,
+        "sigma_uniform": sigma_uniform,
         "n": n,
         "alpha": alpha,
+        "adapt": adapt,
+        "momentum": momentum,
+        "clean_size": clean_size,
         "fit": fit,
         "label": label,
         "seed": seed,
@@ -81,8 +145,10 @@ def predict(
     assert job.prediction is not None  # noqa: S101 (a predict job that succeeded has one)
     if json:
         typer.echo(job.prediction.model_dump_json(indent=2))
-    else:
-        display.show_prediction(Console(), job.prediction)
+        return
+    with Client(url) as client:
+        classes = client.model(job.model).classes
+    panels.show_prediction(Console(), job.prediction, classes)
 
 
 def models(url: Url = DEFAULT_URL, json: Json = False) -> None:

@@ -1,10 +1,10 @@
 """`POST /certify`: a label and a radius, asked for as a form or as JSON."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request, UploadFile
 from fastapi.responses import JSONResponse
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from contract.jobs import Job
 from contract.requests import CertifyJsonRequest, CertifyRequest
@@ -18,6 +18,14 @@ class CertifyForm(CertifyRequest):
     """`CertifyRequest` with its image, as a form."""
 
     image: UploadFile = Field(description="The image file: PNG, JPEG, WebP or BMP.")
+
+    @field_validator("sigma_grid", mode="before")
+    @classmethod
+    def _written_as_text(cls, sent: Any) -> Any:
+        """A list is the field once per item; commas in one text do as well. Empty texts count as absent."""
+        if not isinstance(sent, list) or not all(isinstance(text, str) for text in sent):
+            return sent
+        return [item.strip() for text in sent for item in text.split(",") if item.strip()] or None
 
 
 router = APIRouter(tags=["certify"])

