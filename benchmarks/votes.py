@@ -1,88 +1,145 @@
-"""Votes per second: `count_classes` against the plain procedure, same model, same cores, same run."""
+"""Votes per second: `count_classes` against the papers' loop and ART, same model, same cores, same run."""
 
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from benchmarks.plain import SIGMA, art_installed, art_votes, plain_counts
 from models.architectures import build_architecture
-from models.backends import prepare
+from models.backends import BackendError, prepare
 from models.bundles import ZOO, load_bundle
+from models.initialise import initialised_from
 from models.normalize import Normalize, NormalizedClassifier
 from smoothing import Gaussian, count_classes, generator_for
 
-SIGMA = 0.5
-SECONDS = 6.0
 ROUNDS = 3
+SECONDS = 3.0
+CERTIFICATE = 100_000
+PLAIN = "plain float32, batch 1000"
+ART = "ART, batch 32"
+INSTALL_ART = "not installed: pip install 'radii[bench]'"
 
 
-def plain_counts(classifier: nn.Module, image: Tensor, n: int, num_classes: int, batch: int = 1000) -> Tensor:
-    """The procedure of the papers' scripts: float32, repeat the image, add noise, argmax, count."""
-    counts = torch.zeros(num_classes, dtype=torch.int64)
-    with torch.no_grad():
-        while n > 0:
-            size = min(batch, n)
-            n -= size
-            images = image.repeat((size, 1, 1, 1))
-            predictions = classifier(images + torch.randn_like(images) * SIGMA).argmax(1)
-            for prediction in predictions:
-                counts[prediction] += 1
-    return counts
+@dataclass(frozen=True)
+class Case:
+    """A model to be measured with."""
+
+    name: str
+    module: nn.Module
+    image: Tensor
+    calibration: Tensor
 
 
-def votes_per_second(count: Callable[[int], object], step: int) -> float:
-    """Best of `ROUNDS` rounds of about `SECONDS` / `ROUNDS` each, after one warm-up."""
-    count(step)
-    rates = []
-    for _ in range(ROUNDS):
-        done, started = 0, time.perf_counter()
-        while time.perf_counter() - started < SECONDS / ROUNDS:
-            count(step)
-            done += step
-        rates.append(done / (time.perf_counter() - started))
-    return statistics.median(rates)
+@dataclass(frozen=True)
+class Procedure:
+    """A way to get votes: ``count(n)`` gets n of them."""
+
+    name: str
+    count: Callable[[int], object]
+    smallest: int
 
 
 def run(console: Console) -> None:
-    """Prints one row per model."""
+    """Prints one row per model and procedure."""
     table = Table(
-        "model", "plain float32", "radii", "ratio", "how", title="votes per second", title_justify="left"
+        *("model", "procedure", "votes/s", "× plain", "× ART", f"s per certificate, n = {CERTIFICATE:,}*"),
+        title=f"votes per second, {torch.get_num_threads()} threads, median of {ROUNDS} rounds",
+        title_justify="left",
+        caption="* computed from votes/s",
     )
-    small = load_bundle(ZOO / "fashion-mnist-gaussian")
-    wide = build_architecture("preact_resnet18", 10, 3, {"width": 64})
-    normalised = NormalizedClassifier(Normalize((0.5,) * 3, (0.25,) * 3), wide)
-    models = [
-        ("PreActResNet18 width 16, 1×28×28", small.base_classifier, (1, 28, 28)),
-        ("PreActResNet18 width 64, 3×32×32", normalised.eval(), (3, 32, 32)),
-    ]
-    for name, module, shape in models:
-        plain, ours, how = measure(module, shape)
-        table.add_row(name, f"{plain:,.0f}", f"{ours:,.0f}", f"{ours / plain:.1f}×", how)
+    for case in cases():
+        rates = measure(case)
+        plain, art = rates[PLAIN], rates.get(ART)
+        for name, rate in rates.items():
+            ratios = (f"{rate / other:.1f}" if other else "-" for other in (plain, art))
+            table.add_row(case.name, name, f"{rate:,.0f}", *ratios, f"{CERTIFICATE / rate:,.1f}")
+        if art is None:
+            table.add_row(case.name, f"ART: {INSTALL_ART}", *"----")
     console.print(table)
 
 
-def measure(module: nn.Module, shape: tuple[int, int, int]) -> tuple[float, float, str]:
-    """Returns votes per second of the plain procedure and ours, and how ours was executed."""
-    image = torch.rand(shape, generator=torch.Generator().manual_seed(0))
-    plain = votes_per_second(lambda n: plain_counts(module, image, n, 10), 1000)
-    classifier = prepare(module, device="cpu", dtype="auto", input_shape=shape, num_classes=10)
+def cases() -> list[Case]:
+    """The shipped model, and one of the size common for CIFAR-10 with the values it starts training from."""
+    generator = torch.Generator().manual_seed(0)
+    bundle = load_bundle(ZOO / "fashion-mnist-gaussian")
+    assert bundle.clean is not None
+    clean = torch.from_numpy(bundle.clean[:128]) / 255
+    with initialised_from(0):
+        wide = build_architecture("preact_resnet18", 10, 3, {"width": 64})
+    normalised = NormalizedClassifier(Normalize((0.5,) * 3, (0.25,) * 3), wide)
+    colour = torch.rand((128, 3, 32, 32), generator=generator)
+    return [
+        _case("PreActResNet18 width 16, 1×28×28", bundle.base_classifier, clean, generator),
+        _case("PreActResNet18 width 64, 3×32×32", normalised, colour, generator),
+    ]
+
+
+def _case(name: str, module: nn.Module, images: Tensor, generator: torch.Generator) -> Case:
+    noise = SIGMA * torch.randn(images.shape, generator=generator)
+    return Case(name, module.eval(), images[0], images + noise)
+
+
+def measure(case: Case) -> dict[str, float]:
+    """Returns votes per second of each procedure, each measured in turn in every round."""
+    procedures = _procedures(case)
+    steps = {one.name: _step(one) for one in procedures}
+    rates: dict[str, list[float]] = {one.name: [] for one in procedures}
+    for _ in range(ROUNDS):
+        for one in procedures:
+            started = time.perf_counter()
+            one.count(steps[one.name])
+            rates[one.name].append(steps[one.name] / (time.perf_counter() - started))
+    return {name: statistics.median(values) for name, values in rates.items()}
+
+
+def _step(procedure: Procedure) -> int:
+    """A number of votes that takes about `SECONDS`, in whole batches; finding it is the warm-up."""
+    started = time.perf_counter()
+    procedure.count(procedure.smallest)
+    batches = SECONDS / (time.perf_counter() - started)
+    return max(1, round(batches)) * procedure.smallest
+
+
+def _procedures(case: Case) -> list[Procedure]:
+    found = [Procedure(PLAIN, lambda n: plain_counts(case.module, case.image, n, 10), 1000)]
+    if art_installed():
+        found.append(Procedure(ART, art_votes(case.module, case.image, 10), 320))
+    for dtype in ("bfloat16", "int8"):
+        try:
+            found.append(_ours(case, dtype))
+        except BackendError as error:
+            print(f"{case.name}: no radii {dtype}: {error}")
+    return found
+
+
+def _ours(case: Case, dtype: str) -> Procedure:
+    classifier = prepare(
+        case.module,
+        input_shape=(case.image.shape[0], case.image.shape[1], case.image.shape[2]),
+        num_classes=10,
+        device="cpu",
+        dtype=dtype,
+        calibration=case.calibration,
+    )
     generator = generator_for(0, "benchmark")
 
-    def count(n: int) -> object:
-        return count_classes(
-            classifier,
-            image,
-            Gaussian(SIGMA),
-            n,
-            num_classes=10,
-            batch_size=classifier.batch_size,
-            generator=generator,
-        )
+    def count(n: int) -> None:
+        with classifier.alone():
+            count_classes(
+                classifier,
+                case.image,
+                Gaussian(SIGMA),
+                n,
+                num_classes=10,
+                batch_size=classifier.batch_size,
+                generator=generator,
+            )
 
-    with classifier.alone():
-        ours = votes_per_second(count, max(classifier.batch_size, 100) * 2)
-    return plain, ours, f"{classifier.backend}, {classifier.dtype}, batch {classifier.batch_size}"
+    name = f"radii {classifier.dtype}, {classifier.backend}, batch {classifier.batch_size}"
+    return Procedure(name, count, classifier.batch_size)

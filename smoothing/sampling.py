@@ -1,6 +1,6 @@
 """Votes: how often the base classifier answers each class under noise."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -24,12 +24,17 @@ def count_classes(
     batch_size: int,
     generator: torch.Generator,
     on_batch: Callable[[int], None] | None = None,
+    on_smaller_batch: Callable[[int], None] | None = None,
 ) -> Counts:
     """Count the classes that ``n`` noisy copies of the image are given: SampleUnderNoise.
 
     Noise is drawn on the image's device into one buffer and counts stay on the device until the end, so
     without ``on_batch`` the device is never waited for in between. The votes are a function of generator
-    and batch size.
+    and batch size, and of where memory ran out, if it did.
+
+    A batch that the device has no memory for is drawn again at half the size, and so are all after it. That
+    is sound: none of its votes was counted or seen, and whether memory suffices depends on the size of a
+    batch and not on its noise, so the votes that are counted are independent draws as before.
 
     Args:
         base_classifier: ``(b, c, h, w)`` to logits ``(b, num_classes)``. The batch is overwritten after the
@@ -42,6 +47,8 @@ def count_classes(
         generator: Source of the noise, on the image's device.
         on_batch: Called with the number of votes of each batch once they are counted. It may raise to abandon
             the work.
+        on_smaller_batch: Called with the new size when a batch was too large for the device's memory, so that
+            the caller can start with it next time.
 
     Returns:
         Votes per class ``(num_classes,)``, int64, summing to ``n``.
@@ -50,6 +57,7 @@ def count_classes(
         InvalidParameter: An argument is out of range.
         InvalidLogits: The base classifier answers in another shape or type.
         NonFiniteLogits: Some logits are NaN or infinite; argmax would turn them into votes.
+        torch.OutOfMemoryError: There is not even memory for one image.
 
     Reference:
         Cohen, Rosenfeld & Kolter, "Certified Adversarial Robustness via Randomized Smoothing", ICML 2019,
@@ -68,14 +76,25 @@ def count_classes(
     """
     require_image(image)
     _require_sampling(n, num_classes, batch_size, generator, image)
-    device = image.device
+    device, left, buffer = image.device, n, image[:0]
     with torch.inference_mode():
-        buffer = torch.empty((min(batch_size, n), *image.shape), device=device, dtype=image.dtype)
-        ones = torch.ones(len(buffer), device=device, dtype=torch.int64)
-        tally = torch.zeros(num_classes + 1, device=device, dtype=torch.int64)  # the last slot: no valid vote
-        for size in _batch_sizes(n, batch_size):
-            noisy = noise.fill_(buffer[:size], generator=generator).add_(image)
-            tally.index_add_(0, _votes(classify(base_classifier, noisy, num_classes)), ones[:size])
+        tally = torch.zeros(num_classes + 1, device=device, dtype=torch.int64)  # last slot: no valid vote
+        while left > 0:
+            size = min(batch_size, left)
+            try:
+                if len(buffer) < size:
+                    buffer = torch.empty((size, *image.shape), device=device, dtype=image.dtype)
+                noisy = noise.fill_(buffer[:size], generator=generator).add_(image)
+                tally.add_(_tally(classify(base_classifier, noisy, num_classes)))
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise
+                buffer = noisy = image[:0]  # what they held is freed before half of it is asked for
+                batch_size = size // 2
+                if on_smaller_batch is not None:
+                    on_smaller_batch(batch_size)
+                continue
+            left -= size
             if on_batch is not None:
                 _wait_for(device)
                 on_batch(size)
@@ -124,14 +143,12 @@ def require_pixel_units(image: Tensor) -> None:
     require(low >= 0.0 and high <= 1.0, "image", "lie in [0, 1]", (low, high))
 
 
-def _votes(logits: Tensor) -> Tensor:
-    """Argmax of each row ``(b,)``, or k where a row is not finite."""
-    return torch.where(torch.isfinite(logits).all(dim=1), logits.argmax(dim=1), logits.shape[1])
-
-
-def _batch_sizes(n: int, batch_size: int) -> Iterator[int]:
-    for start in range(0, n, batch_size):
-        yield min(batch_size, n - start)
+def _tally(logits: Tensor) -> Tensor:
+    """Rows per argmax ``(k + 1,)``, those that are not finite in the last place."""
+    votes = torch.where(torch.isfinite(logits).all(dim=1), logits.argmax(dim=1), logits.shape[1])
+    return torch.zeros(logits.shape[1] + 1, device=votes.device, dtype=torch.int64).index_add_(
+        0, votes, torch.ones_like(votes)
+    )
 
 
 def _wait_for(device: torch.device) -> None:

@@ -3,16 +3,30 @@
 The precision is a part of the classifier: a certificate is about the function in exactly this arithmetic.
 """
 
-import torch
-from torch import nn
+from dataclasses import replace
 
-from models.backends.base import Backend, BackendError, ExecutableClassifier
-from models.backends.calibrate import calibrate_batch_size, votes_per_second
-from models.backends.checks import check_agreement, check_logits
+import torch
+from torch import Tensor, nn
+
+from models.backends.base import Backend, BackendError, ExecutableClassifier, Logits
+from models.backends.calibrate import fastest_batch_size, votes_per_second
+from models.backends.checks import (
+    INT8_TOLERANCE,
+    TOLERANCE,
+    check_agreement,
+    check_calibration,
+    check_logits,
+    check_votes,
+)
+from models.backends.compiled import CompiledBackend
 from models.backends.eager import EagerBackend
 from models.backends.openvino import OpenVINOBackend
 
-BACKENDS: dict[str, Backend] = {"openvino": OpenVINOBackend(), "eager": EagerBackend()}
+BACKENDS: dict[str, Backend] = {
+    "openvino": OpenVINOBackend(),
+    "compiled": CompiledBackend(),
+    "eager": EagerBackend(),
+}
 """Every backend by name, those to be preferred first."""
 
 
@@ -25,6 +39,8 @@ def prepare(
     device: str = "auto",
     dtype: str = "auto",
     batch_size: int | None = None,
+    calibration: Tensor | None = None,
+    like: ExecutableClassifier | None = None,
 ) -> ExecutableClassifier:
     """Make a classifier executable; the module itself is copied and stays as it is.
 
@@ -34,44 +50,95 @@ def prepare(
         num_classes: k.
         backend: a name in ``BACKENDS``, or ``auto``: the first of them that runs this module on this device.
         device: ``auto`` (CUDA where there is a device), ``cpu``, ``cuda`` or ``cuda:N``.
-        dtype: ``float32``, ``bfloat16``, or ``auto``, the fastest that the device computes in itself.
+        dtype: ``float32``, ``bfloat16``, ``float16`` (CUDA), ``int8`` (OpenVINO), or ``auto``, the fastest
+            that the device computes in itself; int8 only with ``calibration``, and only if it agrees with it.
         batch_size: images a call; None measures which is fastest.
+        calibration: float32 images ``(m, c, h, w)`` in pixel units with the noise already added. Int8 is
+            fitted to the first of them, and must vote as float32 does on 97 % of them.
+        like: a classifier made before from the same network with other values, such as other statistics of
+            batch normalisation. Backend, device, precision, batch size and speed are then taken from it, in
+            place of the four wishes above, and nothing is measured.
 
     Raises:
         BackendError: if a name is unknown, the device is missing, the module is in train mode, or it does not
-            give ``(b, k)`` finite logits when it is executed, or others than in eager float32.
+            give ``(b, k)`` finite logits when it is executed, or others than in eager float32, or int8 was
+            asked for without ``calibration`` or votes otherwise than float32.
     """
+    if like is not None:
+        backend, device, dtype, batch_size = like.backend, str(like.device), like.dtype, like.batch_size
     if backend not in ("auto", *BACKENDS):
         raise BackendError(f"'backend' must be one of {['auto', *BACKENDS]}, got {backend!r}")
     if any(part.training for part in module.modules()):
         raise BackendError(
             "'module' must be in eval mode in all its parts, or its votes depend on their batch"
         )
+    if calibration is not None:
+        check_calibration(calibration, input_shape)
     place = _device(device)
-    names = [name for name in BACKENDS if BACKENDS[name].dtypes(place)] if backend == "auto" else [backend]
-    for name in names:
+    candidates = _candidates(backend, place, dtype, calibrated=calibration is not None)
+    for name, precision in candidates:
         try:
-            precision = _precision(name, place, dtype)
-            call = BACKENDS[name].build(module, device=place, dtype=precision, input_shape=input_shape)
-            check_logits(call, input_shape, num_classes, place)
-            check_agreement(call, module, input_shape, place)
+            call = _build(name, precision, module, input_shape, num_classes, place, batch_size, calibration)
         except BackendError:
-            if name == names[-1]:
+            if (name, precision) == candidates[-1]:
                 raise
             continue
-        size = batch_size or calibrate_batch_size(call, input_shape, place)
-        rate = votes_per_second(call, input_shape, place, size)
+        if like is not None:
+            return replace(like, call=call)
+        if batch_size is None:
+            size, rate = fastest_batch_size(call, input_shape, place, name)
+        else:
+            size, rate = batch_size, votes_per_second(call, input_shape, place, batch_size, name)
         return ExecutableClassifier(call, name, place, precision, size, rate)
     raise BackendError(f"'backend' must run on {place}, got {backend!r}")
 
 
-def _precision(backend: str, device: torch.device, dtype: str) -> str:
-    offered = BACKENDS[backend].dtypes(device, emulated=True)
-    if dtype != "auto" and dtype in offered:
-        return dtype
-    if dtype == "auto" and offered:
-        return BACKENDS[backend].dtypes(device)[0]
-    raise BackendError(f"'dtype' must be one of {['auto', *offered]} on {device} by {backend}, got {dtype!r}")
+def _build(
+    name: str,
+    dtype: str,
+    module: nn.Module,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    device: torch.device,
+    batch_size: int | None,
+    calibration: Tensor | None,
+) -> Logits:
+    """Build it and compare it with the module."""
+    call = BACKENDS[name].build(
+        module,
+        device=device,
+        dtype=dtype,
+        input_shape=input_shape,
+        batch_size=batch_size,
+        calibration=calibration,
+    )
+    check_logits(call, input_shape, num_classes, device)
+    check_agreement(call, module, input_shape, device, INT8_TOLERANCE if dtype == "int8" else TOLERANCE)
+    if dtype == "int8" and calibration is not None:
+        check_votes(call, module, calibration.to(device), dtype)
+    return call
+
+
+def _candidates(backend: str, device: torch.device, dtype: str, *, calibrated: bool) -> list[tuple[str, str]]:
+    """Return what to try, backend and precision, the best first."""
+    names = [name for name in BACKENDS if BACKENDS[name].dtypes(device)] if backend == "auto" else [backend]
+    if dtype != "auto":
+        offered = {name: BACKENDS[name].dtypes(device, emulated=True) for name in names}
+        candidates = [(name, dtype) for name in names if dtype in offered[name]]
+        if candidates:
+            return candidates
+        every = list(dict.fromkeys(one for some in offered.values() for one in some))
+        raise BackendError(
+            f"'dtype' must be one of {['auto', *every]} on {device} by {' or '.join(names)}, got {dtype!r}"
+            + (" (it needs the package nncf and an x86 CPU)" if dtype == "int8" else "")
+        )
+    candidates = []
+    for name in names:
+        dtypes = BACKENDS[name].dtypes(device) or BACKENDS[name].dtypes(device, emulated=True)
+        floats = [one for one in dtypes if one != "int8"]
+        candidates += [(name, "int8")] if calibrated and "int8" in dtypes else []
+        candidates += [(name, one) for one in floats[:1]]
+    return candidates
 
 
 def _device(name: str) -> torch.device:

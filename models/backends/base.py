@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 
 Logits = Callable[[Tensor], Tensor]
 """Float32 images ``(b, c, h, w)`` in pixel units, on the device, to float32 logits ``(b, k)``."""
+
+_own_threads: ContextVar[int | None] = ContextVar("own_threads", default=None)
 
 
 class BackendError(ValueError):
@@ -24,13 +27,29 @@ class Backend(Protocol):
 
         Args:
             device: the device.
-            emulated: whether to include those that the device does not compute in itself.
+            emulated: whether to include those that it offers only to who asks by name, such as precisions
+                that the device does not compute in itself.
         """
 
     def build(
-        self, module: nn.Module, *, device: torch.device, dtype: str, input_shape: tuple[int, int, int]
+        self,
+        module: nn.Module,
+        *,
+        device: torch.device,
+        dtype: str,
+        input_shape: tuple[int, int, int],
+        batch_size: int | None = None,
+        calibration: Tensor | None = None,
     ) -> Logits:
-        """Return a callable that leaves the module alone.
+        """Return a callable that leaves the module alone; one made for one size has it as ``batch_size``.
+
+        Args:
+            module: images ``(b, c, h, w)`` in pixel units to logits ``(b, k)``, in eval mode.
+            device: one that it offers precisions on.
+            dtype: one of those.
+            input_shape: ``(c, h, w)``.
+            batch_size: images a call, where that has to be known beforehand; None measures it.
+            calibration: noisy images ``(m, c, h, w)`` that int8 is fitted to.
 
         Raises:
             BackendError: if this backend cannot execute the module.
@@ -64,16 +83,41 @@ class ExecutableClassifier:
         PyTorch's threads spin for a while after each operation, on the cores that the runtime needs: on two
         cores, noise made with two threads costs up to a third of the votes.
         """
-        if self.backend == "eager":
+        with alone(self.backend):
             yield
-            return
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Map float32 images ``(b, c, h, w)`` in pixel units to float32 logits ``(b, k)``."""
         return self.call(images)
+
+
+@contextmanager
+def alone(backend: str) -> Iterator[None]:
+    """Keep PyTorch to one thread if the backend is another runtime; see `ExecutableClassifier.alone`."""
+    if backend != "openvino":
+        yield
+        return
+    before = torch.get_num_threads()
+    token = _own_threads.set(threads())
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        _own_threads.reset(token)
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Give PyTorch its threads back inside a block of `alone`."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads())
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def threads() -> int:
+    """Return how many threads PyTorch has outside any block of `alone`: those that a runtime may use."""
+    return _own_threads.get() or torch.get_num_threads()

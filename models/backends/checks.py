@@ -5,10 +5,21 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from models.backends.base import BackendError, Logits
+from models.backends.base import BackendError, Logits, together
+from models.backends.precision import float32_means_float32
 
 TOLERANCE = 0.05
 """Largest mean difference of logits that is taken for rounding, as a fraction of their spread."""
+
+INT8_TOLERANCE = 0.25
+"""The same for int8, whose votes are compared besides: this finds an execution that is wrong altogether."""
+
+LEAST_AGREEMENT = 0.97
+"""Least share of equal votes in int8 and float32. A certificate is true of the int8 classifier whatever the
+share is. But an image whose vote the rounding changes is mostly one that float32 is itself undecided about,
+so a sound quantisation changes one or two in a hundred; more means that it is another classifier."""
+
+COMPARED_IMAGES = 128
 
 
 @torch.inference_mode()
@@ -36,7 +47,11 @@ def check_logits(
 
 @torch.inference_mode()
 def check_agreement(
-    call: Logits, module: nn.Module, input_shape: tuple[int, int, int], device: torch.device
+    call: Logits,
+    module: nn.Module,
+    input_shape: tuple[int, int, int],
+    device: torch.device,
+    tolerance: float = TOLERANCE,
 ) -> None:
     """Refuse a callable whose logits are not the module's but for rounding.
 
@@ -48,7 +63,7 @@ def check_agreement(
     generator = torch.Generator().manual_seed(0)
     images = torch.rand((8, *input_shape), generator=generator)
     images += 0.25 * torch.randn(images.shape, generator=generator)
-    expected: Tensor = copy.deepcopy(module).to(device)(images.to(device)).float()
+    expected = _float32(module, images.to(device))
     logits = call(images.to(device))
     if logits.shape != expected.shape:
         raise BackendError(
@@ -56,8 +71,45 @@ def check_agreement(
         )
     spread = float((expected.amax(1) - expected.amin(1)).mean())
     difference = float((logits - expected).abs().mean())
-    if not difference <= TOLERANCE * spread + 1e-6:
+    if not difference <= tolerance * spread + 1e-6:
         raise BackendError(
             f"'module' must have the same logits when it is executed, got a mean difference of "
             f"{difference:.3g} where their spread is {spread:.3g}"
         )
+
+
+@torch.inference_mode()
+def check_votes(call: Logits, module: nn.Module, images: Tensor, dtype: str) -> None:
+    """Refuse a callable that votes otherwise than the module on too many noisy images ``(m, c, h, w)``.
+
+    Raises:
+        BackendError: saying on what share of them it agrees.
+    """
+    images = images[:COMPARED_IMAGES]
+    with together():
+        expected = torch.cat([_float32(module, part).argmax(1) for part in torch.split(images, 32)])
+    agreement = float((call(images).argmax(1) == expected).double().mean())
+    if agreement < LEAST_AGREEMENT:
+        raise BackendError(
+            f"'dtype' {dtype} must give the votes of float32 on at least {LEAST_AGREEMENT:.0%} of the "
+            f"calibration images, got {agreement:.1%} of {len(images)}"
+        )
+
+
+def check_calibration(calibration: Tensor, input_shape: tuple[int, int, int]) -> None:
+    """Refuse what are no noisy images ``(m, c, h, w)`` in float32.
+
+    Raises:
+        BackendError: saying what it is instead.
+    """
+    given = f"{calibration.dtype} {tuple(calibration.shape)}"
+    if calibration.dtype != torch.float32 or tuple(calibration.shape[1:]) != input_shape:
+        raise BackendError(f"'calibration' must be float32 images {('m', *input_shape)}, got {given}")
+    if len(calibration) == 0 or not bool(torch.isfinite(calibration).all()):
+        raise BackendError(f"'calibration' must be some images of finite values, got {given}")
+
+
+def _float32(module: nn.Module, images: Tensor) -> Tensor:
+    with float32_means_float32(images.device):
+        logits: Tensor = copy.deepcopy(module).to(images.device)(images)
+    return logits.float()

@@ -1,4 +1,4 @@
-"""PyTorch as it is: channels-last, in float32 or bfloat16."""
+"""PyTorch as it is: channels-last, in float32, bfloat16 or, on GPUs, float16."""
 
 import copy
 
@@ -6,46 +6,69 @@ import torch
 from torch import Tensor, nn
 
 from models.backends.base import Logits
-from models.backends.precision import native_bfloat16
+from models.backends.precision import float32_means_float32, native_bfloat16
 
 
 class EagerBackend:
     """Runs the module layer by layer; works everywhere.
 
-    In bfloat16, convolutions and linear layers have bfloat16 weights and run under autocast, which keeps what
-    is delicate (normalisation of the image, statistics and scales of batch normalisation) in float32, and
-    suits networks that mix in parameters of their own. On two cores this is as fast as casting the whole
-    network, and folding batch normalisation into convolutions gains nothing.
+    In bfloat16 and float16, convolutions and linear layers have weights of that type and run under autocast,
+    which keeps what is delicate (normalisation of the image, statistics and scales of batch normalisation) in
+    float32, and suits networks that mix in parameters of their own. On two cores this is as fast as casting
+    the whole network, and folding batch normalisation into convolutions gains nothing.
+
+    Float32 is float32: TF32 is off while it runs, whatever the process has set.
     """
 
     def dtypes(self, device: torch.device, *, emulated: bool = False) -> tuple[str, ...]:
         """Return the precisions it offers on a device, the fastest first."""
+        if device.type == "cuda":
+            return ("bfloat16", "float16", "float32") if native_bfloat16("cuda") else ("float16", "float32")
         if native_bfloat16(device.type):
             return ("bfloat16", "float32")
         return ("float32", "bfloat16") if emulated else ("float32",)
 
     def build(
-        self, module: nn.Module, *, device: torch.device, dtype: str, input_shape: tuple[int, int, int]
+        self,
+        module: nn.Module,
+        *,
+        device: torch.device,
+        dtype: str,
+        input_shape: tuple[int, int, int],
+        batch_size: int | None = None,
+        calibration: Tensor | None = None,
     ) -> Logits:
         """Return a callable that works on a copy of the module."""
-        del input_shape
-        copied = copy.deepcopy(module).to(device).to(memory_format=torch.channels_last)
-        copied.requires_grad_(requires_grad=False)
-        reduced = dtype == "bfloat16"
-        if reduced:
-            _cast_weights(copied)
+        del input_shape, batch_size, calibration
+        forward = in_precision(module, device, dtype)
 
         @torch.inference_mode()
         def logits(images: Tensor) -> Tensor:
-            with torch.autocast(device.type, torch.bfloat16, enabled=reduced):
-                result: Tensor = copied(images.contiguous(memory_format=torch.channels_last))
-            return result.float()
+            with float32_means_float32(device):
+                return forward(images)
 
         return logits
 
 
-def _cast_weights(module: nn.Module) -> None:
+def in_precision(module: nn.Module, device: torch.device, dtype: str) -> Logits:
+    """Return the forward pass of a channels-last copy of the module, with float32 at both ends."""
+    copied = copy.deepcopy(module).to(device).to(memory_format=torch.channels_last)
+    copied.requires_grad_(requires_grad=False)
+    number = getattr(torch, dtype)
+    reduced = number != torch.float32
+    if reduced:
+        _cast_weights(copied, number)
+
+    def forward(images: Tensor) -> Tensor:
+        with torch.autocast(device.type, number if reduced else None, enabled=reduced):
+            result: Tensor = copied(images.contiguous(memory_format=torch.channels_last))
+        return result.float()
+
+    return forward
+
+
+def _cast_weights(module: nn.Module, number: torch.dtype) -> None:
     """Cast once what autocast would cast in every call."""
     for part in module.modules():
         if type(part) in (nn.Conv2d, nn.Linear):  # a subclass may use its weights in other ways
-            part.to(torch.bfloat16)
+            part.to(number)

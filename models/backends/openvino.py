@@ -1,4 +1,4 @@
-"""OpenVINO on x86 CPUs: the whole network compiled, in float32 or bfloat16; no compiler is needed."""
+"""OpenVINO on x86 CPUs: the whole network compiled, in float32, bfloat16 or int8; no compiler is needed."""
 
 import importlib.util
 import platform
@@ -8,10 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.backends.base import BackendError, Logits
-from models.backends.precision import native_bfloat16
+from models.backends import quantize
+from models.backends.base import BackendError, Logits, threads
+from models.backends.precision import native_bfloat16, native_int8
+from models.backends.silent import import_openvino
 
-PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
+"""What is not quantised stays in float32: in bfloat16 it would gain nothing."""
 
 
 class OpenVINOBackend:
@@ -21,26 +24,41 @@ class OpenVINOBackend:
         """Return the precisions it offers on a device, the fastest first; none where it does not run."""
         if device.type != "cpu" or not _installed():
             return ()
+        floats: tuple[str, ...] = ("float32", "bfloat16") if emulated else ("float32",)
         if native_bfloat16("cpu"):
-            return ("bfloat16", "float32")
-        return ("float32", "bfloat16") if emulated else ("float32",)
+            floats = ("bfloat16", "float32")
+        if quantize.installed() and native_int8():
+            return ("int8", *floats)
+        return (*floats, "int8") if quantize.installed() and emulated else floats
 
     def build(
-        self, module: nn.Module, *, device: torch.device, dtype: str, input_shape: tuple[int, int, int]
+        self,
+        module: nn.Module,
+        *,
+        device: torch.device,
+        dtype: str,
+        input_shape: tuple[int, int, int],
+        batch_size: int | None = None,
+        calibration: Tensor | None = None,
     ) -> Logits:
         """Return a callable that leaves the module alone.
 
         Raises:
-            BackendError: if OpenVINO cannot express the network.
+            BackendError: if OpenVINO cannot express the network, or int8 lacks images to be fitted to.
         """
-        del device
+        del device, batch_size
+        if dtype == "int8" and calibration is None:
+            raise BackendError("'calibration' must be noisy images when 'dtype' is int8, got None")
+        import_openvino()  # before anything else imports it with its telemetry
         try:
             graph = _convert(module, input_shape)
+            if calibration is not None and dtype == "int8":
+                graph = quantize.quantize(graph, calibration)
+            return _Compiled(graph, dtype, input_shape)
         except Exception as error:  # the converter raises many kinds for what it does not know
             raise BackendError(
                 f"'module' must be expressible in OpenVINO: {type(error).__name__}: {error}"
             ) from error
-        return _Compiled(graph, dtype, input_shape)
 
 
 class _Compiled:
@@ -53,7 +71,7 @@ class _Compiled:
         self._graph = graph
         self._dtype = dtype
         self._input_shape = input_shape
-        self._threads = torch.get_num_threads()
+        self._threads = threads()
         self._any_size = self._request(-1)
         self._last_size = 0
         self._fixed_size = 0
@@ -84,7 +102,12 @@ class _Compiled:
         return torch.from_numpy(request.get_output_tensor().data).clone()
 
     def _request_for(self, batch_size: int) -> Any:
-        """A size is compiled when it comes twice in a row: full batches do, what is left over does not."""
+        """A size is compiled when it comes twice in a row: full batches do, what is left over does not.
+
+        Not in int8, where the two round differently: an image has to get the same logits in every batch.
+        """
+        if self._dtype == "int8":
+            return self._any_size
         repeated, self._last_size = batch_size == self._last_size, batch_size
         if repeated and batch_size != self._fixed_size:
             self._fixed = self._request(batch_size)

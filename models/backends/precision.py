@@ -1,4 +1,8 @@
-"""Which numbers a device computes in fast."""
+"""Which numbers a device computes in fast, and that float32 means float32."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -9,5 +13,37 @@ def native_bfloat16(device: str) -> bool:
         return torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0)
     if not hasattr(torch.cpu, "get_capabilities"):  # before PyTorch 2.10
         return torch.cpu._is_avx512_bf16_supported()
+    return _has_any("avx512_bf16", "amx_bf16", "bf16")
+
+
+def native_int8() -> bool:
+    """Say whether the CPU multiplies bytes and adds them up in 32 bits.
+
+    Without such an instruction int8 is no faster, and on some CPUs 16-bit sums in between overflow.
+    """
+    if not hasattr(torch.cpu, "get_capabilities"):  # before PyTorch 2.10
+        return torch.cpu._is_vnni_supported()
+    return _has_any("avx512_vnni", "avx_vnni", "amx_int8")
+
+
+def _has_any(*names: str) -> bool:
     capabilities = torch.cpu.get_capabilities()
-    return any(bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return any(bool(capabilities.get(name)) for name in names)
+
+
+@contextmanager
+def float32_means_float32(device: torch.device) -> Iterator[None]:
+    """Switch TF32 off for the length of a block: its products have 10 bits where float32 has 23."""
+    if device.type != "cuda":
+        yield
+        return
+    cudnn: Any = torch.backends.cudnn
+    kinds: tuple[Any, ...] = (torch.backends.cuda.matmul, cudnn.conv)
+    before = [kind.fp32_precision for kind in kinds]
+    for kind in kinds:
+        kind.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        for kind, value in zip(kinds, before, strict=True):
+            kind.fp32_precision = value

@@ -21,7 +21,7 @@ from models.bundles.errors import (
     WeightsError,
 )
 from models.bundles.find import ZOO, find_bundles
-from models.bundles.read import LoadedBundle, load_bundle, read_card, verify_bundle
+from models.bundles.read import LoadedBundle, inspect_bundle, load_bundle, read_card, verify_bundle
 from models.bundles.write import ExampleImage, write_bundle
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "WeightsError",
     "bundle_digest",
     "find_bundles",
+    "inspect_bundle",
     "load_bundle",
     "read_card",
     "verify_bundle",

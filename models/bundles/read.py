@@ -57,11 +57,20 @@ def verify_bundle(folder: Path) -> Card:
     Raises:
         BundleError: the subclass and the message say which check failed.
     """
-    card = load_bundle(folder).card
-    for example in card.examples:
+    return inspect_bundle(folder).card
+
+
+def inspect_bundle(folder: Path) -> LoadedBundle:
+    """Check a bundle as `verify_bundle` does, and return all of it.
+
+    Raises:
+        BundleError: the subclass and the message say which check failed.
+    """
+    bundle = load_bundle(folder)
+    for example in bundle.card.examples:
         if not (folder / EXAMPLES / example.file).is_file():
             raise BundleNotFoundError(f"{folder.name}: {EXAMPLES}/{example.file} is missing")
-    return card
+    return bundle
 
 
 def load_bundle(folder: Path) -> LoadedBundle:

@@ -176,6 +176,46 @@ def test_on_batch_may_abandon_the_work(constant: Any, image: Tensor) -> None:
     assert calls == 1
 
 
+def small_memory(largest: int, sizes: list[int]) -> Callable[[Tensor], Tensor]:
+    """A fair coin that has memory for batches up to a size; ``sizes`` hears those that it answers."""
+
+    def classifier(images: Tensor) -> Tensor:
+        if len(images) > largest:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        sizes.append(len(images))
+        sign = (images - 0.5).flatten(1)[:, :1]
+        return torch.cat([sign, -sign], dim=1)
+
+    return classifier
+
+
+def test_a_batch_too_large_for_memory_is_drawn_again_in_halves() -> None:
+    """All votes are counted once, the caller hears each smaller size, and the law is as before."""
+    sizes: list[int] = []
+    smaller: list[int] = []
+    heard: list[int] = []
+    counts = count(
+        small_memory(100, sizes),
+        torch.full((1, 2, 3), 0.5),
+        10_000,
+        batch_size=700,
+        on_batch=heard.append,
+        on_smaller_batch=smaller.append,
+    )
+    assert smaller == [350, 175, 87]
+    assert sizes == heard == [87] * 114 + [82]
+    assert counts.sum() == 10_000
+    assert stats.binomtest(int(counts[0]), 10_000).pvalue > 1e-6
+
+
+def test_without_memory_for_one_image_the_error_comes_out(image: Tensor) -> None:
+    """There is no smaller batch to try."""
+    smaller: list[int] = []
+    with pytest.raises(torch.OutOfMemoryError):
+        count(small_memory(0, []), image, 10, batch_size=5, on_smaller_batch=smaller.append)
+    assert smaller == [2, 1]
+
+
 def test_nothing_is_recorded_for_gradients(image: Tensor) -> None:
     """The base classifier runs in inference mode."""
     weight = torch.ones(6, 2, requires_grad=True)

@@ -1,0 +1,93 @@
+"""How few votes answer "is this radius certified?", and what it costs to watch a certificate grow."""
+
+import statistics
+import time
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.subjects import CLASSES, Subject, test_images
+from smoothing import Gaussian, certify, look_schedule
+
+IMAGES, VOTES, ALPHA, BETA = 100, 100_000, 0.001, 0.001
+SIGMA = 0.5
+SHARES = (0.5, 0.9, 1.1, 2.0)
+
+
+def run(console: Console) -> None:
+    """Prints votes and decisions, per target, as shares of the radius that all votes certify."""
+    subject = Subject("fashion-mnist-gaussian")
+    images = test_images(IMAGES)
+    classifier = subject.plain
+    common = {"num_classes": CLASSES, "n": VOTES, "batch_size": classifier.batch_size}
+    finals, growing, seconds = [], [], []
+    with classifier.alone():
+        for number, image in enumerate(images.pixels):
+            started = time.perf_counter()
+            finals.append(certify(classifier, image, Gaussian(SIGMA), **common, alpha=ALPHA, seed=number))
+            seconds.append(time.perf_counter() - started)
+            growing.append(
+                certify(
+                    classifier,
+                    image,
+                    Gaussian(SIGMA),
+                    **common,
+                    alpha=ALPHA,
+                    seed=number,
+                    looks=look_schedule(VOTES, ALPHA),
+                )
+            )
+        certified = [index for index, final in enumerate(finals) if not final.abstained]
+        losses = [1 - growing[index].radius.l2 / finals[index].radius.l2 for index in certified]
+        console.print(
+            f"one look at n = {VOTES:,}: {len(certified)} of {IMAGES} certified, "
+            f"{statistics.mean(seconds):.2f} s each ({classifier.backend}, {classifier.dtype}); growing "
+            f"certificates' last radius is smaller by {100 * statistics.mean(losses):.2f} % on average, "
+            f"{100 * max(losses):.2f} % at most"
+        )
+        table = Table(
+            "target", "votes, mean", "median", "most", "decided as with all votes", "seconds, mean",
+            title=f"target radius, share of the radius that {VOTES:,} votes certify", title_justify="left",
+        )  # fmt: skip
+        for share in SHARES:
+            votes, same, taken = [], 0, []
+            for index in certified:
+                target = share * finals[index].radius.l2
+                started = time.perf_counter()
+                answer = certify(
+                    classifier,
+                    images.pixels[index],
+                    Gaussian(SIGMA),
+                    **common,
+                    alpha=ALPHA,
+                    target_radius=target,
+                    beta=BETA,
+                    seed=IMAGES + index,
+                )
+                taken.append(time.perf_counter() - started)
+                votes.append(answer.n_drawn)
+                same += (answer.radius.l2 >= target) == (share <= 1)
+            table.add_row(
+                f"{share:g}",
+                f"{statistics.mean(votes):,.0f}",
+                f"{statistics.median(votes):,.0f}",
+                f"{max(votes):,}",
+                f"{same} of {len(certified)}",
+                f"{statistics.mean(taken):.2f}",
+            )
+        abstained = [index for index in range(IMAGES) if index not in certified]
+        for index in abstained:
+            answer = certify(
+                classifier,
+                images.pixels[index],
+                Gaussian(SIGMA),
+                **common,
+                alpha=ALPHA,
+                looks=look_schedule(VOTES, ALPHA),
+                beta=BETA,
+                seed=2 * IMAGES + index,
+            )
+            console.print(
+                f"image {index}, not certified by all votes: {answer.stop_reason} at {answer.n_drawn:,}"
+            )
+    console.print(table)

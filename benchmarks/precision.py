@@ -1,0 +1,75 @@
+"""What a precision costs in accuracy: smoothed accuracy in float32, bfloat16 and int8 on the same images."""
+
+import time
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from benchmarks.plain import SIGMA
+from models.backends import BackendError, prepare
+from models.bundles import ZOO, LoadedBundle, load_bundle
+from models.data import load_dataset
+from smoothing import Gaussian, count_classes, generator_for
+
+IMAGES = 2000
+VOTES = 100
+
+
+def run(console: Console) -> None:
+    """Prints one row per precision; every image gets the same noise in each of them."""
+    bundle = load_bundle(ZOO / "fashion-mnist-gaussian")
+    test = load_dataset("fashion-mnist").test
+    images = torch.as_tensor(test.images[:IMAGES]) / 255
+    labels = torch.as_tensor(test.labels[:IMAGES])
+    table = Table(
+        *("precision", "smoothed accuracy", "points", "labels as in float32", "seconds"),
+        title=f"majority of {VOTES} votes, σ = {SIGMA}, {IMAGES} test images",
+        title_justify="left",
+    )
+    expected: Tensor | None = None
+    for dtype in ("float32", "bfloat16", "int8"):
+        started = time.perf_counter()
+        try:
+            found = majorities(bundle, images, dtype)
+        except BackendError as error:
+            table.add_row(dtype, str(error))
+            continue
+        expected = found if expected is None else expected
+        accuracy, reference = (100 * float((one == labels).double().mean()) for one in (found, expected))
+        equal = 100 * float((found == expected).double().mean())
+        seconds = f"{time.perf_counter() - started:.0f}"
+        table.add_row(dtype, f"{accuracy:.2f} %", f"{accuracy - reference:+.2f}", f"{equal:.2f} %", seconds)
+    console.print(table)
+
+
+def majorities(bundle: LoadedBundle, images: Tensor, dtype: str) -> Tensor:
+    """The most frequent class of each image ``(m,)``."""
+    assert bundle.clean is not None
+    clean = torch.from_numpy(bundle.clean[:128]) / 255
+    noise = Gaussian(SIGMA).sample(clean.shape, generator=generator_for(0, "calibration"))
+    classifier = prepare(
+        bundle.base_classifier,
+        input_shape=bundle.card.input_shape,
+        num_classes=10,
+        device="cpu",
+        dtype=dtype,
+        batch_size=VOTES,
+        calibration=clean + noise,
+    )
+    generator = generator_for(0, "precision")
+    with classifier.alone():
+        counts = [
+            count_classes(
+                classifier,
+                image,
+                Gaussian(SIGMA),
+                VOTES,
+                num_classes=10,
+                batch_size=VOTES,
+                generator=generator,
+            )
+            for image in images
+        ]
+    return torch.tensor([int(votes.argmax()) for votes in counts])
