@@ -1,8 +1,23 @@
 """What workers say of themselves and of the models they hold; the API knows models only through this."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
+
+FIRST_CHOICE: Final = "fashion-mnist-gaussian"
+"""The model that is the default where it is there and nobody has named another."""
+
+
+def first_choice(names: Iterable[str]) -> str | None:
+    """Returns the default among some models, or None when there are none.
+
+    >>> first_choice(["adversarial", "fashion-mnist-gaussian"]), first_choice(["mine", "yours"])
+    ('fashion-mnist-gaussian', 'mine')
+    """
+    known = list(names)
+    return FIRST_CHOICE if FIRST_CHOICE in known else next(iter(known), None)
 
 
 class Metric(BaseModel):

@@ -9,7 +9,7 @@ from redis import Redis
 from contract import keys
 from contract.choices import ProblemCode
 from contract.limits import ENGINE_ALIVE_SECONDS, ENGINE_KNOWN_SECONDS
-from contract.models import EngineStatus, ModelInfo, ModelList
+from contract.models import EngineStatus, ModelInfo, ModelList, first_choice
 from service.field_messages import shorten
 from service.problems import RETRY_AFTER, refusal
 
@@ -59,8 +59,9 @@ def read_catalogue(redis: Redis, default_model: str | None) -> Catalogue:
     beats = _read_heartbeats(redis)
     models = _merge(beats)
     ready = [name for name, model in models.items() if model.ready]
-    first = next(iter(ready or models), None)
-    return Catalogue(models, default_model or first, sum(beat.alive for beat in beats))
+    return Catalogue(
+        models, default_model or first_choice(ready or models), sum(beat.alive for beat in beats)
+    )
 
 
 def _read_heartbeats(redis: Redis) -> list[Heartbeat]:

@@ -40,6 +40,7 @@ LIGHT = (
     "radii.main",
     "radii.stack",
     "radii.display",
+    "radii.panels",
 )
 MAX_LINES = 300
 

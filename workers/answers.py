@@ -1,6 +1,8 @@
-"""From votes to the answer that a client gets: rounding down, and the claim in words."""
+"""From votes to the answer that a client gets: combining noises, rounding down, and the words."""
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,78 +13,143 @@ from contract.certificates import (
     Certificate,
     ClassLabel,
     Compute,
-    Look,
     Memory,
-    NoiseEvidence,
     Prediction,
-    Radius,
+    PredictionVotes,
 )
-from contract.choices import AbstainReason, MemoryOutcome
+from contract.choices import AbstainReason, MemoryOutcome, NoiseKind
 from contract.tasks import CertifyTask, PredictTask
-from smoothing import Certification, Noise, round_down
-from smoothing import Look as ScheduledLook
+from models.backends import ExecutableClassifier
+from smoothing import Certification, Noise, Radii, combine, combine_predictions
 from smoothing import Prediction as SmoothedPrediction
-from smoothing.bounds import perfect_vote_p_lower
+from workers.branch import Branch
+from workers.evidence import noise_evidence, rounded
 from workers.shelf import Resident
+from workers.words import claim
 
-_NOT_ADAPTED = Adaptation(used=False, momentum=None, statistics_digest=None)
 _NO_MEMORY = Memory(namespace=None, epoch=None, outcome=MemoryOutcome.OFF, index=None, neighbours=[])
 
 
+@dataclass(frozen=True, eq=False)
+class PredictedBranch:
+    """What one noise has to say about the label alone."""
+
+    kind: NoiseKind
+    noise: Noise
+    smoothed: SmoothedPrediction
+    statistics_digest: str | None
+    classifier: ExecutableClassifier
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """The class and the radii that all noises together stand for."""
+
+    top_class: int | None
+    radius: Radii
+    same_class_radius: Radii | None
+    reason: AbstainReason | None
+
+
 def certificate(
-    task: CertifyTask,
-    resident: Resident,
-    noise: Noise,
-    certification: Certification,
-    looks: Sequence[ScheduledLook],
-    base_class: int,
-    seconds: float,
+    task: CertifyTask, resident: Resident, branches: Sequence[Branch], base_class: int, seconds: float
 ) -> Certificate:
-    """Returns the certificate of a finished certification; ``seconds`` is the time spent sampling."""
-    label = None if certification.abstained else _class(resident, certification.top_class)
-    radii = certification.radius.rounded_down()
-    evidence = _evidence(task, resident, noise, certification, looks)
+    """Returns the certificate of a finished certification; ``seconds`` is the time spent on it."""
+    verdict = _verdict([branch.certification for branch in branches])
+    label = None if verdict.top_class is None else _class(resident, verdict.top_class)
+    evidence = [noise_evidence(branch, resident.card.input_shape) for branch in branches]
+    reason = verdict.reason
+    if reason is AbstainReason.TOP_CLASS_NOT_SEPARATED and _no_level_certifies(branches):
+        reason = AbstainReason.NO_NOISE_LEVEL_CERTIFIES
+    own = verdict.radius.l1 if task.noise is NoiseKind.UNIFORM else verdict.radius.l2
+    radius = rounded(verdict.radius)
     return Certificate(
-        **_about_image(task, resident, label, base_class),
-        radius=Radius(l2=radii.l2, l1=radii.l1, linf=radii.linf),
-        same_class_radius=None,
-        claim=_claim(label, radii.l2, task),
-        sigma=task.sigma,
+        **_about_image(task, resident, label, base_class, reason),
+        radius=radius,
+        same_class_radius=verdict.same_class_radius and rounded(verdict.same_class_radius),
+        target_radius=task.target_radius,
+        target_certified=None if task.target_radius is None else own >= task.target_radius,
+        claim=claim(task, label, radius, evidence),
+        sigma=branches[0].noise.sigma,
         sigma_policy=task.noise_level,
         bound=task.bound,
         alpha=task.alpha,
-        alpha_spent=certification.alpha,
-        noise=[evidence],
-        adaptation=_NOT_ADAPTED,
+        alpha_spent=sum(branch.plan.alpha for branch in branches),
+        noise=evidence,
+        adaptation=_adaptation(task, [branch.statistics_digest for branch in branches]),
         memory=_NO_MEMORY,
         seed=task.seed,
-        compute=_compute(resident, seconds, task.n0 + certification.n_drawn),
+        compute=_compute(branches[0].classifier, seconds, sum(branch.samples for branch in branches)),
         created_at=datetime.now(UTC),
     )
 
 
 def prediction(
-    task: PredictTask, resident: Resident, smoothed: SmoothedPrediction, base_class: int, seconds: float
+    task: PredictTask,
+    resident: Resident,
+    branches: Sequence[PredictedBranch],
+    base_class: int,
+    seconds: float,
 ) -> Prediction:
-    """Returns the answer to a prediction; ``seconds`` is the time spent sampling."""
-    label = None if smoothed.abstained else _class(resident, smoothed.top_class)
+    """Returns the answer to a prediction; ``seconds`` is the time spent on it."""
+    smoothed = [branch.smoothed for branch in branches]
+    top_class = combine_predictions(*smoothed) if len(smoothed) == 2 else _predicted(smoothed[0])
+    label = None if top_class is None else _class(resident, top_class)
+    disagree = label is None and not any(one.abstained for one in smoothed)
+    reason = AbstainReason.BRANCHES_DISAGREE if disagree else AbstainReason.TOP_CLASS_NOT_SEPARATED
     return Prediction(
-        **_about_image(task, resident, label, base_class),
-        noise=task.noise,
-        sigma=task.sigma,
-        n=smoothed.n,
-        counts=[int(count) for count in smoothed.counts],
-        runner_up=smoothed.runner_up,
-        p_value=smoothed.p_value,
+        **_about_image(task, resident, label, base_class, reason),
+        sigma=branches[0].noise.sigma,
+        noise=[_votes(branch) for branch in branches],
+        adaptation=_adaptation(task, [branch.statistics_digest for branch in branches]),
         alpha=task.alpha,
         seed=task.seed,
-        compute=_compute(resident, seconds, smoothed.n),
+        compute=_compute(branches[0].classifier, seconds, sum(one.n for one in smoothed)),
         created_at=datetime.now(UTC),
     )
 
 
+def _verdict(certifications: Sequence[Certification]) -> _Verdict:
+    if len(certifications) == 2:
+        both = combine(*certifications)
+        reason = None if both.abstain_reason is None else AbstainReason(both.abstain_reason)
+        return _Verdict(both.top_class, both.radius, both.same_class_radius, reason)
+    (only,) = certifications
+    if only.abstain_reason is not None:
+        return _Verdict(None, only.radius, None, AbstainReason(only.abstain_reason))
+    return _Verdict(only.top_class, only.radius, None, None)
+
+
+def _no_level_certifies(branches: Sequence[Branch]) -> bool:
+    """Whether `auto` found no level that separates a class, under any noise."""
+    return all(branch.trials and not any(trial.certifies for trial in branch.trials) for branch in branches)
+
+
+def _predicted(smoothed: SmoothedPrediction) -> int | None:
+    return None if smoothed.abstained else smoothed.top_class
+
+
+def _votes(branch: PredictedBranch) -> PredictionVotes:
+    smoothed = branch.smoothed
+    return PredictionVotes(
+        noise=branch.kind,
+        sigma=branch.noise.sigma,
+        statistics_digest=branch.statistics_digest,
+        n=smoothed.n,
+        counts=[int(count) for count in smoothed.counts],
+        top_class=smoothed.top_class,
+        runner_up=smoothed.runner_up,
+        p_value=smoothed.p_value,
+        alpha=smoothed.alpha,
+    )
+
+
 def _about_image(
-    task: CertifyTask | PredictTask, resident: Resident, label: ClassLabel | None, base_class: int
+    task: CertifyTask | PredictTask,
+    resident: Resident,
+    label: ClassLabel | None,
+    base_class: int,
+    reason: AbstainReason | None,
 ) -> dict[str, Any]:
     """The fields that every answer has; no label means that g abstained."""
     abstained = label is None
@@ -96,39 +163,21 @@ def _about_image(
         "label": label,
         "agrees": None if label is None else label.index == base_class,
         "abstained": abstained,
-        "abstain_reason": AbstainReason.TOP_CLASS_NOT_SEPARATED if abstained else None,
+        "abstain_reason": reason if abstained else None,
         "correct": None if task.label is None else label is not None and label.index == task.label,
     }
 
 
-def _evidence(
-    task: CertifyTask,
-    resident: Resident,
-    noise: Noise,
-    certification: Certification,
-    looks: Sequence[ScheduledLook],
-) -> NoiseEvidence:
-    bound = certification.bound
-    channels, height, width = resident.card.input_shape
-    dimension = channels * height * width
-    best = perfect_vote_p_lower(task.n, task.alpha)
-    return NoiseEvidence(
-        noise=task.noise,
-        sigma=task.sigma,
-        dimension=dimension,
-        n0=task.n0,
-        n=certification.n,
-        n_planned=task.n,
-        looks=[Look(n=look.n, alpha=look.alpha) for look in looks],
-        selection_counts=[int(count) for count in certification.selection_counts],
-        counts=[int(count) for count in certification.counts],
-        top_class=certification.top_class,
-        runner_up=bound.runner_up,
-        p_lower=bound.p_lower,
-        p_upper=bound.p_upper,
-        alpha_lower=bound.alpha_lower,
-        alpha_upper=bound.alpha_upper,
-        radius_limit=round_down(noise.radius(best, 1.0 - best, dimension=dimension).l2),
+def _adaptation(task: CertifyTask | PredictTask, digests: Sequence[str | None]) -> Adaptation:
+    known = [digest for digest in digests if digest is not None]
+    if not known:
+        return Adaptation(used=False, momentum=None, clean_size=None, statistics_digest=None)
+    both = hashlib.sha256("".join(known).encode()).hexdigest()
+    return Adaptation(
+        used=True,
+        momentum=task.momentum,
+        clean_size=task.clean_size,
+        statistics_digest=known[0] if len(known) == 1 else both,
     )
 
 
@@ -136,18 +185,7 @@ def _class(resident: Resident, index: int) -> ClassLabel:
     return ClassLabel(index=index, name=resident.card.classes[index])
 
 
-def _claim(label: ClassLabel | None, radius: float, task: CertifyTask) -> str:
-    if label is None:
-        return "No claim: no class was separated from the others by these votes."
-    return (
-        f"The smoothed classifier (this model under {task.noise} noise, sigma {task.sigma:g}) answers "
-        f"'{label.name}' for this image and for every image within an l2 distance below {radius:.6f} of it "
-        f"(pixels in [0, 1]), unless an event of probability at most {task.alpha:g} happened while sampling."
-    )
-
-
-def _compute(resident: Resident, seconds: float, samples: int) -> Compute:
-    classifier = resident.classifier
+def _compute(classifier: ExecutableClassifier, seconds: float, samples: int) -> Compute:
     return Compute(
         device=str(classifier.device),
         backend=classifier.backend,

@@ -12,6 +12,7 @@ import torch
 from redis.exceptions import RedisError
 
 from contract.choices import ProblemCode
+from contract.models import first_choice
 from contract.problems import problem
 from workers import lifeline, logs
 from workers.connections import connect
@@ -20,6 +21,7 @@ from workers.heartbeat import Heartbeat
 from workers.pipeline import Pipeline
 from workers.settings import WorkerSettings
 from workers.shelf import Shelf, open_shelf
+from workers.variants import Variants
 from workers.watch import Watch
 
 log = structlog.get_logger()
@@ -33,7 +35,8 @@ class Engine:
         self._redis = connect(settings.redis_url, one_connection=True)
         self.shelf = open_shelf(settings)
         self.heartbeat = Heartbeat(connect(settings.redis_url), self.shelf)
-        self._pipeline = Pipeline(self.shelf, self._redis)
+        variants = Variants(self._redis, settings.resident_variants)
+        self._pipeline = Pipeline(self.shelf, variants, self._redis)
 
     def serve(self, socket: Path) -> None:
         """Listens until the process is told to end."""
@@ -77,7 +80,7 @@ class Engine:
 def warm_up(shelf: Shelf, settings: WorkerSettings) -> None:
     """Loads the default model (the first one, when none is named) before any request asks for it."""
     ready = [model.name for model in shelf.catalogue() if model.ready]
-    name = settings.default_model or next(iter(ready), None)
+    name = settings.default_model or first_choice(ready)
     if name is None:
         return
     try:

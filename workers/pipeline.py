@@ -1,7 +1,7 @@
-"""What the engine does with one job, in order: load, fetch the image, sample and bound, commit."""
+"""What the engine does with one job, in order: load, fetch the image, certify under each noise, commit."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,23 +13,27 @@ from contract import keys
 from contract.choices import ProblemCode, Stage
 from contract.images import pixel_digest
 from contract.tasks import PAYLOAD_VERSION, CertifyTask, PredictTask
-from smoothing import NOISES, Certification, certify, look_schedule, predict, round_down
+from models.backends import BackendError
+from smoothing import NotAdaptable, predict
 from smoothing.errors import UnusableClassifier
 from workers import answers
+from workers.branch import BranchPlan, BranchRun, plans
+from workers.checkpoint import Checkpoint
 from workers.commit import Outcome, commit
 from workers.failures import Abandoned, JobFailure
 from workers.shelf import Resident, Shelf
+from workers.statistics import AdaptationLaw
+from workers.variants import Variants
 from workers.watch import Watch
-
-Step = Callable[["Pipeline", Mapping[str, Any], Watch], None]
 
 
 class Pipeline:
     """Everything a job needs: the models and the store."""
 
-    def __init__(self, shelf: Shelf, redis: Redis) -> None:
+    def __init__(self, shelf: Shelf, variants: Variants, redis: Redis) -> None:
         self._shelf = shelf
         self._redis = redis
+        self._variants = variants
 
     def run(self, kind: str, payload: Mapping[str, Any], watch: Watch) -> dict[str, str]:
         """Answers one job; returns a pointer to the answer.
@@ -50,44 +54,28 @@ class Pipeline:
             return self._predict(PredictTask.model_validate(payload), watch)
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
-            raise JobFailure(ProblemCode.OUT_OF_MEMORY, "the batch does not fit the device") from error
+            raise JobFailure(ProblemCode.OUT_OF_MEMORY, "not even one image fits the device") from error
         except UnusableClassifier as error:
             raise JobFailure(ProblemCode.UNUSABLE_CLASSIFIER, str(error)) from error
+        except NotAdaptable as error:
+            raise JobFailure(ProblemCode.NOT_ADAPTABLE, str(error)) from error
+        except BackendError as error:
+            raise JobFailure(ProblemCode.MODEL_LOAD_FAILED, str(error)) from error
 
     def _certify(self, task: CertifyTask, watch: Watch) -> dict[str, str]:
         key = keys.certificate(task.job_id)
         if self._redis.exists(key):
             return {"certificate": task.job_id}
         resident, image = self._prepare(task, watch)
-        noise = NOISES[task.noise](task.sigma)
-        watch.stage(Stage.SAMPLING, total=task.n0 + task.n)
-
-        def on_look(best: Certification) -> None:
-            watch.advance(task.n0 + best.n_drawn, radius=round_down(best.radius.l2))
-
-        looks = look_schedule(task.n, task.alpha)
+        checkpoint = Checkpoint(self._redis, task.job_id)
+        run = BranchRun(task, resident, image, self._variants, watch, checkpoint)
         started = time.perf_counter()
-        with resident.classifier.alone():
-            certification = certify(
-                resident.classifier,
-                image,
-                noise,
-                num_classes=len(resident.card.classes),
-                n0=task.n0,
-                n=task.n,
-                alpha=task.alpha,
-                bound=task.bound,
-                looks=looks,
-                batch_size=resident.classifier.batch_size,
-                seed=int(task.seed, 16),
-                on_batch=lambda completed, _total: watch.advance(completed),
-                on_look=on_look,
-            )
+        wanted = plans(task)
+        branches = [run.run(plan, branches_left=len(wanted) - done) for done, plan in enumerate(wanted)]
         seconds = time.perf_counter() - started
-        answer = answers.certificate(
-            task, resident, noise, certification, looks, _base_class(resident, image), seconds
-        )
+        answer = answers.certificate(task, resident, branches, _base_class(resident, image), seconds)
         self._commit(task.job_id, key, answer.model_dump_json(), watch)
+        checkpoint.clear()
         return {"certificate": task.job_id}
 
     def _predict(self, task: PredictTask, watch: Watch) -> dict[str, str]:
@@ -95,24 +83,34 @@ class Pipeline:
         if self._redis.exists(key):
             return {"prediction": task.job_id}
         resident, image = self._prepare(task, watch)
-        watch.stage(Stage.SAMPLING, total=task.n)
         started = time.perf_counter()
-        with resident.classifier.alone():
-            smoothed = predict(
-                resident.classifier,
-                image,
-                NOISES[task.noise](task.sigma),
-                num_classes=len(resident.card.classes),
-                n=task.n,
-                alpha=task.alpha,
-                batch_size=resident.classifier.batch_size,
-                seed=int(task.seed, 16),
-                on_batch=lambda completed, _total: watch.advance(completed),
-            )
+        branches = [self._vote(task, plan, resident, image, watch) for plan in plans(task)]
         seconds = time.perf_counter() - started
-        answer = answers.prediction(task, resident, smoothed, _base_class(resident, image), seconds)
+        answer = answers.prediction(task, resident, branches, _base_class(resident, image), seconds)
         self._commit(task.job_id, key, answer.model_dump_json(), watch)
         return {"prediction": task.job_id}
+
+    def _vote(
+        self, task: PredictTask, plan: BranchPlan, resident: Resident, image: Tensor, watch: Watch
+    ) -> answers.PredictedBranch:
+        noise = plan.noise(plan.sigma)
+        law = AdaptationLaw(noise, task.momentum, task.clean_size) if task.adapt else None
+        variant = self._variants.get(resident, law)
+        classifier = variant.executable
+        watch.stage(Stage.SAMPLING, total=task.n)
+        with classifier.alone():
+            smoothed = predict(
+                classifier,
+                image,
+                noise,
+                num_classes=resident.num_classes,
+                n=task.n,
+                alpha=plan.alpha,
+                batch_size=classifier.batch_size,
+                seed=plan.seed,
+                on_batch=lambda completed, _total: watch.advance(completed),
+            )
+        return answers.PredictedBranch(plan.kind, noise, smoothed, variant.digest, classifier)
 
     def _prepare(self, task: CertifyTask | PredictTask, watch: Watch) -> tuple[Resident, Tensor]:
         watch.stage(Stage.LOADING, total=0)

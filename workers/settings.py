@@ -19,12 +19,15 @@ class WorkerSettings(BaseSettings):
     )
     default_model: str | None = Field(default=None, description="Loaded before the first request.")
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    backend: Literal["auto", "openvino", "eager"] = "auto"
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    backend: Literal["auto", "openvino", "compiled", "eager"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = "auto"
     threads: int | None = Field(
         default=None, ge=1, description="CPU threads of the engine; all cores if unset."
     )
     resident_models: int = Field(default=4, ge=1, description="Models kept loaded; the oldest goes first.")
+    resident_variants: int = Field(
+        default=16, ge=1, description="Models adapted to a noise that are kept; the oldest goes first."
+    )
     stop_grace: float = Field(default=600, ge=0, description="Seconds that a running job gets at shutdown.")
 
     def environment(self) -> dict[str, str]:

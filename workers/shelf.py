@@ -4,17 +4,28 @@ import platform
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import structlog
 import torch
+from torch import Tensor
 
 from contract.choices import ProblemCode
 from contract.models import Execution, FitRule, Metric, ModelInfo
 from models.backends import BackendError, ExecutableClassifier, prepare
-from models.bundles import BundleError, Card, bundle_digest, find_bundles, load_bundle, verify_bundle
-from smoothing import check_batch_invariance, generator_for
+from models.bundles import (
+    BundleError,
+    Card,
+    LoadedBundle,
+    bundle_digest,
+    find_bundles,
+    inspect_bundle,
+    load_bundle,
+)
+from smoothing import adaptable, check_batch_invariance, generator_for
 from smoothing.errors import SmoothingError
+from workers.clean_images import clean_images
 from workers.failures import JobFailure
 from workers.settings import WorkerSettings
 
@@ -23,13 +34,55 @@ log = structlog.get_logger()
 _GPU_SAMPLES = 100_000
 
 
+CALIBRATION_SIZE = 128
+
+
 @dataclass(frozen=True)
 class Resident:
-    """A model that is loaded, probed and ready to be sampled."""
+    """A model that is loaded, probed and ready to be sampled.
 
-    card: Card
-    digest: str
+    Attributes:
+        bundle: Card, weights and clean images.
+        classifier: How the model itself is executed.
+        dtype_asked: The precision that the operator set, or ``auto``.
+    """
+
+    bundle: LoadedBundle
     classifier: ExecutableClassifier
+    dtype_asked: str
+
+    @property
+    def card(self) -> Card:
+        """What is known about the model."""
+        return self.bundle.card
+
+    @property
+    def digest(self) -> str:
+        """Of everything of the model that changes an answer."""
+        return self.bundle.digest
+
+    @property
+    def device(self) -> torch.device:
+        """Where images have to be."""
+        return self.classifier.device
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.card.classes)
+
+    @cached_property
+    def eager(self) -> ExecutableClassifier:
+        """The model in PyTorch, whose adapted copies need no compilation."""
+        if self.classifier.backend == "eager":
+            return self.classifier
+        return prepare(
+            self.bundle.base_classifier,
+            backend="eager",
+            device=str(self.device),
+            input_shape=self.card.input_shape,
+            num_classes=self.num_classes,
+        )
 
 
 class Shelf:
@@ -39,6 +92,7 @@ class Shelf:
         self._folders = dict(bundles)
         self._settings = settings
         self._cards: dict[str, Card] = {}
+        self._adaptable: dict[str, tuple[int, str | None]] = {}
         self._faults: dict[str, str] = {}
         self._loaded: OrderedDict[str, Resident] = OrderedDict()
         self.loads = 0
@@ -47,7 +101,9 @@ class Shelf:
 
     def _verify(self, name: str, folder: Path) -> None:
         try:
-            self._cards[name] = verify_bundle(folder)
+            bundle = inspect_bundle(folder)
+            self._cards[name] = bundle.card
+            self._adaptable[name] = _clean_size(bundle), _why_not_adaptable(bundle)
         except BundleError as error:
             self._faults[name] = str(error)
             log.error("bundle refused", model=name, reason=str(error))
@@ -86,6 +142,7 @@ class Shelf:
             dtype=self._settings.dtype,
             input_shape=bundle.card.input_shape,
             num_classes=len(bundle.card.classes),
+            calibration=_calibration_images(bundle),
         )
         check_batch_invariance(
             classifier,
@@ -102,7 +159,7 @@ class Shelf:
             dtype=classifier.dtype,
             batch_size=classifier.batch_size,
         )
-        return Resident(bundle.card, bundle.digest, classifier)
+        return Resident(bundle, classifier, self._settings.dtype)
 
     def catalogue(self) -> list[ModelInfo]:
         """Returns every bundle as clients see it, also those that cannot be served, with the reason."""
@@ -111,6 +168,7 @@ class Shelf:
     def _info(self, name: str, card: Card) -> ModelInfo:
         resident = self._loaded.get(name)
         recommended = card.recommended
+        clean_size, why_not = self._adaptable[name]
         return ModelInfo(
             name=name,
             digest=bundle_digest(card),
@@ -124,6 +182,9 @@ class Shelf:
             sigma=recommended.sigma,
             sigma_grid=list(recommended.sigma_grid),
             n=max(recommended.n, _GPU_SAMPLES) if self.on_gpu else recommended.n,
+            clean_size=clean_size,
+            adaptable=why_not is None,
+            not_adaptable_because=why_not,
             metrics=[Metric.model_validate(metric, from_attributes=True) for metric in card.metrics],
             execution=resident and execution(resident.classifier),
         )
@@ -139,6 +200,29 @@ class Shelf:
         if self.on_gpu:
             return torch.cuda.get_device_name()
         return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+
+
+def _clean_size(bundle: LoadedBundle) -> int:
+    return 0 if bundle.clean is None else len(bundle.clean)
+
+
+def _why_not_adaptable(bundle: LoadedBundle) -> str | None:
+    if not adaptable(bundle.base_classifier):
+        return "it has no batch-norm layers with running statistics"
+    if _clean_size(bundle) < 2:
+        return "its bundle holds no clean images"
+    return None
+
+
+def _calibration_images(bundle: LoadedBundle) -> Tensor | None:
+    """Noisy clean images ``(m, c, h, w)`` at all recommended levels, since the model is used at each."""
+    if bundle.clean is None:
+        return None
+    clean = clean_images(bundle, CALIBRATION_SIZE)
+    recommended = bundle.card.recommended
+    levels = torch.tensor(recommended.sigma_grid or [recommended.sigma or 0.5])
+    sigmas = levels.repeat(len(clean))[: len(clean)].view(-1, 1, 1, 1)
+    return clean + sigmas * torch.randn(clean.shape, generator=generator_for(0, "calibration"))
 
 
 def _description(card: Card) -> str:

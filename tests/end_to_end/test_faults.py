@@ -7,7 +7,7 @@ import time
 from contract import keys
 from contract.choices import JobStatus
 from contract.jobs import Job
-from tests.end_to_end.running import Running, wait_for_engines
+from tests.end_to_end.running import Running, process_is_alive, wait_for_engines
 
 LONG = 2_000_000  # votes: minutes of sampling
 
@@ -170,12 +170,3 @@ def test_a_replaced_model_fails_the_job_with_a_reason(running: Running) -> None:
     assert job.error is not None
     assert job.error.code is ProblemCode.MODEL_CHANGED
     assert job.attempt == 1
-
-
-def process_is_alive(pid: int) -> bool:
-    """Whether a process of this machine runs."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

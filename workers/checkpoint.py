@@ -1,0 +1,84 @@
+"""The votes that a job has made so far, so that an attempt after a crash goes on from them."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from redis import Redis
+
+from contract import keys
+from contract.certificates import SigmaTrial
+from contract.limits import CHECKPOINT_INTERVAL, VOTES_TTL
+from smoothing import Votes
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What has to be the same for votes of two attempts to be votes about one function.
+
+    Attributes:
+        sigma: The noise level, which was chosen before the first vote.
+        n_planned: Estimation votes planned; the looks follow from them.
+        statistics_digest: Of the batch-norm statistics, or None.
+        backend: What executes the model.
+        dtype: In which precision.
+    """
+
+    sigma: float
+    n_planned: int
+    statistics_digest: str | None
+    backend: str
+    dtype: str
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """One noise's part of a job: its setting, how the level was chosen, and its votes."""
+
+    setting: Setting
+    trials: tuple[SigmaTrial, ...]
+    votes: Votes | None
+
+
+class Checkpoint:
+    """The records of one job, one per noise, written at most every `CHECKPOINT_INTERVAL` seconds."""
+
+    def __init__(self, redis: Redis, job_id: str) -> None:
+        self._redis = redis
+        self._key = keys.votes(job_id)
+        self._written = 0.0
+        stored = redis.get(self._key)
+        self._records: dict[str, Any] = json.loads(stored) if isinstance(stored, bytes) else {}
+
+    def read(self, branch: str) -> Record | None:
+        """Returns what an earlier attempt left of one noise, or None."""
+        stored = self._records.get(branch)
+        if stored is None:
+            return None
+        votes = stored["votes"]
+        return Record(
+            setting=Setting(**stored["setting"]),
+            trials=tuple(SigmaTrial.model_validate(trial) for trial in stored["trials"]),
+            votes=None if votes is None else Votes.from_json(votes),
+        )
+
+    def write(self, branch: str, record: Record, *, now: bool = False) -> None:
+        """Records a noise's votes, soon or now."""
+        self._records[branch] = _as_json(record)
+        if now or time.monotonic() - self._written >= CHECKPOINT_INTERVAL:
+            self._redis.set(self._key, json.dumps(self._records), ex=VOTES_TTL)
+            self._written = time.monotonic()
+
+    def clear(self) -> None:
+        """Forgets the votes: the answer is there."""
+        self._redis.delete(self._key)
+
+
+def _as_json(record: Record) -> Mapping[str, Any]:
+    return {
+        "setting": asdict(record.setting),
+        "trials": [trial.model_dump() for trial in record.trials],
+        "votes": None if record.votes is None else record.votes.to_json(),
+    }

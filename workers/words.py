@@ -1,0 +1,38 @@
+"""What a certificate claims, in words."""
+
+from collections.abc import Sequence
+
+from contract.certificates import ClassLabel, NoiseEvidence, Radius
+from contract.choices import NoiseKind, NoiseLevel
+from contract.tasks import CertifyTask
+
+
+def claim(
+    task: CertifyTask, label: ClassLabel | None, radius: Radius, evidence: Sequence[NoiseEvidence]
+) -> str:
+    """Returns the claim of a certificate; no label means that there is none."""
+    if label is None:
+        return "No claim: no class was separated from the others by these votes."
+    noises = " and ".join(f"{one.noise.value} noise, sigma {one.sigma:g}" for one in evidence)
+    adapted = ", its batch-norm statistics re-estimated under that noise" if task.adapt else ""
+    unless = f"unless an event of probability at most {task.alpha:g} happened while sampling."
+    if task.noise is NoiseKind.HYBRID:
+        words = (
+            f"The hybrid classifier (this model under {noises}{adapted}) answers no class but '{label.name}' "
+            f"for this image and for every image within an l2 distance below {radius.l2:.6f} or an l1 "
+            f"distance below {radius.l1:.6f} of it (pixels in [0, 1]), though it may abstain there, {unless}"
+        )
+    else:
+        norm, size = ("l1", radius.l1) if task.noise is NoiseKind.UNIFORM else ("l2", radius.l2)
+        words = (
+            f"The smoothed classifier (this model under {noises}{adapted}) answers '{label.name}' for this "
+            f"image and for every image within an {norm} distance below {size:.6f} of it "
+            f"(pixels in [0, 1]), {unless}"
+        )
+    if task.noise_level is NoiseLevel.FIXED:
+        return words
+    # Choosing a level by input makes another classifier, which the theorem for fixed noise does not cover.
+    return (
+        f"{words} The noise level was chosen for this image: the claim is about the classifier smoothed at "
+        f"this level, not about one that chooses its level anew for every image."
+    )
