@@ -12,7 +12,7 @@ LONGEST_BATCH_SECONDS = 0.25
 FIRST_BATCH = 16
 GROWTH = 4
 WINDOW_SECONDS = 0.1
-LEAST_GAIN = 1.05
+LEAST_GAIN = 1.02
 CLEAR_LOSS = 0.75
 LARGEST_BATCH = {"cpu": 1024, "cuda": 16384}
 
@@ -20,7 +20,7 @@ LARGEST_BATCH = {"cpu": 1024, "cuda": 16384}
 def fastest_batch_size(
     call: Logits, input_shape: tuple[int, int, int], device: torch.device, backend: str
 ) -> tuple[int, float]:
-    """Return the smallest batch within 5 % of the most votes a second, of those under a quarter second.
+    """Return the smallest batch within 2 % of the most votes a second, of those under a quarter second.
 
     And that many votes a second. Sizes grow until they clearly lose; one that merely gains nothing does not
     end the search, because other work on the machine makes single measurements noisy. A callable made for one
