@@ -100,9 +100,10 @@ def refuse(*args): raise SystemExit("a connection was opened")
 socket.socket.connect = refuse
 import torch
 from models.backends import prepare
+torch.manual_seed(0)
 network = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(144, 3))
 prepare(network.eval(), input_shape=(1, 8, 8), num_classes=3, device="cpu", dtype="int8", batch_size=4,
-        calibration=torch.rand(16, 1, 8, 8))
+        calibration=torch.randn(128, 1, 8, 8))
 import nncf.telemetry.wrapper
 assert "openvino_telemetry" not in sys.modules, "telemetry is loaded"
 assert not hasattr(nncf.telemetry.wrapper, "Telemetry"), "telemetry is there"
