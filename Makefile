@@ -25,6 +25,11 @@ $(VENV)/.develop: pyproject.toml | $(BIN)/python
 	@$(PIP) install -e '.[all,dev]'
 	@touch $@ $(VENV)/.run
 
+$(VENV)/.bench: pyproject.toml | $(BIN)/python
+	@echo "installing radii and what it is compared with into $(VENV) (PyTorch is large: a minute or more)"
+	@$(PIP) install -e '.[worker,embedded,bench]'
+	@touch $@ $(VENV)/.run
+
 demo: $(VENV)/.run ## start everything, certify one real image over HTTP, stop
 	@$(BIN)/radii demo
 
@@ -43,8 +48,8 @@ format: $(VENV)/.develop ## rewrite the code in the house style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/.run ## measure votes per second and the service's overhead
-	@$(BIN)/python -m benchmarks
+bench: $(VENV)/.bench ## measure votes per second and the service's overhead (ONLY="certificates anytime")
+	@$(BIN)/python -m benchmarks $(ONLY)
 
 docs: $(VENV)/.develop ## check that links and commands in README and docs are true
 	@$(BIN)/python -m pytest tests/end_to_end/test_readme.py

@@ -11,7 +11,7 @@ from smoothing.bounds import BOUNDS, Counts, minimum_samples, split_alpha
 from smoothing.certification import Certification, StopReason, Votes
 from smoothing.errors import require
 from smoothing.noises.base import Noise
-from smoothing.polling import Poll, Sample, no_votes, require_same_arguments
+from smoothing.polling import Poll, Sample, SmallerBatch, no_votes, require_same_arguments
 from smoothing.sampling import BaseClassifier, count_classes, require_image, require_pixel_units
 from smoothing.schedule import Look, look_schedule, single_look, target_schedule
 from smoothing.stopping import hopeless, out_of_reach, own_radius, share_beta
@@ -64,7 +64,8 @@ def certify(
         beta: Probability of giving up early an input that more votes might have certified (to
             ``target_radius``, if there is one), in [0, 1); 0 never gives up on statistical grounds. It
             never makes a certificate wrong. Spent at each look but the last, so a single look never does.
-        batch_size: Most images in one call of f.
+        batch_size: Most images in one call of f. Halved for the rest when the device has no memory for it,
+            which the segments of the result show.
         seed: 128 bits, fresh for each certificate (``draw_seed``). The votes can be drawn again from it.
         resume: The last record that ``on_votes`` was given by an interrupted call with the same arguments;
             ``batch_size`` may differ. Its votes count, and further ones come from new random streams of the
@@ -106,9 +107,16 @@ def certify(
     votes = no_votes(num_classes) if resume is None else resume
     _require_arguments(image, num_classes, n0, n, alpha, bound, looks, target_radius, votes)
     betas = share_beta(looks, beta)
-    sample = _sampler(base_classifier, image, noise, num_classes, batch_size, n0, n, votes, on_batch)
     poll = Poll(
-        sample, votes, n0, batch_size=batch_size, seed=seed, device=image.device, stop=stop, on_votes=on_votes
+        _sampler(base_classifier, image, noise, num_classes),
+        votes,
+        n0,
+        batch_size=batch_size,
+        seed=seed,
+        device=image.device,
+        stop=stop,
+        on_batch=None if on_batch is None else lambda completed: on_batch(completed, n0 + n),
+        on_votes=on_votes,
     )
 
     selection_counts = poll.select()
@@ -197,36 +205,22 @@ def _stop_reason(
     return "hopeless" if target is None else "target_out_of_reach"
 
 
-def _sampler(
-    base_classifier: BaseClassifier,
-    image: Tensor,
-    noise: Noise,
-    num_classes: int,
-    batch_size: int,
-    n0: int,
-    n: int,
-    votes: Votes,
-    on_batch: Callable[[int, int], None] | None,
-) -> Sample:
-    """SampleUnderNoise for this image, reporting progress from the votes on that are there already."""
-    completed = votes.n + (n0 if votes.selection_counts.sum() == n0 else 0)
+def _sampler(base_classifier: BaseClassifier, image: Tensor, noise: Noise, num_classes: int) -> Sample:
+    """SampleUnderNoise for this image; batches that are too large for the device are the poll's to shrink."""
 
-    def report(size: int) -> None:
-        nonlocal completed
-        completed += size
-        if on_batch is not None:
-            on_batch(completed, n0 + n)
+    def give_up(batch_size: int) -> None:
+        raise SmallerBatch(batch_size)
 
-    def sample(size: int, generator: torch.Generator) -> Counts:
+    def sample(n: int, batch_size: int, generator: torch.Generator) -> Counts:
         return count_classes(
             base_classifier,
             image,
             noise,
-            size,
+            n,
             num_classes=num_classes,
             batch_size=batch_size,
             generator=generator,
-            on_batch=None if on_batch is None else report,
+            on_smaller_batch=give_up,
         )
 
     return sample

@@ -12,17 +12,26 @@ from smoothing.errors import require
 from smoothing.randomness import generator_for
 from smoothing.schedule import Look
 
-Sample = Callable[[int, torch.Generator], Counts]
-"""``sample(n, generator)``: classes of n noisy copies of the image, counted."""
+Sample = Callable[[int, int, torch.Generator], Counts]
+"""``sample(n, batch_size, generator)``: votes per class of n noisy copies of the image, or `SmallerBatch`."""
 
 OpenStream = Callable[[str], torch.Generator]
+
+
+class SmallerBatch(Exception):
+    """The device had no memory for a batch. None of the votes that were asked for counts."""
+
+    def __init__(self, batch_size: int) -> None:
+        super().__init__(batch_size)
+        self.batch_size = batch_size
 
 
 class Tally:
     """Votes that are counted together, and the random streams that they are drawn from.
 
     Votes carried over from an earlier call keep their segments; the first new one opens a stream that no
-    segment has used, so that all votes are independent draws.
+    segment has used, so that all votes are independent draws. So does the first vote in batches of another
+    size: a segment can be drawn again from its stream and size.
     """
 
     def __init__(
@@ -40,16 +49,26 @@ class Tally:
         """Votes so far."""
         return int(self.counts.sum())
 
+    def discard(self) -> None:
+        """Forget the votes, but not that their streams were used."""
+        self.counts = np.zeros_like(self.counts)
+        self._generator = None
+
     def draw(self, n: int, batch_size: int) -> None:
-        """Add ``n`` votes, in batches of at most ``batch_size``."""
-        if self._generator is None:
-            stream = stream_name(self._name, len(self.segments))
-            self._generator = self._open_stream(stream)
-            self.segments = (*self.segments, Segment(stream, n, batch_size))
+        """Add ``n`` votes, in batches of at most ``batch_size``.
+
+        Raises:
+            SmallerBatch: Nothing was added.
+        """
+        if self._generator is None or not self.segments or self.segments[-1].batch_size != batch_size:
+            segment = Segment(stream_name(self._name, len(self.segments)), n, batch_size)
+            self._generator = self._open_stream(segment.stream)
+            segments = (*self.segments, segment)
         else:
             last = self.segments[-1]
-            self.segments = (*self.segments[:-1], replace(last, n=last.n + n))
-        self.counts = self.counts + self._sample(n, self._generator)
+            segments = (*self.segments[:-1], replace(last, n=last.n + n))
+        self.counts = self.counts + self._sample(n, batch_size, self._generator)
+        self.segments = segments
 
 
 class Poll:
@@ -63,6 +82,7 @@ class Poll:
         seed: Of all streams.
         device: Where the noise is drawn.
         stop: Asked after each batch; true ends the drawing, but not before the first look.
+        on_batch: Given the number of votes so far, selection and estimation together, after each batch.
         on_votes: Given the record after each batch.
     """
 
@@ -76,6 +96,7 @@ class Poll:
         seed: int,
         device: torch.device,
         stop: Callable[[], bool] | None,
+        on_batch: Callable[[int], None] | None,
         on_votes: Callable[[Votes], None] | None,
     ) -> None:
         require(batch_size >= 1, "batch_size", "be >= 1", batch_size)
@@ -91,6 +112,7 @@ class Poll:
         self._n0 = n0
         self._batch_size = batch_size
         self._stop = stop
+        self._on_batch = on_batch
         self._on_votes = on_votes
 
     @property
@@ -136,9 +158,17 @@ class Poll:
 
     def _draw(self, tally: Tally, n: int, *, may_stop: bool) -> None:
         """Draw until there are ``n`` votes: in one go unless someone wants to know between the batches."""
-        between = self._stop is not None or self._on_votes is not None
+        between = any(caller is not None for caller in (self._stop, self._on_batch, self._on_votes))
         while (left := n - tally.n) > 0:
-            tally.draw(min(left, self._batch_size) if between else left, self._batch_size)
+            try:
+                tally.draw(min(left, self._batch_size) if between else left, self._batch_size)
+            except SmallerBatch as smaller:
+                self._batch_size = smaller.batch_size
+                if tally is self._selection:  # it is one segment, or it starts over
+                    tally.discard()
+                continue
+            if self._on_batch is not None:
+                self._on_batch(self._selection.n + self._estimation.n)
             if self._on_votes is not None:
                 self._on_votes(self._record())
             if may_stop and tally.n < n and self.stopped():

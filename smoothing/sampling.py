@@ -48,7 +48,7 @@ def count_classes(
         on_batch: Called with the number of votes of each batch once they are counted. It may raise to abandon
             the work.
         on_smaller_batch: Called with the new size when a batch was too large for the device's memory, so that
-            the caller can start with it next time.
+            the caller can start with it next time. It may raise to abandon the work.
 
     Returns:
         Votes per class ``(num_classes,)``, int64, summing to ``n``.

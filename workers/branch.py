@@ -115,6 +115,8 @@ class BranchRun:
         self._checkpoint.write(plan.kind.value, record, now=True)
         looks = _looks(self._task, setting.n_planned, plan.alpha)
         certification = self._certify(plan, noise, classifier, looks, record)
+        if (batch_size := certification.segments[-1].batch_size) < classifier.batch_size:
+            variant.shrink(batch_size)
         drawn = self._task.n0 + certification.n_drawn - (0 if votes is None else int(votes.counts.sum()))
         return Branch(
             plan=plan,

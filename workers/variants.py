@@ -1,6 +1,7 @@
 """A model as it is sampled: itself, or with batch-norm statistics for one noise."""
 
 from collections import OrderedDict
+from dataclasses import replace
 from functools import cached_property
 
 import structlog
@@ -53,6 +54,11 @@ class Variant:
             dtype=classifier.dtype,
         )
         return classifier
+
+    def shrink(self, batch_size: int) -> None:
+        """Starts with this many images a call from now on: the device had no memory for more."""
+        log.warning("batch halved", model=self._resident.card.name, batch_size=batch_size)
+        self.executable = replace(self.executable, batch_size=batch_size)
 
     @cached_property
     def trial(self) -> ExecutableClassifier:

@@ -1,0 +1,323 @@
+"""Votes that survive a crash, and batches that outgrow the memory: what is recorded can be drawn again."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+
+from smoothing import (
+    BOUNDS,
+    Certification,
+    Gaussian,
+    InvalidParameter,
+    Look,
+    certify,
+    count_classes,
+    generator_for,
+    look_schedule,
+)
+from smoothing.bounds import Counts
+from smoothing.certification import Segment, Votes
+
+SIGMA = 0.5
+
+
+def certificate(classifier: Any, image: Tensor, **changes: Any) -> Certification:
+    """A certificate with everything at a small ordinary value unless it is changed."""
+    arguments: dict[str, Any] = {"num_classes": 2, "n": 1000, "batch_size": 500, "seed": 1, **changes}
+    return certify(classifier, image, Gaussian(SIGMA), **arguments)
+
+
+class Crash(Exception):
+    """The process dies."""
+
+
+def with_crashes(classifier: Any, image: Tensor, crashes: Sequence[int], **changes: Any) -> Certification:
+    """A certificate that crashes after so many records, is resumed from the last, and so on."""
+    record: dict[str, Any] | None = None
+    for records in (*crashes, None):
+        left = records
+
+        def store(votes: Votes) -> None:
+            nonlocal left, record
+            record = votes.to_json()
+            if left is not None:
+                left -= 1
+                if left == 0:
+                    raise Crash
+
+        resume = None if record is None else Votes.from_json(json.loads(json.dumps(record)))
+        try:
+            return certificate(classifier, image, resume=resume, on_votes=store, **changes)
+        except Crash:
+            continue
+    raise AssertionError("the last attempt does not crash")
+
+
+RESUMED = {"n0": 50, "n": 1000, "batch_size": 30, "looks": look_schedule(1000, 0.001), "num_classes": 3}
+
+
+def records_in_all(classifier: Any, image: Tensor) -> int:
+    heard: list[Votes] = []
+    certificate(classifier, image, on_votes=heard.append, **RESUMED)
+    return len(heard)
+
+
+def test_resumes_after_a_crash_at_any_batch(stripes: Any, image: Tensor) -> None:
+    """Same totals, new streams, and a certificate that its own counts bear out, wherever the crash was."""
+    classifier = stripes((0.7, 0.2, 0.1), SIGMA)
+    batches = records_in_all(classifier, image)
+    assert batches == 2 + sum(math.ceil(n / 30) for n in np.diff([0, *(look.n for look in RESUMED["looks"])]))
+    for crash in range(1, batches + 1):
+        got = with_crashes(classifier, image, [crash], **RESUMED)
+        assert got.n_drawn == got.counts.sum() == 1000
+        assert got.selection_counts.sum() == 50
+        assert got.stop_reason == "complete"
+        assert Look(got.n, got.look_alpha) in RESUMED["looks"]
+        assert sum(segment.n for segment in got.segments) == 1000
+        expected = ["estimation"] if crash <= 2 or crash == batches else ["estimation", "estimation/1"]
+        assert [segment.stream for segment in got.segments] == expected
+        selection = Segment("selection/1" if crash == 1 else "selection", 50, 30)
+        assert got.selection_segments == (selection,)
+        bounded = BOUNDS[got.bound_name](
+            got.counts, got.top_class, got.look_alpha, alpha_upper=got.bound.alpha_upper
+        )
+        assert bounded == got.bound
+
+
+def test_many_crashes_never_use_a_stream_twice(stripes: Any, image: Tensor) -> None:
+    """Each resumption opens the next stream; a selection cut short is started over on another one."""
+    opened: list[str] = []
+    got = with_crashes(
+        stripes((0.7, 0.2, 0.1), SIGMA),
+        image,
+        [1, 1, 2, 1, 3, 5, 1],
+        **RESUMED,
+        on_look=lambda best: opened.append("look"),
+    )
+    assert got.selection_segments == (Segment("selection/2", 50, 30),)
+    assert [(segment.stream, segment.n) for segment in got.segments][:3] == [
+        ("estimation", 30),
+        ("estimation/1", 90),
+        ("estimation/2", 125),
+    ]
+    streams = [segment.stream for segment in got.segments]
+    assert streams == ["estimation", *(f"estimation/{place}" for place in range(1, len(streams)))]
+    assert got.n_drawn == 1000
+    assert len(opened) == len(RESUMED["looks"])
+
+
+def test_segments_say_how_to_draw_the_votes_again(stripes: Any, image: Tensor) -> None:
+    """Stream by stream, batch by batch, cut at the looks: the same counts."""
+    classifier = stripes((0.7, 0.2, 0.1), SIGMA)
+    got = with_crashes(classifier, image, [17], **RESUMED)
+    assert drawn_again(classifier, image, got).tolist() == got.counts.tolist()
+
+
+def drawn_again(classifier: Any, image: Tensor, got: Certification) -> Counts:
+    cuts = [look.n for look in RESUMED["looks"]]
+    counts, done = np.zeros(3, dtype=np.int64), 0
+    for segment in got.segments:
+        generator = generator_for(1, segment.stream)
+        end = done + segment.n
+        for stop in [*(cut for cut in cuts if done < cut < end), end]:
+            counts = counts + count_classes(
+                classifier,
+                image,
+                Gaussian(SIGMA),
+                stop - done,
+                num_classes=3,
+                batch_size=segment.batch_size,
+                generator=generator,
+            )
+            done = stop
+    return counts
+
+
+def forgetful(classifier: Any, largest: Callable[[int], int]) -> Callable[[Tensor], Tensor]:
+    """A classifier on a device that has memory for so many images in its first call, its second, and so on."""
+    calls = 0
+
+    def classify(images: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if len(images) > largest(calls):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        answer: Tensor = classifier(images)
+        return answer
+
+    return classify
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_segments_show_where_the_batch_was_halved(stripes: Any, image: Tensor, watched: bool) -> None:
+    """Estimation goes on with half the size on a new stream, and can be drawn again all the same."""
+    classifier = stripes((0.7, 0.2, 0.1), SIGMA)
+    done: list[int] = []
+    got = certificate(
+        forgetful(classifier, lambda call: 30 if call < 12 else 10),
+        image,
+        on_batch=(lambda completed, _planned: done.append(completed)) if watched else None,
+        **RESUMED,
+    )
+    assert got.selection_segments == (Segment("selection", 50, 30),)
+    first, second = got.segments[0], got.segments[-1]
+    assert (first.stream, first.batch_size) == ("estimation", 30)
+    assert second.batch_size <= 10
+    assert sum(segment.n for segment in got.segments) == got.n_drawn == got.counts.sum() == 1000
+    assert drawn_again(classifier, image, got).tolist() == got.counts.tolist()
+    assert done == sorted(set(done))
+    assert done[-1:] == ([1050] if watched else [])
+
+
+def test_selection_starts_over_when_the_batch_was_halved(stripes: Any, image: Tensor) -> None:
+    """One stream and one size for the votes that choose the class."""
+    got = certificate(
+        forgetful(stripes((0.7, 0.2, 0.1), SIGMA), lambda call: 30 if call < 2 else 20),
+        image,
+        on_batch=lambda *_: None,
+        **{**RESUMED, "n0": 60},
+    )
+    assert got.selection_segments == (Segment("selection/1", 60, 15),)
+    assert got.selection_counts.sum() == 60
+    assert {segment.batch_size for segment in got.segments} == {15}
+
+
+def test_best_look_survives_a_crash(image: Tensor) -> None:
+    """An early lead is kept when the votes after the crash disappoint; its look is not taken again."""
+    label = 0
+
+    def turning(images: Tensor) -> Tensor:
+        return torch.nn.functional.one_hot(torch.full((len(images),), label), 2).double()
+
+    looks = (Look(100, 0.0003), Look(200, 0.0003), Look(400, 0.0003))
+    arguments = {"n": 400, "looks": looks, "batch_size": 100, "alpha": 0.01}
+    heard: list[Votes] = []
+
+    def store(votes: Votes) -> None:
+        heard.append(votes)
+        if votes.n == 200:
+            raise Crash
+
+    with pytest.raises(Crash):
+        certificate(turning, image, on_votes=store, **arguments)
+    assert (heard[-1].n, heard[-1].last_look, heard[-1].best_look_alpha) == (200, 100, 0.0003)
+    label = 1
+    taken: list[int] = []
+    got = certificate(
+        turning, image, resume=heard[-1], on_look=lambda best: taken.append(best.n_drawn), **arguments
+    )
+    assert taken == [200, 400]
+    assert (got.counts.tolist(), got.n_drawn, got.n) == ([200, 0], 400, 200)
+    assert not got.abstained
+
+
+def test_resuming_counts_progress_on(stripes: Any, image: Tensor) -> None:
+    """Votes that are there already count as done."""
+    done: list[int] = []
+    with_crashes(
+        stripes((0.7, 0.2, 0.1), SIGMA), image, [10], **RESUMED, on_batch=lambda *now: done.append(now[0])
+    )
+    assert done == sorted(set(done))
+    assert done[-1] == 1050
+
+
+def test_resumed_certificate_rarely_exceeds_the_distance_to_the_plane(half_space: Any, image: Tensor) -> None:
+    """One in 20 may fail at alpha = 0.05, with crashes or without; a crash at any time, by another die."""
+    classifier, trials, wrong = half_space(0.3), 500, 0
+    rng = np.random.default_rng(3)
+    looks = look_schedule(1000, 0.05)
+    for seed in range(trials):
+        got = with_crashes(
+            classifier,
+            image,
+            [int(rng.integers(2, 6))],
+            n0=20,
+            n=1000,
+            alpha=0.05,
+            looks=looks,
+            batch_size=250,
+            seed=seed,
+        )
+        wrong += not got.abstained and (got.top_class != 0 or got.radius.l2 > 0.3)
+    assert stats.binomtest(wrong, trials, 0.05, alternative="greater").pvalue > 1e-6
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_classes": 2}, "'resume' must be of 2 classes, got 3"),
+        ({"n0": 49}, "'resume' must have at most n0 = 49 selection votes, got 50"),
+        ({"n0": 51}, "'resume' must have n0 = 51 selection votes first, got 50"),
+        ({"n": 200, "looks": None}, "'resume' must have at most n = 200 votes, got"),
+        ({"looks": None}, "'resume' must have the last look at 0 votes, got 250"),
+        ({"looks": look_schedule(1000, 0.0009)}, "'resume' must have its best look in looks, got"),
+    ],
+)
+def test_votes_of_other_arguments_are_not_resumed(
+    stripes: Any, image: Tensor, changes: dict[str, Any], message: str
+) -> None:
+    """More looks than alpha pays for, or votes for something else."""
+    heard: list[Votes] = []
+    classifier = stripes((0.7, 0.2, 0.1), SIGMA)
+    certificate(classifier, image, on_votes=heard.append, **RESUMED)
+    votes = next(votes for votes in heard if votes.n > 300)
+    with pytest.raises(InvalidParameter, match=message):
+        certificate(classifier, image, resume=votes, **{**RESUMED, **changes})
+
+
+GOOD = {
+    "selection_counts": [10, 0],
+    "counts": [30, 2],
+    "selection_segments": [{"stream": "selection", "n": 10, "batch_size": 10}],
+    "segments": [
+        {"stream": "estimation", "n": 12, "batch_size": 10},
+        {"stream": "estimation/1", "n": 20, "batch_size": 5},
+    ],
+    "last_look": 20,
+    "best_counts": [19, 1],
+    "best_look_alpha": 0.001,
+}
+
+
+def test_record_survives_storing() -> None:
+    """Plain numbers, strings, lists and dicts, there and back."""
+    assert Votes.from_json(json.loads(json.dumps(GOOD))).to_json() == GOOD
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"counts": [30, 1]}, "'segments' must add up to the 31 votes counted, got 32"),
+        ({"counts": [33, -1]}, "'counts' must be a list of integers >= 0"),
+        ({"counts": [30.0, 2]}, "'counts' must be a list of integers >= 0"),
+        ({"counts": "30"}, "'counts' must be a list of integers >= 0, got '30'"),
+        ({"counts": [30, 2, 0]}, "'counts' must be of 2 classes, got 3"),
+        ({"counts": [2**80, 2]}, "'counts' must be a list of integers"),
+        ({"selection_counts": [10]}, "'selection_counts' must have shape"),
+        ({"selection_counts": [9, 0]}, "'selection_segments' must add up to the 9 votes counted, got 10"),
+        ({"selection_segments": None}, "'selection_segments' must be a list, got None"),
+        ({"segments": GOOD["segments"][::-1]}, r"'segments' must have the streams \['estimation', 'est"),
+        ({"segments": [{"stream": "estimation", "n": 32}]}, "'segments' must have"),
+        ({"segments": [{**GOOD["segments"][0], "n": True}]}, "'n' must be an integer >= 1, got True"),
+        ({"last_look": 33}, "'last_look' must be at most the 32 votes, got 33"),
+        ({"last_look": 0}, "'best_counts' must come with a look"),
+        ({"last_look": "20"}, "'last_look' must be >= 0, got '20'"),
+        ({"best_counts": None}, "'best_counts' must come with a look"),
+        ({"best_counts": [17, 3]}, r"'best_counts' must be among counts, got \[17, 3\]"),
+        ({"best_counts": [20, 1]}, "'best_counts' must be of a look taken, got 21"),
+        ({"best_look_alpha": None}, "'best_look_alpha' must come with a look"),
+        ({"best_look_alpha": 2}, r"'best_look_alpha' must be in \(0, 1\), got 2"),
+        ({"more": 1}, "'votes' must have the fields selection_counts, counts, "),
+    ],
+)
+def test_broken_records_are_refused(changes: dict[str, Any], message: str) -> None:
+    """By field, rule and value, before anything rests on them."""
+    with pytest.raises(InvalidParameter, match=message):
+        Votes.from_json({**GOOD, **changes})
