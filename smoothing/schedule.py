@@ -12,6 +12,7 @@ from smoothing.errors import require
 
 _SHORTEST_SPLIT = 1000
 _SHORTEST_STEP = 32  # a smaller batch saves hardly any time
+_LAST_SHARE = 0.8  # an early look that is a little weaker costs nobody anything
 _SMALLEST_SPLIT = 1e-290  # nearer to the smallest float, parts of alpha could not be added up exactly enough
 _SHAVE = 1.0 - 2.0**-40  # so that rounding cannot carry the sum of the alphas above alpha
 
@@ -44,8 +45,8 @@ def single_look(n: int, alpha: float) -> tuple[Look, ...]:
 def look_schedule(n: int, alpha: float, *, first: int = 100) -> tuple[Look, ...]:
     """Looks at doubling numbers of votes, ending at ``n``, that all hold at once at failure rate ``alpha``.
 
-    Half of alpha is kept for the last look, the rest is shared equally by the earlier ones; the last look
-    so loses less than 1 % of the radius (3.788σ instead of 3.812σ at best for n = 100 000, alpha = 0.001).
+    Four fifths of alpha are kept for the last look, the rest is shared equally by the earlier ones; the last
+    look so loses next to nothing (3.804σ instead of 3.812σ at best for n = 100 000, alpha = 0.001).
     Looks at which even unanimous votes could not certify are left out, and n < 1000 is too short to be
     worth splitting.
 
@@ -67,7 +68,7 @@ def look_schedule(n: int, alpha: float, *, first: int = 100) -> tuple[Look, ...]
     """
     require(first >= 1, "first", "be >= 1", first)
     whole = single_look(n, alpha)
-    if n < _SHORTEST_SPLIT or n < minimum_samples(alpha / 2):
+    if n < _SHORTEST_SPLIT or n < minimum_samples(_LAST_SHARE * alpha):
         return whole
     earlier = _halvings(n, first)
     while earlier and earlier[0] < minimum_samples(_share(alpha, len(earlier))):
@@ -75,7 +76,7 @@ def look_schedule(n: int, alpha: float, *, first: int = 100) -> tuple[Look, ...]
     if not earlier:
         return whole
     share = _share(alpha, len(earlier))
-    return (*(Look(votes, share) for votes in earlier), Look(n, alpha / 2))
+    return (*(Look(votes, share) for votes in earlier), Look(n, _LAST_SHARE * alpha))
 
 
 def target_schedule(n: int, alpha: float) -> tuple[Look, ...]:
@@ -84,7 +85,7 @@ def target_schedule(n: int, alpha: float) -> tuple[Look, ...]:
     Each look comes a fifth, and at least 32 votes, after the one before, so that whoever waits for a certain
     radius stops soon after enough votes are in. The j-th look spends 5·alpha / ((j + 4)(j + 5)) and the last
     one all that is left of this series, whose sum is alpha. Compared with ``look_schedule`` the final radius
-    is smaller (3.74σ instead of 3.79σ at best for n = 100 000, alpha = 0.001), since most of alpha goes to
+    is smaller (3.74σ instead of 3.80σ at best for n = 100 000, alpha = 0.001), since most of alpha goes to
     early looks.
 
     Args:
@@ -131,5 +132,5 @@ def _halvings(n: int, first: int) -> list[int]:
 
 
 def _share(alpha: float, looks: int) -> float:
-    """One of ``looks`` equal parts of half of alpha."""
-    return alpha / 2 / looks * _SHAVE
+    """One of ``looks`` equal parts of what the last look leaves."""
+    return (1.0 - _LAST_SHARE) * alpha / looks * _SHAVE
