@@ -4,7 +4,7 @@ import sys
 
 from rich.console import Console
 
-from benchmarks import anytime, certificates, overhead, precision, votes
+from benchmarks import anytime, certificates, memory, overhead, precision, votes
 
 BENCHMARKS = {
     "votes": votes.run,
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "precision": precision.run,
     "certificates": certificates.run,
     "anytime": anytime.run,
+    "memory": memory.run,
 }
 SPEED = ("votes", "overhead")
 

@@ -4,6 +4,7 @@ import statistics
 import time
 from collections import deque
 from dataclasses import replace
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -21,7 +22,7 @@ def run(console: Console) -> None:
     subject = Subject("fashion-mnist-gaussian")
     images = test_images(IMAGES)
     classifier = subject.plain
-    common = {
+    common: dict[str, Any] = {
         "num_classes": CLASSES,
         "n": VOTES,
         "alpha": ALPHA,

@@ -100,13 +100,21 @@ class Adaptation(_Answer):
 
 
 class Memory(_Answer):
-    """What the memory of certified regions did."""
+    """What the memory of certified regions did. Its claim: every later answer of this deployment, in this
+    namespace and epoch, inside a stored region has that region's label.
+    """
 
-    namespace: str | None
-    epoch: str | None
+    namespace: str | None = Field(description="Null when no memory was asked for.")
+    epoch: str | None = Field(
+        description="Changes when a memory was wiped or lost: what an earlier epoch promised holds no more."
+    )
     outcome: MemoryOutcome
-    index: int | None
-    neighbours: list[int]
+    index: int | None = Field(description="Place of this answer's region in the memory; null: none stored.")
+    neighbours: list[int] = Field(description="Places of the regions that decided label or radius.")
+    inherited: Radius | None = Field(
+        description="What regions that hold this image promise round it for its label; `radius` may rest on "
+        "this and not on the votes. Null: the votes' radius is no smaller, or no region holds the image."
+    )
 
 
 class Compute(_Answer):
@@ -186,8 +194,9 @@ class Prediction(_AboutImage):
     """The smoothed classifier's label, or an abstention; no radius."""
 
     sigma: float
-    noise: list[PredictionVotes]
+    noise: list[PredictionVotes] = Field(description="Empty when the memory answered.")
     adaptation: Adaptation
+    memory: Memory
     alpha: float
     seed: str
     compute: Compute

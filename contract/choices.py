@@ -64,6 +64,7 @@ class Stage(StrEnum):
     CHOOSING = "choosing"
     ADAPTING = "adapting"
     SAMPLING = "sampling"
+    REMEMBERING = "remembering"
     DONE = "done"
 
 
@@ -86,9 +87,16 @@ class StopReason(StrEnum):
 
 
 class MemoryOutcome(StrEnum):
-    """What the memory of certified regions did to an answer."""
+    """What the memory of certified regions did to an answer.
+
+    `off`: it was not asked. `none`: it held nothing about the image, and nothing was stored. `added`: the
+    region was stored. `clipped`: it was stored smaller, so as to touch no region of another label.
+    `relabelled`: the image lies in a region of another label, or its votes separated no class, and the label
+    is that region's. `repeated`: answered from what was stored, without sampling.
+    """
 
     OFF = "off"
+    NONE = "none"
     ADDED = "added"
     CLIPPED = "clipped"
     RELABELLED = "relabelled"
@@ -100,7 +108,6 @@ class ProblemCode(StrEnum):
 
     MALFORMED_BODY = "malformed_body"
     INVALID_FIELD = "invalid_field"
-    NOT_BUILT = "not_built"
     TOO_FEW_SAMPLES = "too_few_samples"
     UNKNOWN_MODEL = "unknown_model"
     NOT_ADAPTABLE = "not_adaptable"
@@ -124,3 +131,5 @@ class ProblemCode(StrEnum):
     MODEL_LOAD_FAILED = "model_load_failed"
     UNUSABLE_CLASSIFIER = "unusable_classifier"
     OUT_OF_MEMORY = "out_of_memory"
+    MEMORY_DAMAGED = "memory_damaged"
+    VOLATILE_STORE = "volatile_store"

@@ -44,6 +44,24 @@ def statistics(model_digest: str, law: str) -> str:
     return f"radii:statistics:{model_digest}:{law}"
 
 
+def memory_head(model_digest: str, namespace: str) -> str:
+    """Hash of a memory of certified regions: its ``epoch``, and the ``head`` of the chain over its log.
+
+    The braces make a Redis cluster keep all keys of one memory together.
+    """
+    return f"radii:memory:{{{model_digest}:{namespace}}}:head"
+
+
+def memory_log(model_digest: str, namespace: str) -> str:
+    """List of the certified regions, in the order in which they were committed."""
+    return f"radii:memory:{{{model_digest}:{namespace}}}:log"
+
+
+def memory_centers(model_digest: str, namespace: str) -> str:
+    """Hash of the regions' centres: pixels by their digest."""
+    return f"radii:memory:{{{model_digest}:{namespace}}}:centers"
+
+
 def certificate(certificate_id: str) -> str:
     """An immutable certificate. Its id is the id of the job that made it."""
     return f"radii:certificate:{certificate_id}"

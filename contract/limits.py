@@ -21,6 +21,11 @@ SIGMA_LATTICE: Final = 0.005  # levels of `optimize` under adaptation, so that s
 CLEAN_SIZE: Final = 512  # clean images that adaptation uses unless a request names a number
 CHECKPOINT_INTERVAL: Final = 0.5  # seconds between two records of the votes made
 
+# The memory of certified regions.
+DEFAULT_MEMORY: Final = "default"  # the namespace of requests that name none
+NO_MEMORY: Final = "off"
+REGIONS_PAGE: Final = 1_000  # regions in one answer at most
+
 # Lifetimes, in seconds.
 QUEUED_TTL: Final = 3_600  # a job that no worker took by then is `expired`
 JOB_TIMEOUT: Final = 3_600  # of computation; the relay is killed, the engine abandons

@@ -31,7 +31,6 @@ class Problem(BaseModel):
 KINDS: dict[ProblemCode, tuple[int, str]] = {
     ProblemCode.MALFORMED_BODY: (400, "The body cannot be read"),
     ProblemCode.INVALID_FIELD: (422, "A field breaks a rule"),
-    ProblemCode.NOT_BUILT: (422, "This value is not built yet"),
     ProblemCode.TOO_FEW_SAMPLES: (422, "Too few samples to certify anything"),
     ProblemCode.UNKNOWN_MODEL: (422, "No worker holds this model"),
     ProblemCode.NOT_ADAPTABLE: (422, "The model cannot be adapted"),
@@ -54,6 +53,8 @@ KINDS: dict[ProblemCode, tuple[int, str]] = {
     ProblemCode.MODEL_LOAD_FAILED: (500, "The model cannot be loaded"),
     ProblemCode.UNUSABLE_CLASSIFIER: (500, "The classifier cannot be certified"),
     ProblemCode.OUT_OF_MEMORY: (500, "The device has too little memory"),
+    ProblemCode.MEMORY_DAMAGED: (500, "The memory of certified regions is damaged"),
+    ProblemCode.VOLATILE_STORE: (503, "Redis may lose what was promised"),
 }
 
 

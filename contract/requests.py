@@ -1,11 +1,10 @@
-"""What a client may ask, field by field. Values that a later release will build are refused by name."""
+"""What a client may ask, field by field."""
 
 import base64
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, Literal, NoReturn, Self
+from collections.abc import Callable
+from typing import Annotated, Literal, NoReturn, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     EncodedBytes,
@@ -20,37 +19,13 @@ from pydantic_core import PydanticCustomError
 from contract.choices import BoundKind, Fit, NoiseKind, NoiseLevel
 from contract.limits import (
     CLEAN_SIZE,
+    DEFAULT_MEMORY,
     JOB_TIMEOUT,
     MAX_SAMPLES,
+    NO_MEMORY,
     minimum_prediction_samples,
     minimum_samples,
 )
-
-_BUILT: Final[Mapping[str, tuple[object, ...]]] = {
-    "memory": (None, "off"),
-    "fresh": (False,),
-}
-
-
-def _refuse_unbuilt(field: str, value: object) -> None:
-    built = _BUILT.get(field)
-    if built is None or value in built:
-        return
-    words = [str(choice) for choice in built if choice is not None]
-    allowed = f"use {' or '.join(words).lower()}" if words else "leave the field out"
-    raise PydanticCustomError(
-        "not_built",
-        "'{field}' = {value} is not built yet in this version: {allowed}",
-        {"field": field, "value": str(value), "allowed": allowed},
-    )
-
-
-def _built(field: str) -> AfterValidator:
-    def check(value: Any) -> Any:
-        _refuse_unbuilt(field, value)
-        return value
-
-    return AfterValidator(check)
 
 
 class _Base64(EncoderProtocol):
@@ -118,8 +93,10 @@ class _Asked(BaseModel):
         description="`exact` refuses an image of another size; `resize` fits it as the model says, "
         "and the radius is then about the fitted image.",
     )
-    memory: Annotated[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None, _built("memory")] = (
-        Field(default=None, description="Namespace of the memory of certified regions, or `off`.")
+    memory: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = Field(
+        default=None,
+        description="Namespace of the memory of certified regions, or `off`. Left out: `default`, which "
+        "keeps answers at levels chosen per image consistent with each other; `off` when `sigma` is fixed.",
     )
     label: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
         default=None, description="The true class, by name or index, so that the answer can say `correct`."
@@ -137,6 +114,18 @@ class _Asked(BaseModel):
     def branch_alpha(self) -> float:
         """The failure probability that each noise may spend."""
         return self.alpha / 2 if self.noise is NoiseKind.HYBRID else self.alpha
+
+    @property
+    def namespace(self) -> str | None:
+        """The memory that is asked for; None: none."""
+        if self.memory is None:
+            return DEFAULT_MEMORY if self._level_is_open else None
+        return None if self.memory == NO_MEMORY else self.memory
+
+    @property
+    def _level_is_open(self) -> bool:
+        """Whether the client leaves the noise level to the service."""
+        return self.sigma is None and self.sigma_uniform is None
 
     @field_validator("n")
     @classmethod
@@ -184,8 +173,9 @@ class CertifyRequest(_Asked):
         default=None,
         description="Answer with what is certified after so many seconds of work, not counting the queue.",
     )
-    fresh: Annotated[bool, _built("fresh")] = Field(
-        default=False, description="Sample even when the memory holds this very image."
+    fresh: bool = Field(
+        default=False,
+        description="Sample even when the memory holds the answer to this very question about this image.",
     )
 
     @property
@@ -195,6 +185,16 @@ class CertifyRequest(_Asked):
             return self.noise_level
         given = self.sigma is not None or self.sigma_uniform is not None
         return NoiseLevel.FIXED if given and self.sigma_grid is None else NoiseLevel.AUTO
+
+    @property
+    def _level_is_open(self) -> bool:
+        return self.policy is not NoiseLevel.FIXED
+
+    @model_validator(mode="after")
+    def _fresh_from_what(self) -> Self:
+        if self.fresh and self.memory == NO_MEMORY:
+            _refuse_pointless("fresh", "true", "memory", NO_MEMORY, "leave one of them out")
+        return self
 
     @model_validator(mode="after")
     def _levels_agree(self) -> Self:

@@ -1,12 +1,18 @@
 """What the API puts on the queue: every default already filled in, so that a worker decides nothing."""
 
+import hashlib
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
 from contract.choices import BoundKind, NoiseKind, NoiseLevel
 
-PAYLOAD_VERSION: Final = 2
+PAYLOAD_VERSION: Final = 3
+
+
+_ABOUT_THIS_JOB: Final = {
+    "version", "job_id", "image_digest", "upload_digest", "label", "memory", "seed", "fresh",
+}  # fmt: skip
 
 
 class _Task(BaseModel):
@@ -27,13 +33,15 @@ class _Task(BaseModel):
     n: int
     alpha: float
     label: int | None
+    memory: str | None
     seed: str
 
 
 class CertifyTask(_Task):
     """One certification. ``label`` is the index of the true class; ``seed`` 128 bits in hexadecimal.
 
-    ``sigma`` is the level, or the start of ``optimize``; ``sigma_grid`` is for ``auto``.
+    ``memory`` is a namespace or None; ``sigma`` is the level, or the start of ``optimize``; ``sigma_grid`` is
+    for ``auto``.
     """
 
     noise_level: NoiseLevel
@@ -42,6 +50,13 @@ class CertifyTask(_Task):
     bound: BoundKind
     target_radius: float | None
     max_seconds: float | None
+    fresh: bool
+
+    @property
+    def question(self) -> str:
+        """SHA-256 of what is asked about the image: equal for jobs whose certificates answer each other."""
+        asked = self.model_dump_json(exclude=_ABOUT_THIS_JOB)
+        return hashlib.sha256(asked.encode()).hexdigest()
 
 
 class PredictTask(_Task):

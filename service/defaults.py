@@ -35,6 +35,7 @@ def shared_fields(request: Request, model: ModelInfo) -> dict[str, Any]:
         "n": _samples(request, model),
         "alpha": request.alpha,
         "label": _label(request, model),
+        "memory": request.namespace,
         "seed": (request.seed or secrets.token_hex(16)).zfill(32),
     }
 
@@ -54,6 +55,7 @@ def certify_fields(request: CertifyRequest, model: ModelInfo, shared: dict[str, 
         "bound": request.bound,
         "target_radius": request.target_radius,
         "max_seconds": request.max_seconds,
+        "fresh": request.fresh,
     }
 
 

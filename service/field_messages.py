@@ -39,7 +39,7 @@ _COMPARISONS: Final = frozenset(
     {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"}
 )
 # Raised by the contract itself, which words them fully.
-_WORDED: Final = frozenset({"not_built", "too_few_samples", "pointless"})
+_WORDED: Final = frozenset({"too_few_samples", "pointless"})
 
 
 def field_problem(error: Mapping[str, Any]) -> FieldProblem:

@@ -111,9 +111,7 @@ def _is_unreadable(error: Any) -> bool:
 
 
 def _worst(types: set[str]) -> ProblemCode:
-    """A mistake outranks a value that a later release will take, which outranks too few samples."""
+    """A mistake outranks too few samples."""
     if types == {ProblemCode.TOO_FEW_SAMPLES.value}:
         return ProblemCode.TOO_FEW_SAMPLES
-    if types <= {ProblemCode.NOT_BUILT.value, ProblemCode.TOO_FEW_SAMPLES.value}:
-        return ProblemCode.NOT_BUILT
     return ProblemCode.INVALID_FIELD

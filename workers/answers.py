@@ -16,18 +16,18 @@ from contract.certificates import (
     Memory,
     Prediction,
     PredictionVotes,
+    Radius,
 )
 from contract.choices import AbstainReason, MemoryOutcome, NoiseKind
 from contract.tasks import CertifyTask, PredictTask
 from models.backends import ExecutableClassifier
-from smoothing import Certification, Noise, Radii, combine, combine_predictions
+from smoothing import Noise, Radii, combine, combine_predictions
 from smoothing import Prediction as SmoothedPrediction
 from workers.branch import Branch
 from workers.evidence import noise_evidence, rounded
+from workers.memory.placing import NO_RADIUS, Finding, Placed, in_each_norm
 from workers.shelf import Resident
 from workers.words import claim
-
-_NO_MEMORY = Memory(namespace=None, epoch=None, outcome=MemoryOutcome.OFF, index=None, neighbours=[])
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,34 +42,51 @@ class PredictedBranch:
 
 
 @dataclass(frozen=True)
-class _Verdict:
-    """The class and the radii that all noises together stand for."""
+class Verdict:
+    """The class and the radii that the votes under all noises stand for; radii are rounded down.
 
-    top_class: int | None
-    radius: Radii
-    same_class_radius: Radii | None
+    Attributes:
+        finding: The class, or None, and its radii.
+        unrounded: The radii before they were rounded.
+        same_class_radius: For a hybrid: within it the class cannot be lost to abstention.
+        reason: Why there is no class, or None.
+    """
+
+    finding: Finding
+    unrounded: Radii
+    same_class_radius: Radius | None
     reason: AbstainReason | None
 
 
 def certificate(
-    task: CertifyTask, resident: Resident, branches: Sequence[Branch], base_class: int, seconds: float
+    task: CertifyTask,
+    resident: Resident,
+    branches: Sequence[Branch],
+    verdict: Verdict,
+    placed: Placed,
+    base_class: int,
+    seconds: float,
 ) -> Certificate:
-    """Returns the certificate of a finished certification; ``seconds`` is the time spent on it."""
-    verdict = _verdict([branch.certification for branch in branches])
-    label = None if verdict.top_class is None else _class(resident, verdict.top_class)
+    """Returns the certificate of a finished certification, as it is placed in the memory.
+
+    Args:
+        task: What was asked.
+        resident: The model.
+        branches: The votes under each noise.
+        verdict: What they stand for.
+        placed: What is left of that beside what the memory holds.
+        base_class: The base classifier's own answer.
+        seconds: The time spent on it.
+    """
+    label = None if placed.label is None else _class(resident, placed.label)
     evidence = [noise_evidence(branch, resident.card.input_shape) for branch in branches]
-    reason = verdict.reason
-    if reason is AbstainReason.TOP_CLASS_NOT_SEPARATED and _no_level_certifies(branches):
-        reason = AbstainReason.NO_NOISE_LEVEL_CERTIFIES
-    own = verdict.radius.l1 if task.noise is NoiseKind.UNIFORM else verdict.radius.l2
-    radius = rounded(verdict.radius)
     return Certificate(
-        **_about_image(task, resident, label, base_class, reason),
-        radius=radius,
-        same_class_radius=verdict.same_class_radius and rounded(verdict.same_class_radius),
+        **_about_image(task, resident, label, base_class, verdict.reason),
+        radius=placed.radius,
+        same_class_radius=_same_class_radius(verdict, placed),
         target_radius=task.target_radius,
-        target_certified=None if task.target_radius is None else own >= task.target_radius,
-        claim=claim(task, label, radius, evidence),
+        target_certified=None if task.target_radius is None else _reaches(task, verdict, placed),
+        claim=claim(task, label, placed.radius, evidence, placed.memory),
         sigma=branches[0].noise.sigma,
         sigma_policy=task.noise_level,
         bound=task.bound,
@@ -77,9 +94,59 @@ def certificate(
         alpha_spent=sum(branch.plan.alpha for branch in branches),
         noise=evidence,
         adaptation=_adaptation(task, [branch.statistics_digest for branch in branches]),
-        memory=_NO_MEMORY,
+        memory=placed.memory,
         seed=task.seed,
         compute=_compute(branches[0].classifier, seconds, sum(branch.samples for branch in branches)),
+        created_at=datetime.now(UTC),
+    )
+
+
+def repeated(task: CertifyTask, earlier: Certificate, memory: Memory) -> Certificate:
+    """Returns the certificate that the memory holds for this very question, for another job."""
+    label = earlier.label
+    return earlier.model_copy(
+        update={
+            "id": task.job_id,
+            "upload_digest": task.upload_digest,
+            "correct": None if task.label is None else label is not None and label.index == task.label,
+            "memory": memory,
+            "compute": earlier.compute.model_copy(
+                update={"seconds": 0.0, "samples": 0, "samples_per_second": 0.0}
+            ),
+            "created_at": datetime.now(UTC),
+        }
+    )
+
+
+def _same_class_radius(verdict: Verdict, placed: Placed) -> Radius | None:
+    """The votes are about their own class, not about one that the memory gives."""
+    if verdict.same_class_radius is None:
+        return None
+    same = placed.label == verdict.finding.label
+    return in_each_norm(min, verdict.same_class_radius, placed.radius) if same else NO_RADIUS
+
+
+def _reaches(task: CertifyTask, verdict: Verdict, placed: Placed) -> bool:
+    """It is held against the radius before rounding, unless the memory changed it."""
+    assert task.target_radius is not None  # noqa: S101 (there is one to be reached)
+    norm = "l1" if task.noise is NoiseKind.UNIFORM else "l2"
+    stated, found = (getattr(radius, norm) for radius in (placed.radius, verdict.finding.radius))
+    radius: float = getattr(verdict.unrounded, norm) if stated == found else stated
+    return placed.label is not None and radius >= task.target_radius
+
+
+def remembered(task: PredictTask, resident: Resident, placed: Placed, base_class: int) -> Prediction:
+    """Returns the answer to a prediction whose image lies in a region; nothing was sampled."""
+    assert placed.label is not None  # noqa: S101 (that is what the region says)
+    return Prediction(
+        **_about_image(task, resident, _class(resident, placed.label), base_class, None),
+        sigma=task.sigma,
+        noise=[],
+        adaptation=_adaptation(task, []),
+        memory=placed.memory.model_copy(update={"outcome": MemoryOutcome.REPEATED}),
+        alpha=task.alpha,
+        seed=task.seed,
+        compute=_compute(resident.classifier, 0.0, 0),
         created_at=datetime.now(UTC),
     )
 
@@ -88,6 +155,7 @@ def prediction(
     task: PredictTask,
     resident: Resident,
     branches: Sequence[PredictedBranch],
+    memory: Memory,
     base_class: int,
     seconds: float,
 ) -> Prediction:
@@ -102,6 +170,7 @@ def prediction(
         sigma=branches[0].noise.sigma,
         noise=[_votes(branch) for branch in branches],
         adaptation=_adaptation(task, [branch.statistics_digest for branch in branches]),
+        memory=memory,
         alpha=task.alpha,
         seed=task.seed,
         compute=_compute(branches[0].classifier, seconds, sum(one.n for one in smoothed)),
@@ -109,15 +178,21 @@ def prediction(
     )
 
 
-def _verdict(certifications: Sequence[Certification]) -> _Verdict:
+def verdict(branches: Sequence[Branch]) -> Verdict:
+    """Returns what the votes under all noises stand for together."""
+    certifications = [branch.certification for branch in branches]
     if len(certifications) == 2:
         both = combine(*certifications)
+        top_class, radius, same = both.top_class, both.radius, rounded(both.same_class_radius)
         reason = None if both.abstain_reason is None else AbstainReason(both.abstain_reason)
-        return _Verdict(both.top_class, both.radius, both.same_class_radius, reason)
-    (only,) = certifications
-    if only.abstain_reason is not None:
-        return _Verdict(None, only.radius, None, AbstainReason(only.abstain_reason))
-    return _Verdict(only.top_class, only.radius, None, None)
+    else:
+        (only,) = certifications
+        radius, same = only.radius, None
+        top_class = None if only.abstained else only.top_class
+        reason = None if only.abstain_reason is None else AbstainReason(only.abstain_reason)
+    if reason is AbstainReason.TOP_CLASS_NOT_SEPARATED and _no_level_certifies(branches):
+        reason = AbstainReason.NO_NOISE_LEVEL_CERTIFIES
+    return Verdict(Finding(top_class, rounded(radius)), radius, same, reason)
 
 
 def _no_level_certifies(branches: Sequence[Branch]) -> bool:
@@ -163,7 +238,7 @@ def _about_image(
         "label": label,
         "agrees": None if label is None else label.index == base_class,
         "abstained": abstained,
-        "abstain_reason": reason if abstained else None,
+        "abstain_reason": (reason or AbstainReason.TOP_CLASS_NOT_SEPARATED) if abstained else None,
         "correct": None if task.label is None else label is not None and label.index == task.label,
     }
 

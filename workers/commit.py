@@ -1,5 +1,6 @@
-"""The one write that makes an answer true."""
+"""The one write that makes an answer true: with the region that it adds to the memory, if any."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -10,11 +11,21 @@ from contract import keys
 from contract.choices import Stage
 from contract.jobs import Progress
 from contract.limits import CERTIFICATE_TTL, EVENTS_KEPT, RESULT_TTL
+from workers.memory.store import Head, RegionStore
 
 # A client that was told "cancelled" must never find an answer, and a second attempt must not write another.
+# A region is appended only to the very log that it was reconciled with.
 _COMMIT: Final = """
 if redis.call('EXISTS', KEYS[1]) == 1 then return 'CANCELLED' end
 if redis.call('EXISTS', KEYS[2]) == 1 then return 'DUPLICATE' end
+if KEYS[4] then
+  local state = redis.call('HMGET', KEYS[4], 'epoch', 'head')
+  if (state[1] or ARGV[6]) ~= ARGV[6] or (state[2] or '') ~= ARGV[7] then return 'CONFLICT' end
+  if redis.call('LLEN', KEYS[5]) ~= tonumber(ARGV[8]) then return 'CONFLICT' end
+  redis.call('HSET', KEYS[6], ARGV[10], ARGV[11])
+  redis.call('RPUSH', KEYS[5], ARGV[9])
+  redis.call('HSET', KEYS[4], 'epoch', ARGV[6], 'head', redis.sha1hex(ARGV[7] .. ARGV[9]))
+end
 redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'progress', ARGV[4])
 redis.call('EXPIRE', KEYS[3], ARGV[5])
@@ -22,15 +33,40 @@ return 'OK'
 """
 
 
+_DISK_SECONDS: Final = 30  # far above any fsync; RQ's own timeouts are longer
+
+
 class Outcome(StrEnum):
     """What became of a commit."""
 
     OK = "OK"
+    CONFLICT = "CONFLICT"
     DUPLICATE = "DUPLICATE"
     CANCELLED = "CANCELLED"
 
 
-def commit(redis: Redis, job_id: str, key: str, answer: str, progress: Progress) -> Outcome:
+@dataclass(frozen=True)
+class Addition:
+    """A region to be added to a memory.
+
+    Attributes:
+        store: The memory.
+        head: Its state that the region was reconciled with; its epoch is that of the region.
+        record: The entry of the log.
+        image_digest: Of the centre.
+        pixels: The centre.
+    """
+
+    store: RegionStore
+    head: Head
+    record: bytes
+    image_digest: str
+    pixels: bytes
+
+
+def commit(
+    redis: Redis, job_id: str, key: str, answer: str, progress: Progress, addition: Addition | None = None
+) -> Outcome:
     """Stores an answer unless the job was cancelled or already has one; waits until it is on disk.
 
     Args:
@@ -39,27 +75,40 @@ def commit(redis: Redis, job_id: str, key: str, answer: str, progress: Progress)
         key: Where the answer is kept.
         answer: The answer as JSON.
         progress: The last event of the job.
+        addition: The region that belongs to the answer. If the memory has grown since it was reconciled,
+            nothing is stored, and the outcome is a conflict.
     """
     done = progress.model_copy(update={"stage": Stage.DONE})
-    reply = redis.eval(
-        _COMMIT,
-        3,
-        keys.cancel(job_id),
-        key,
-        keys.events(job_id),
+    names = [keys.cancel(job_id), key, keys.events(job_id)]
+    values: list[str | bytes | int] = [
         answer,
         CERTIFICATE_TTL,
         EVENTS_KEPT,
         done.model_dump_json(),
         RESULT_TTL,
-    )
-    _wait_for_disk(redis)
-    return Outcome(reply.decode() if isinstance(reply, bytes) else str(reply))
+    ]
+    if addition is not None:
+        store, head = addition.store, addition.head
+        names += [store.head_key, store.log_key, store.centers_key]
+        values += [head.epoch or "", head.chain, head.length]
+        values += [addition.record, addition.image_digest, addition.pixels]
+    reply = redis.eval(_COMMIT, len(names), *names, *values)
+    outcome = Outcome(reply.decode() if isinstance(reply, bytes) else str(reply))
+    if outcome is not Outcome.CONFLICT:
+        _wait_for_disk(redis)
+    return outcome
 
 
 def _wait_for_disk(redis: Redis) -> None:
+    """Wait until this connection's writes are in the append-only file.
+
+    Raises:
+        TimeoutError: They are not after `_DISK_SECONDS`; nobody may be told of an answer that can be lost.
+    """
     try:
-        redis.waitaof(1, 0, 2000)
+        on_disk, _ = redis.waitaof(1, 0, 1000 * _DISK_SECONDS)
     except ResponseError:
         # No append-only file, or a server older than 7.2: answers are kept no better than the queue is.
         return
+    if on_disk < 1:
+        raise TimeoutError(f"Redis has not written the answer to disk within {_DISK_SECONDS} seconds")

@@ -18,6 +18,7 @@ from workers import lifeline, logs
 from workers.connections import connect
 from workers.failures import Abandoned, JobFailure
 from workers.heartbeat import Heartbeat
+from workers.memory.mirrors import Mirrors
 from workers.pipeline import Pipeline
 from workers.settings import WorkerSettings
 from workers.shelf import Shelf, open_shelf
@@ -36,7 +37,8 @@ class Engine:
         self.shelf = open_shelf(settings)
         self.heartbeat = Heartbeat(connect(settings.redis_url), self.shelf)
         variants = Variants(self._redis, settings.resident_variants)
-        self._pipeline = Pipeline(self.shelf, variants, self._redis)
+        mirrors = Mirrors(self._redis, settings.resident_memories)
+        self._pipeline = Pipeline(self.shelf, variants, mirrors, self._redis)
 
     def serve(self, socket: Path) -> None:
         """Listens until the process is told to end."""
@@ -67,7 +69,7 @@ class Engine:
         except JobFailure as failure:
             log.warning("job failed", job=job_id, code=failure.code.value, detail=failure.detail)
             return {"failure": {"code": failure.code.value, "detail": failure.detail}}
-        except RedisError as error:
+        except (RedisError, TimeoutError) as error:
             log.warning("store lost", job=job_id, error=type(error).__name__)
             return {"lost": "the store was lost while the job ran"}
         except Exception:

@@ -1,7 +1,7 @@
-"""What the engine does with one job, in order: load, fetch the image, certify under each noise, commit."""
+"""What the engine does with one job, in order: load, recall, certify under each noise, reconcile, commit."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,17 +10,23 @@ from redis import Redis
 from torch import Tensor
 
 from contract import keys
+from contract.certificates import Certificate
 from contract.choices import ProblemCode, Stage
 from contract.images import pixel_digest
 from contract.tasks import PAYLOAD_VERSION, CertifyTask, PredictTask
 from models.backends import BackendError
 from smoothing import NotAdaptable, predict
 from smoothing.errors import UnusableClassifier
+from smoothing.regions import BrokenInvariant
 from workers import answers
 from workers.branch import BranchPlan, BranchRun, plans
 from workers.checkpoint import Checkpoint
-from workers.commit import Outcome, commit
+from workers.commit import Addition, Outcome, commit
 from workers.failures import Abandoned, JobFailure
+from workers.memory.mirrors import Mirrors
+from workers.memory.placing import NOT_ASKED, Finding, Placed, unremembered
+from workers.memory.recall import Recall
+from workers.memory.store import MemoryDamaged
 from workers.shelf import Resident, Shelf
 from workers.statistics import AdaptationLaw
 from workers.variants import Variants
@@ -28,12 +34,13 @@ from workers.watch import Watch
 
 
 class Pipeline:
-    """Everything a job needs: the models and the store."""
+    """Everything a job needs: the models, the memories and the store."""
 
-    def __init__(self, shelf: Shelf, variants: Variants, redis: Redis) -> None:
+    def __init__(self, shelf: Shelf, variants: Variants, mirrors: Mirrors, redis: Redis) -> None:
         self._shelf = shelf
         self._redis = redis
         self._variants = variants
+        self._mirrors = mirrors
 
     def run(self, kind: str, payload: Mapping[str, Any], watch: Watch) -> dict[str, str]:
         """Answers one job; returns a pointer to the answer.
@@ -59,36 +66,92 @@ class Pipeline:
             raise JobFailure(ProblemCode.UNUSABLE_CLASSIFIER, str(error)) from error
         except NotAdaptable as error:
             raise JobFailure(ProblemCode.NOT_ADAPTABLE, str(error)) from error
+        except (MemoryDamaged, BrokenInvariant) as error:
+            raise JobFailure(ProblemCode.MEMORY_DAMAGED, str(error)) from error
         except BackendError as error:
             raise JobFailure(ProblemCode.MODEL_LOAD_FAILED, str(error)) from error
 
     def _certify(self, task: CertifyTask, watch: Watch) -> dict[str, str]:
         key = keys.certificate(task.job_id)
+        answer = {"certificate": task.job_id}
         if self._redis.exists(key):
-            return {"certificate": task.job_id}
-        resident, image = self._prepare(task, watch)
+            return answer
+        resident, pixels = self._prepare(task, watch)
+        image = _as_image(pixels, resident)
+        base_class = _base_class(resident, image)
+        recall = self._recall(task, resident, pixels, watch)
+        if recall is not None and (earlier := recall.answered(task, self._redis)) is not None:
+            self._commit(task.job_id, key, answers.repeated(task, *earlier).model_dump_json(), watch)
+            return answer
         checkpoint = Checkpoint(self._redis, task.job_id)
         run = BranchRun(task, resident, image, self._variants, watch, checkpoint)
         started = time.perf_counter()
         wanted = plans(task)
         branches = [run.run(plan, branches_left=len(wanted) - done) for done, plan in enumerate(wanted)]
         seconds = time.perf_counter() - started
-        answer = answers.certificate(task, resident, branches, _base_class(resident, image), seconds)
-        self._commit(task.job_id, key, answer.model_dump_json(), watch)
+        verdict = answers.verdict(branches)
+
+        def certificate(placed: Placed) -> Certificate:
+            return answers.certificate(task, resident, branches, verdict, placed, base_class, seconds)
+
+        if recall is None:
+            json = certificate(unremembered(verdict.finding)).model_dump_json()
+            self._commit(task.job_id, key, json, watch)
+        else:
+            self._remember(task, recall, verdict.finding, certificate, watch)
         checkpoint.clear()
-        return {"certificate": task.job_id}
+        return answer
+
+    def _remember(
+        self,
+        task: CertifyTask,
+        recall: Recall,
+        finding: Finding,
+        certificate: Callable[[Placed], Certificate],
+        watch: Watch,
+    ) -> None:
+        """Reconciles and commits, again after every region that another worker commits in between."""
+        watch.stage(Stage.REMEMBERING, total=0)
+        placement = recall.placement(task.noise, finding)
+        outcome = Outcome.CONFLICT
+        while outcome is Outcome.CONFLICT:
+            placed = placement.place(recall.on_load)
+            answer = certificate(placed)
+            outcome = self._commit(
+                task.job_id,
+                keys.certificate(task.job_id),
+                answer.model_dump_json(),
+                watch,
+                recall.addition(task, placed, answer.created_at),
+            )
 
     def _predict(self, task: PredictTask, watch: Watch) -> dict[str, str]:
         key = keys.prediction(task.job_id)
         if self._redis.exists(key):
             return {"prediction": task.job_id}
-        resident, image = self._prepare(task, watch)
-        started = time.perf_counter()
-        branches = [self._vote(task, plan, resident, image, watch) for plan in plans(task)]
-        seconds = time.perf_counter() - started
-        answer = answers.prediction(task, resident, branches, _base_class(resident, image), seconds)
+        resident, pixels = self._prepare(task, watch)
+        image = _as_image(pixels, resident)
+        base_class = _base_class(resident, image)
+        recall = self._recall(task, resident, pixels, watch)
+        held = None if recall is None else recall.held()
+        if held is not None and held.label is not None:
+            answer = answers.remembered(task, resident, held, base_class)
+        else:
+            started = time.perf_counter()
+            branches = [self._vote(task, plan, resident, image, watch) for plan in plans(task)]
+            seconds = time.perf_counter() - started
+            memory = NOT_ASKED if held is None else held.memory
+            answer = answers.prediction(task, resident, branches, memory, base_class, seconds)
         self._commit(task.job_id, key, answer.model_dump_json(), watch)
         return {"prediction": task.job_id}
+
+    def _recall(
+        self, task: CertifyTask | PredictTask, resident: Resident, pixels: bytes, watch: Watch
+    ) -> Recall | None:
+        if task.memory is None:
+            return None
+        mirror = self._mirrors.get(resident.digest, task.memory, resident.card.input_shape)
+        return Recall(mirror, task.memory, task.image_digest, pixels, watch)
 
     def _vote(
         self, task: PredictTask, plan: BranchPlan, resident: Resident, image: Tensor, watch: Watch
@@ -112,7 +175,8 @@ class Pipeline:
             )
         return answers.PredictedBranch(plan.kind, noise, smoothed, variant.digest, classifier)
 
-    def _prepare(self, task: CertifyTask | PredictTask, watch: Watch) -> tuple[Resident, Tensor]:
+    def _prepare(self, task: CertifyTask | PredictTask, watch: Watch) -> tuple[Resident, bytes]:
+        """Returns the model and the pixels."""
         watch.stage(Stage.LOADING, total=0)
         resident = self._shelf.load(task.model)
         if resident.digest != task.model_digest:
@@ -120,23 +184,29 @@ class Pipeline:
                 ProblemCode.MODEL_CHANGED,
                 f"'{task.model}' was {task.model_digest} when it was asked for and is {resident.digest} now",
             )
-        return resident, self._image(task, resident)
-
-    def _image(self, task: CertifyTask | PredictTask, resident: Resident) -> Tensor:
-        """Returns the image ``(c, h, w)`` in pixel scale [0, 1] on the model's device."""
         channels, height, width = resident.card.input_shape
         pixels = self._redis.get(keys.image(task.image_digest))
         if not isinstance(pixels, bytes):
             raise JobFailure(ProblemCode.IMAGE_EXPIRED, "send the image again")
         if pixel_digest(pixels, height, width, channels) != task.image_digest:
             raise JobFailure(ProblemCode.INTERNAL_ERROR, "the stored image is not the one that was sent")
-        array = np.frombuffer(pixels, dtype=np.uint8).reshape(height, width, channels)
-        image = torch.from_numpy(array.transpose(2, 0, 1).astype(np.float32) / np.float32(255))
-        return image.to(resident.classifier.device)
+        return resident, pixels
 
-    def _commit(self, job_id: str, key: str, answer: str, watch: Watch) -> None:
-        if commit(self._redis, job_id, key, answer, watch.progress) is Outcome.CANCELLED:
+    def _commit(
+        self, job_id: str, key: str, answer: str, watch: Watch, addition: Addition | None = None
+    ) -> Outcome:
+        outcome = commit(self._redis, job_id, key, answer, watch.progress, addition)
+        if outcome is Outcome.CANCELLED:
             raise Abandoned(job_id)
+        return outcome
+
+
+def _as_image(pixels: bytes, resident: Resident) -> Tensor:
+    """Returns the image ``(c, h, w)`` in pixel scale [0, 1] on the model's device."""
+    channels, height, width = resident.card.input_shape
+    array = np.frombuffer(pixels, dtype=np.uint8).reshape(height, width, channels)
+    image = torch.from_numpy(array.transpose(2, 0, 1).astype(np.float32) / np.float32(255))
+    return image.to(resident.classifier.device)
 
 
 def _base_class(resident: Resident, image: Tensor) -> int:

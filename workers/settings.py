@@ -28,6 +28,9 @@ class WorkerSettings(BaseSettings):
     resident_variants: int = Field(
         default=16, ge=1, description="Models adapted to a noise that are kept; the oldest goes first."
     )
+    resident_memories: int = Field(
+        default=8, ge=1, description="Memories of certified regions kept mirrored; the oldest goes first."
+    )
     stop_grace: float = Field(default=600, ge=0, description="Seconds that a running job gets at shutdown.")
 
     def environment(self) -> dict[str, str]:

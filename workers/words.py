@@ -2,17 +2,23 @@
 
 from collections.abc import Sequence
 
-from contract.certificates import ClassLabel, NoiseEvidence, Radius
-from contract.choices import NoiseKind, NoiseLevel
+from contract.certificates import ClassLabel, Memory, NoiseEvidence, Radius
+from contract.choices import MemoryOutcome, NoiseKind, NoiseLevel
 from contract.tasks import CertifyTask
 
 
 def claim(
-    task: CertifyTask, label: ClassLabel | None, radius: Radius, evidence: Sequence[NoiseEvidence]
+    task: CertifyTask,
+    label: ClassLabel | None,
+    radius: Radius,
+    evidence: Sequence[NoiseEvidence],
+    memory: Memory,
 ) -> str:
     """Returns the claim of a certificate; no label means that there is none."""
     if label is None:
         return "No claim: no class was separated from the others by these votes."
+    if memory.outcome is not MemoryOutcome.OFF:
+        return _of_deployment(task, label, radius, memory)
     noises = " and ".join(f"{one.noise.value} noise, sigma {one.sigma:g}" for one in evidence)
     adapted = ", its batch-norm statistics re-estimated under that noise" if task.adapt else ""
     unless = f"unless an event of probability at most {task.alpha:g} happened while sampling."
@@ -35,4 +41,23 @@ def claim(
     return (
         f"{words} The noise level was chosen for this image: the claim is about the classifier smoothed at "
         f"this level, not about one that chooses its level anew for every image."
+    )
+
+
+def _of_deployment(task: CertifyTask, label: ClassLabel, radius: Radius, memory: Memory) -> str:
+    """What the memory of certified regions guarantees, however the noise level was chosen."""
+    norm, size = ("l1", radius.l1) if task.noise is NoiseKind.UNIFORM else ("l2", radius.l2)
+    balls = f"an {norm} distance below {size:.6f}"
+    if task.noise is NoiseKind.HYBRID:
+        balls += f" or an l1 distance below {radius.l1:.6f}"
+    chance = (
+        f"The votes about this image misled with probability at most {task.alpha:g}; every region of the "
+        f"memory stands for its own."
+    )
+    if memory.outcome is MemoryOutcome.RELABELLED:
+        chance = "The label is that of the regions that hold this image, not that of the votes."
+    return (
+        f"Every later answer of this deployment, in the memory '{memory.namespace}' of epoch {memory.epoch}, "
+        f"to this image or any image within {balls} of it (pixels in [0, 1]) is '{label.name}', or none. "
+        f"{chance}"
     )

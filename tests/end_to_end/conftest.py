@@ -21,6 +21,16 @@ from torch import nn
 
 def build(hidden: int = 8) -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, hidden), nn.ReLU(), nn.Linear(hidden, 3))
+
+
+class Roughness(nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        rough = (images[..., 1:] - images[..., :-1]).square().mean((1, 2, 3))
+        return torch.stack([rough, torch.full_like(rough, 0.5), torch.zeros_like(rough)], dim=1)
+
+
+def by_noise() -> nn.Module:
+    return Roughness()
 """
 
 
@@ -49,6 +59,13 @@ def bundles(tmp_path_factory: pytest.TempPathFactory, user_package: Path) -> Pat
         "bundle", "create", str(folder / "theirs"), "--from", "their_networks:build", "--arg", "hidden=5",
         "--weights", str(weights), "--classes", "cat,dog,bird", "--input-shape", "3x8x8",
         "--mean", "0,0,0", "--std", "1,1,1", "--n", "500",
+        **environment,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    ran = radii(
+        "bundle", "create", str(folder / "by-noise"), "--from", "their_networks:by_noise",
+        "--classes", "rough,smooth,none", "--input-shape", "3x8x8", "--mean", "0,0,0", "--std", "1,1,1",
+        "--n", "500",
         **environment,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr

@@ -114,7 +114,14 @@ def make_certificate(
         "alpha_spent": alpha,
         "noise": evidence,
         "adaptation": {"used": False, "momentum": None, "clean_size": None, "statistics_digest": None},
-        "memory": {"namespace": None, "epoch": None, "outcome": "off", "index": None, "neighbours": []},
+        "memory": {
+            "namespace": None,
+            "epoch": None,
+            "outcome": "off",
+            "index": None,
+            "neighbours": [],
+            "inherited": None,
+        },
         "seed": "0" * 32,
         "compute": {
             "device": "cpu",
@@ -230,3 +237,24 @@ def stopped(certificate: Certificate, reason: str, planned: int = 100_000) -> Ce
             stop_reason=reason,
         )
     return restated(certificate, alpha=1.5 * certificate.alpha, alpha_spent=1.5 * certificate.alpha_spent)
+
+
+def remembered(certificate: Certificate, outcome: str, **memory: Any) -> Certificate:
+    """The same, as region 7 of a memory that changed nothing."""
+    of_memory = {"namespace": "default", "epoch": "e" * 32, "index": 7} | memory
+    return restated(certificate, memory=certificate.memory.model_dump() | of_memory | {"outcome": outcome})
+
+
+def relabelled(certificate: Certificate, inherited: dict[str, float], **memory: Any) -> Certificate:
+    """The same, with label and radius of the regions 3 and 5, which hold the image."""
+    memory = {"inherited": inherited, "neighbours": [3, 5]} | memory
+    two = certificate.same_class_radius is not None
+    return restated(
+        remembered(certificate, "relabelled", **memory),
+        label={"index": 1, "name": "digit 1"},
+        agrees=False,
+        abstained=False,
+        abstain_reason=None,
+        radius=inherited,
+        same_class_radius={"l2": 0.0, "l1": 0.0, "linf": 0.0} if two else None,
+    )

@@ -1,0 +1,153 @@
+"""The memory of certified regions on the real stack, shared by two workers.
+
+The model `by-noise` answers "rough" under much noise and "smooth" under little: the plainest classifier whose
+certificates at levels chosen per image would contradict each other.
+"""
+
+import io
+
+import pytest
+from PIL import Image
+
+from contract.certificates import Certificate, Prediction
+from contract.choices import JobStatus, MemoryOutcome
+from contract.jobs import Job
+from contract.regions import RegionPage
+from tests.end_to_end.running import Running
+
+MODEL = "by-noise"
+STRONG, WEAK = 1.0, 0.1
+
+
+def picture(level: int) -> bytes:
+    """A grey picture; pictures of levels a and b are 192 ** 0.5 * |a - b| / 255 apart."""
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), (level, level, level)).save(file, "PNG")
+    return file.getvalue()
+
+
+def apart(one: int, other: int) -> float:
+    distance: float = 192**0.5 * abs(one - other) / 255
+    return distance
+
+
+def certify(running: Running, level: int, sigma: float, **fields: object) -> Certificate:
+    """A verified certificate."""
+    job = running.certify_picture(picture(level), 30, model=MODEL, sigma=sigma, **fields)
+    assert job.status is JobStatus.SUCCEEDED, job.error
+    assert job.certificate is not None
+    verification = running.http.post(f"/certificates/{job.id}/verify").json()
+    assert verification["valid"], verification
+    return job.certificate
+
+
+def predict(running: Running, level: int, sigma: float, **fields: object) -> Prediction:
+    data = {"model": MODEL, "sigma": sigma, **fields}
+    response = running.http.post(
+        "/predict",
+        files={"image": picture(level)},
+        data={name: str(value) for name, value in data.items()},
+        headers={"Prefer": "wait=30"},
+    )
+    job = Job.model_validate_json(response.content)
+    assert job.prediction is not None, response.text
+    return job.prediction
+
+
+def regions(running: Running, memory: str, **fields: object) -> RegionPage:
+    query = {"model": MODEL, "memory": memory, **fields}
+    response = running.http.get("/regions", params={name: str(value) for name, value in query.items()})
+    assert response.status_code == 200, response.text
+    return RegionPage.model_validate_json(response.content)
+
+
+def test_without_memory_the_answers_contradict_each_other(running: Running) -> None:
+    """What it is for: a picture inside the radius of another gets another label, and both are certified."""
+    one, other = certify(running, 100, STRONG), certify(running, 110, WEAK)
+    assert one.memory.outcome is other.memory.outcome is MemoryOutcome.OFF
+    assert one.label is not None
+    assert other.label is not None
+    assert (one.label.name, other.label.name) == ("rough", "smooth")
+    assert apart(100, 110) < one.radius.l2
+
+
+def test_later_answers_agree_with_earlier_ones(running: Running) -> None:
+    """Relabelled inside an earlier region, clipped beside it, and none overlaps another."""
+    first = certify(running, 100, STRONG, memory="pair")
+    assert first.memory.outcome is MemoryOutcome.ADDED
+    assert first.memory.index == 0
+    assert first.label is not None
+    inside = certify(running, 110, WEAK, memory="pair")
+    assert inside.memory.outcome is MemoryOutcome.RELABELLED
+    assert inside.memory.neighbours == [0]
+    assert inside.label == first.label
+    assert inside.noise[0].top_class != inside.label.index  # its own votes say otherwise
+    assert 0 < inside.radius.l2 <= first.radius.l2 - apart(100, 110)
+    beside = 101 + int(first.radius.l2 * 255 / 192**0.5)
+    outside = certify(running, beside, WEAK, memory="pair")
+    assert outside.memory.outcome is MemoryOutcome.CLIPPED
+    assert outside.label is not None
+    assert outside.label.name == "smooth"
+    assert 0 < outside.radius.l2 < apart(100, beside) - first.radius.l2
+    assert outside.radius.l2 < outside.noise[0].radius.l2
+    assert {one.memory.epoch for one in (first, inside, outside)} == {first.memory.epoch}
+    page = regions(running, "pair")
+    assert (page.epoch, page.total, page.next) == (first.memory.epoch, 3, None)
+    assert [region.certificate_id for region in page.regions] == [first.id, inside.id, outside.id]
+    assert [region.label.name for region in page.regions] == ["rough", "rough", "smooth"]
+    (second,) = regions(running, "pair", start=1, limit=1).regions
+    assert second == page.regions[1]
+
+
+def test_what_is_known_is_answered_without_sampling(running: Running) -> None:
+    """The same question about the same picture, by whichever worker; `fresh` asks for new votes."""
+    first = certify(running, 100, STRONG, memory="known")
+    again = certify(running, 100, STRONG, memory="known", label="smooth")
+    assert again.memory.outcome is MemoryOutcome.REPEATED
+    assert (again.memory.index, again.compute.samples, again.correct) == (0, 0, False)
+    assert (again.radius, again.label, again.noise) == (first.radius, first.label, first.noise)
+    assert again.id != first.id
+    for anew in (
+        certify(running, 100, STRONG, memory="known", fresh="true"),
+        certify(running, 100, STRONG, memory="known", n=600),
+        certify(running, 100, STRONG, memory="other"),
+        certify(running, 100, STRONG),
+    ):
+        assert anew.compute.samples > 0
+    assert regions(running, "known").total == 3
+
+
+def test_predictions_come_from_the_region_that_holds_the_picture(running: Running) -> None:
+    """Without a vote; outside of all regions the votes decide, and nothing is stored."""
+    first = certify(running, 100, STRONG, memory="predicted")
+    assert first.label is not None
+    inside = predict(running, 105, WEAK, memory="predicted")
+    assert inside.label == first.label
+    assert (inside.noise, inside.compute.samples) == ([], 0)
+    assert inside.memory.outcome is MemoryOutcome.REPEATED
+    assert inside.memory.neighbours == [0]
+    outside = predict(running, 255, WEAK, memory="predicted")
+    assert outside.label is not None
+    assert outside.label.name == "smooth"
+    assert outside.memory.outcome is MemoryOutcome.NONE
+    assert predict(running, 105, WEAK).label == outside.label
+    assert regions(running, "predicted").total == 1
+
+
+def test_a_level_per_image_is_remembered_by_default(running: Running) -> None:
+    """And a fixed one is not, unless a namespace is named."""
+    job = running.certify_picture(running.picture.read_bytes(), 60, n=500, adapt="false")
+    assert job.certificate is not None
+    assert job.certificate.memory.namespace == "default"
+    assert "Every later answer of this deployment" in job.certificate.claim
+    fixed = running.certify(n=500).certificate
+    assert fixed is not None
+    assert fixed.memory.outcome is MemoryOutcome.OFF
+
+
+@pytest.mark.parametrize("query", [{"memory": "off"}, {"memory": "a b"}, {"start": "-1"}, {"limit": "0"}])
+def test_bad_pages_are_refused(running: Running, query: dict[str, str]) -> None:
+    """By field."""
+    response = running.http.get("/regions", params={"model": MODEL, **query})
+    assert response.status_code == 422
+    assert next(iter(query)) in response.json()["detail"]

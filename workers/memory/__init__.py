@@ -1,0 +1,1 @@
+"""The memory of certified regions: one log per model and namespace in Redis, mirrored by every engine."""

@@ -1,0 +1,182 @@
+"""What the memory makes of an answer: its label and radii after reconciling, and the region to be stored."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from contract.certificates import Memory, Radius
+from contract.choices import MemoryOutcome, NoiseKind
+from smoothing import round_down
+from smoothing.regions import Region, Undecidable, reconcile, remaining, surely_contains
+from workers.memory.mirror import Mirror, Near, OnLoad, Pixels
+from workers.memory.store import Head, new_epoch
+
+NO_RADIUS = Radius(l2=0, l1=0, linf=0)
+_OUTCOMES = {
+    "kept": MemoryOutcome.ADDED,
+    "clipped": MemoryOutcome.CLIPPED,
+    "relabelled": MemoryOutcome.RELABELLED,
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the votes say: a class and its radii, rounded down, or no class."""
+
+    label: int | None
+    radius: Radius
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An answer that agrees with everything that the memory holds.
+
+    Attributes:
+        label: The class; None where nothing is claimed.
+        radius: Round the image, within which the memory will keep that class.
+        memory: The same for the certificate.
+        region: What is to be stored; None if nothing.
+        head: The state of the memory that all this is about.
+    """
+
+    label: int | None
+    radius: Radius
+    memory: Memory
+    region: Region | None
+    head: Head
+
+
+NOT_ASKED = Memory(
+    namespace=None, epoch=None, outcome=MemoryOutcome.OFF, index=None, neighbours=[], inherited=None
+)
+
+
+def unremembered(finding: Finding) -> Placed:
+    """Returns an answer that no memory was asked about."""
+    return Placed(finding.label, finding.radius, NOT_ASKED, None, Head(None, "", 0))
+
+
+class Placement:
+    """Places one answer; asked again after a conflict, it looks at the new regions only."""
+
+    def __init__(
+        self, mirror: Mirror, namespace: str, image: Pixels, noise: NoiseKind, finding: Finding
+    ) -> None:
+        self._mirror = mirror
+        self._namespace = namespace
+        self._image = image
+        self._finding = finding
+        self._answer = _region(noise, finding)
+        self._first_epoch = new_epoch()  # if it is the first region of its memory
+        self._near: list[Near] = []
+        self._seen = 0
+        self._generation = mirror.generation
+
+    def place(self, on_load: OnLoad | None = None) -> Placed:
+        """Returns the answer that agrees with the memory as it is now."""
+        self._look(on_load)
+        if self._answer is None:
+            return self._without_votes()
+        neighbours = [(near.region, near.distance) for near in self._near]
+        try:
+            reconciled = reconcile(self._answer, neighbours, dimension=self._image.size)
+        except Undecidable:  # the image lies on two borders at once, but for rounding
+            return self._nothing()
+        region, outcome = reconciled.region, _OUTCOMES[reconciled.outcome]
+        if outcome is not MemoryOutcome.ADDED:
+            region = _rounded(region)
+        radius = in_each_norm(min, self._published(region), self._finding.radius)
+        inherited = self._inherited(region.label)
+        if inherited is not None and outcome is not MemoryOutcome.RELABELLED:
+            radius = in_each_norm(max, radius, inherited)
+        decisive = [self._near[place].index for place in reconciled.decisive]
+        return Placed(region.label, radius, self._memory(outcome, decisive, inherited), region, self._head)
+
+    def held(self, on_load: OnLoad | None = None) -> Placed:
+        """Returns what the regions that hold the image say of it; no label, if none does."""
+        self._look(on_load)
+        return self._without_votes()
+
+    def _look(self, on_load: OnLoad | None) -> None:
+        self._mirror.sync(on_load)
+        if self._generation != self._mirror.generation:
+            self._near, self._seen, self._generation = [], 0, self._mirror.generation
+        reach = 0.0 if self._answer is None else self._answer.cover
+        self._near += self._mirror.near(self._image, reach, self._seen)
+        self._seen = len(self._mirror)
+
+    def _without_votes(self) -> Placed:
+        """The label of the regions that surely hold the image: they promise it whatever the votes were."""
+        holders = [near for near in self._near if surely_contains(near.region, near.distance)]
+        if not holders:
+            return self._nothing()
+        label = holders[0].region.label
+        inherited = self._inherited(label)
+        assert inherited is not None  # noqa: S101 (its holders are there)
+        memory = self._memory(MemoryOutcome.RELABELLED, [near.index for near in holders], inherited)
+        return Placed(label, inherited, memory.model_copy(update={"index": None}), None, self._head)
+
+    def _nothing(self) -> Placed:
+        memory = Memory(
+            namespace=self._namespace,
+            epoch=self._mirror.head.epoch,
+            outcome=MemoryOutcome.NONE,
+            index=None,
+            neighbours=[],
+            inherited=None,
+        )
+        return Placed(None, NO_RADIUS, memory, None, self._head)
+
+    def _memory(self, outcome: MemoryOutcome, neighbours: list[int], inherited: Radius | None) -> Memory:
+        return Memory(
+            namespace=self._namespace,
+            epoch=self._head.epoch,
+            outcome=outcome,
+            index=self._head.length,
+            neighbours=neighbours,
+            inherited=inherited,
+        )
+
+    def _inherited(self, label: int) -> Radius | None:
+        """What the regions of this label that hold the image leave round it."""
+        left = [
+            remaining(near.region, near.distance, dimension=self._image.size)
+            for near in self._near
+            if near.region.label == label and surely_contains(near.region, near.distance)
+        ]
+        if not left:
+            return None
+        largest = Region(label, l2=max(one.l2 for one in left), l1=max(one.l1 for one in left))
+        return self._published(_rounded(largest))
+
+    def _published(self, region: Region) -> Radius:
+        """The largest ball of each norm inside the region: no more than this is promised."""
+        root = math.sqrt(self._image.size)
+        return Radius(
+            l2=max(region.l2, round_down(region.l1 / root)),
+            l1=max(region.l1, region.l2),
+            linf=round_down(max(region.l2 / root, region.l1 / self._image.size)),
+        )
+
+    @property
+    def _head(self) -> Head:
+        head = self._mirror.head
+        return Head(head.epoch or self._first_epoch, head.chain, head.length)
+
+
+def _region(noise: NoiseKind, finding: Finding) -> Region | None:
+    """What the votes certify: the ball of the noise's own norm, or both balls for a hybrid."""
+    if finding.label is None:
+        return None
+    l2 = 0.0 if noise is NoiseKind.UNIFORM else finding.radius.l2
+    l1 = 0.0 if noise is NoiseKind.GAUSSIAN else finding.radius.l1
+    return Region(finding.label, l2=l2, l1=l1)
+
+
+def _rounded(region: Region) -> Region:
+    return Region(region.label, l2=round_down(region.l2), l1=round_down(region.l1))
+
+
+def in_each_norm(choose: Callable[[float, float], float], one: Radius, other: Radius) -> Radius:
+    """The smaller, or the larger, of two radii in each norm."""
+    return Radius(l2=choose(one.l2, other.l2), l1=choose(one.l1, other.l1), linf=choose(one.linf, other.linf))
