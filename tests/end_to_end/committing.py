@@ -28,7 +28,7 @@ from workers.memory.store import RegionStore
 MODEL = "c" * 64
 NAMESPACE = "chaos"
 SHAPE = (1, 2, 3)
-TICK = 0.02
+TICK = 0.01
 """Every worker commits at the next multiple of this many seconds."""
 
 

@@ -92,7 +92,8 @@ def running(tmp_path_factory: pytest.TempPathFactory, bundles: Path, user_packag
                     httpx.Client(base_url=stack.url, timeout=60) as http,
                     Redis.from_url(stack.redis_url) as redis,
                 ):
-                    wait_for_engines(Running(http, redis, stack.url, EXAMPLES / "09-ankle-boot.png"), 2)
-                    yield Running(http, redis, stack.url, EXAMPLES / "09-ankle-boot.png")
+                    found = Running(http, redis, stack.url, EXAMPLES / "09-ankle-boot.png", stack.redis_url)
+                    wait_for_engines(found, 2)
+                    yield found
             finally:
                 print(tail(folder, 60))  # noqa: T201 (pytest shows it when a test fails)

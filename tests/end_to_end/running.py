@@ -27,6 +27,7 @@ class Running:
     redis: Redis
     url: str
     picture: Path
+    redis_url: str
 
     def certify(self, wait: int = 30, **fields: object) -> Job:
         """Certifies the shipped picture at a fixed level, as it is: the least that can happen."""

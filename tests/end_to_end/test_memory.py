@@ -5,15 +5,21 @@ certificates at levels chosen per image would contradict each other.
 """
 
 import io
+import os
+import random
+import signal
+import time
+from pathlib import Path
 
 import pytest
 from PIL import Image
+from rq import Worker
 
 from contract.certificates import Certificate, Prediction
 from contract.choices import JobStatus, MemoryOutcome
 from contract.jobs import Job
 from contract.regions import RegionPage
-from tests.end_to_end.running import Running
+from tests.end_to_end.running import Running, process_is_alive, radii, wait_for_engines
 
 MODEL = "by-noise"
 STRONG, WEAK = 1.0, 0.1
@@ -151,3 +157,46 @@ def test_bad_pages_are_refused(running: Running, query: dict[str, str]) -> None:
     response = running.http.get("/regions", params={"model": MODEL, **query})
     assert response.status_code == 422
     assert next(iter(query)) in response.json()["detail"]
+
+
+def relays(running: Running) -> list[int]:
+    """The forks that wait for an engine's answer."""
+    workers = [worker.pid for worker in Worker.all(connection=running.redis) if worker.pid]
+    found = []
+    for worker in workers:
+        children = Path(f"/proc/{worker}/task/{worker}/children")
+        if children.exists():
+            found += [int(pid) for pid in children.read_text().split()]
+    return found
+
+
+def test_killing_engines_and_relays_loses_no_region(running: Running) -> None:
+    """Every job that succeeded has its certificate and one region, and none was committed twice."""
+    wait_for_engines(running, 2)
+    chance = random.Random(3)
+    jobs = []
+    for number in range(40):
+        sigma = chance.choice([STRONG, WEAK])
+        level = chance.randrange(60, 200)
+        jobs.append(
+            running.certify_picture(picture(level), 0, model=MODEL, sigma=sigma, memory="killed", n=20_000)
+        )
+        if number in (8, 24):
+            os.kill(next(one.pid for one in running.engines() if process_is_alive(one.pid)), signal.SIGKILL)
+        elif number in (16, 32):
+            for relay in relays(running):
+                os.kill(relay, signal.SIGKILL)
+        time.sleep(0.1)
+    final = [running.until(job.id, lambda job: job.status.final, seconds=200) for job in jobs]
+    assert [job.status for job in final] == [JobStatus.SUCCEEDED] * len(jobs)
+    assert max(job.attempt for job in final) > 1
+    page = regions(running, "killed", limit=1000)
+    stored = [region.certificate_id for region in page.regions]
+    assert len(stored) == len(set(stored))
+    certificates = [job.certificate for job in final]
+    added = [
+        one.id for one in certificates if one is not None and one.memory.outcome is not MemoryOutcome.REPEATED
+    ]
+    assert sorted(stored) == sorted(added)
+    checked = radii("memory", "check", "--redis-url", running.redis_url)
+    assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,11 @@ from radii.stack import free_port
 from tests.end_to_end.committing import MODEL, NAMESPACE
 from tests.end_to_end.running import ROOT, radii
 
-ROUNDS = 1_000
+ROUNDS = int(os.environ.get("RADII_CHAOS_ROUNDS", "250"))
 WORKERS = 4
+KILLS = 10
 BETWEEN_KILLS = 2.0
+SECONDS = 120 + ROUNDS
 
 
 class Store:
@@ -34,9 +37,8 @@ class Store:
         self.start()
 
     def start(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "radii.embedded", str(self._folder), "--port", str(self._port)], cwd=ROOT
-        )
+        command = [sys.executable, "-m", "radii.embedded", str(self._folder), "--port", str(self._port)]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE)
         for _ in range(200):
             try:
                 with Redis.from_url(self.url) as redis:
@@ -49,11 +51,16 @@ class Store:
     def kill(self) -> None:
         """Without a chance to write anything more."""
         os.kill(self._server, signal.SIGKILL)
-        self._process.wait(timeout=20)
+        self._gone()
 
     def stop(self) -> None:
         self._process.terminate()
+        self._gone()
+
+    def _gone(self) -> None:
         self._process.wait(timeout=20)
+        assert self._process.stdin is not None
+        self._process.stdin.close()
 
 
 def start_worker(store: Store, number: int, folder: Path) -> subprocess.Popen[bytes]:
@@ -62,20 +69,24 @@ def start_worker(store: Store, number: int, folder: Path) -> subprocess.Popen[by
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
+def store(tmp_path: Path) -> Iterator[Store]:
+    found = Store(tmp_path / "store")
+    yield found
+    found.stop()
 
 
 def test_nothing_that_succeeded_is_lost_and_nothing_overlaps(store: Store, tmp_path: Path) -> None:
-    """A thousand rounds of conflicting neighbours; every two seconds something is killed with -9."""
+    """Rounds of conflicting neighbours, while workers and the store are killed with -9 in the middle of it."""
     chance = random.Random(7)
     workers = [start_worker(store, number, tmp_path) for number in range(WORKERS)]
     kills = {"worker": 0, "store": 0}
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + SECONDS
     try:
         while any(worker.poll() is None for worker in workers):
             assert time.monotonic() < deadline, "it never ends"
             time.sleep(BETWEEN_KILLS)
+            if sum(kills.values()) == KILLS:
+                continue
             if chance.random() < 0.5:
                 store.kill()
                 store.start()
@@ -106,4 +117,4 @@ def test_nothing_that_succeeded_is_lost_and_nothing_overlaps(store: Store, tmp_p
     finally:
         for worker in workers:
             worker.kill()
-        store.stop()
+            worker.wait()
