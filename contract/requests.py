@@ -49,6 +49,7 @@ class _Base64(EncoderProtocol):
 
 _Positive = Field(gt=0, le=100, allow_inf_nan=False)
 Sigma = Annotated[float, _Positive]
+Namespace = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Samples = Annotated[int, Field(ge=1, le=MAX_SAMPLES)]
 
 
@@ -93,7 +94,7 @@ class _Asked(BaseModel):
         description="`exact` refuses an image of another size; `resize` fits it as the model says, "
         "and the radius is then about the fitted image.",
     )
-    memory: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = Field(
+    memory: Namespace | None = Field(
         default=None,
         description="Namespace of the memory of certified regions, or `off`. Left out: `default`, which "
         "keeps answers at levels chosen per image consistent with each other; `off` when `sigma` is fixed.",
@@ -192,8 +193,8 @@ class CertifyRequest(_Asked):
 
     @model_validator(mode="after")
     def _fresh_from_what(self) -> Self:
-        if self.fresh and self.memory == NO_MEMORY:
-            _refuse_pointless("fresh", "true", "memory", NO_MEMORY, "leave one of them out")
+        if self.fresh and self.namespace is None:
+            _refuse_pointless("fresh", "true", "memory", NO_MEMORY, "leave it out or name a memory")
         return self
 
     @model_validator(mode="after")

@@ -20,6 +20,7 @@ _STAGES: Final = {
     Stage.CHOOSING: "choosing the noise level",
     Stage.ADAPTING: "adapting the model to the noise",
     Stage.SAMPLING: "sampling",
+    Stage.REMEMBERING: "comparing with the memory of certified regions",
     Stage.DONE: "done",
 }
 
@@ -97,14 +98,16 @@ def sampling_bar(console: Console) -> Iterator[Callable[[JobProgress], None]]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f} votes"),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f} {task.fields[unit]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(_STAGES[Stage.QUEUED], total=1)
+        task = bar.add_task(_STAGES[Stage.QUEUED], total=1, unit="votes")
 
         def update(progress: JobProgress) -> None:
             words = stage_words(progress)
-            bar.update(task, description=words, completed=progress.completed, total=progress.total or 1)
+            unit = "regions" if progress.stage is Stage.REMEMBERING else "votes"
+            total = progress.total or 1
+            bar.update(task, description=words, completed=progress.completed, total=total, unit=unit)
 
         yield update

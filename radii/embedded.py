@@ -47,6 +47,23 @@ def url(folder: Path, port: int) -> str:
     return f"redis://:{password(folder)}@127.0.0.1:{port}/0"
 
 
+def running_url(folder: Path) -> str | None:
+    """Returns the address of the server that works in ``folder``, as far as its files tell; None: none does.
+
+    Raises:
+        OSError: The files are not ours to read.
+    """
+    try:
+        return url(folder, int(_port_file(folder).read_text()))
+    except FileNotFoundError:
+        return None
+
+
+def _port_file(folder: Path) -> Path:
+    """Where a server says which port it took; there only while it runs."""
+    return folder / "port"
+
+
 def lock(folder: Path) -> int:
     """Takes the data directory; whoever inherits the descriptor holds it, too.
 
@@ -88,15 +105,21 @@ def main() -> None:
     assert server.stdin is not None  # noqa: S101 (asked for above)
     server.stdin.write(text)
     server.stdin.close()
+    _port_file(arguments.folder).write_text(str(arguments.port))
 
     def stop() -> None:
         server.terminate()
-        server.wait()
+        wait()
+
+    def wait() -> int:
+        code = server.wait()
+        _port_file(arguments.folder).unlink(missing_ok=True)
+        return code
 
     lifeline.hold(stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: server.terminate())
-    raise SystemExit(server.wait())
+    raise SystemExit(wait())
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ from contract.certificates import (
     Prediction,
     Radius,
 )
-from contract.choices import AbstainReason, NoiseKind, NoiseLevel, StopReason
+from contract.choices import AbstainReason, MemoryOutcome, NoiseKind, NoiseLevel, StopReason
 from radii.display import ceiling, floor, in_255
+from radii.memory.words import what_it_did, what_it_promises
 
 Facts = Iterator[tuple[str, str]]
 ClassName = Callable[[int], str]
@@ -174,11 +175,15 @@ def _prediction_facts(prediction: Prediction, name: ClassName) -> Facts:
         yield "noise", f"{votes.noise.value}, σ = {votes.sigma:g}"
         yield "votes", _votes(votes.counts, votes.top_class, votes.runner_up, name)
         yield "p-value", f"{votes.p_value:.3g} (abstains above α = {votes.alpha:g})"
-    yield "adapted", _adaptation(prediction.adaptation)
+    if prediction.noise:
+        yield "adapted", _adaptation(prediction.adaptation)
     yield from _common_facts(prediction)
 
 
 def _common_facts(answer: Certificate | Prediction) -> Facts:
+    done = what_it_did(answer.memory)
+    if done is not None:
+        yield "memory", done
     yield "model", f"{answer.model} ({answer.model_digest[:12]})"
     yield "unsmoothed", answer.prediction.name + ("" if answer.agrees is not False else "  (disagrees)")
     if answer.correct is not None:
@@ -187,6 +192,8 @@ def _common_facts(answer: Certificate | Prediction) -> Facts:
 
 
 def _speed(compute: Compute) -> str:
+    if compute.samples == 0:
+        return "nothing: no votes were made"
     return (
         f"{compute.samples:,} votes in {compute.seconds:.2f} s ({compute.samples_per_second:,.0f} a second; "
         f"{compute.backend}, {compute.dtype}, {compute.device})"
@@ -207,19 +214,30 @@ def _names(answer: Certificate | Prediction, classes: list[str] | None) -> Class
 def _meaning(certificate: Certificate) -> str:
     if certificate.label is None:
         return "What it means: nothing is claimed about this image. More votes, or another σ, may certify it."
-    sentences = [
-        _promise(certificate, certificate.label),
-        f"With probability {certificate.alpha:g} or less the votes misled us.",
-        "It says nothing of whether the label is true.",
-    ]
+    sentences = [_promise(certificate, certificate.label), _chance(certificate)]
+    sentences.append("It says nothing of whether the label is true.")
     if certificate.sigma_policy is not NoiseLevel.FIXED:
-        levels = " and ".join(dict.fromkeys(f"{evidence.sigma:g}" for evidence in certificate.noise))
-        sentences.insert(
-            1,
-            f"This is about the classifier smoothed at σ = {levels} only: one that chooses σ anew for every "
-            "image is another classifier, and might choose differently for a changed image.",
-        )
+        sentences.insert(1, _level(certificate))
     return "What it means: " + " ".join(sentences)
+
+
+def _chance(certificate: Certificate) -> str:
+    if certificate.memory.outcome is MemoryOutcome.RELABELLED:
+        return "The label is that of the regions that hold this image, not that of its votes."
+    return f"With probability {certificate.alpha:g} or less the votes misled us."
+
+
+def _level(certificate: Certificate) -> str:
+    """A choice of σ by image is another classifier, of which the memory alone makes one again."""
+    levels = " and ".join(dict.fromkeys(f"{evidence.sigma:g}" for evidence in certificate.noise))
+    if what_it_promises(certificate.memory) is not None:
+        return (
+            f"The memory sees to it; the votes alone speak of the classifier smoothed at σ = {levels} only."
+        )
+    return (
+        f"This is about the classifier smoothed at σ = {levels} only: one that chooses σ anew for every "
+        "image is another classifier, and might choose differently for a changed image."
+    )
 
 
 def _promise(certificate: Certificate, label: ClassLabel) -> str:
@@ -228,7 +246,11 @@ def _promise(certificate: Certificate, label: ClassLabel) -> str:
         for norm in _norms(certificate)
     )
     same = certificate.same_class_radius
-    change = f"change the pixels in any way {lengths}, and the"
+    change = f"change the pixels in any way {lengths}, and"
+    answers = what_it_promises(certificate.memory)
+    if answers is not None:
+        return f"{change} {answers} is “{label.name}”, or none."
+    change += " the"
     if same is None:
         return f"{change} smoothed classifier still answers “{label.name}”."
     if not any((same.l2, same.l1, same.linf)):

@@ -9,5 +9,6 @@
              ├── job_state      what a job is, derived from what Redis holds
              ├── cancellation   giving a job up
              ├── waiting        following a job's events
+             ├── durability     whether Redis keeps what is promised
              └── verification   a certificate's claim, computed again
 """

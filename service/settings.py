@@ -18,5 +18,8 @@ class ServiceSettings(BaseSettings):
     default_model: str | None = Field(
         default=None, description="Used when a request names none; the first ready one in alphabetical order."
     )
+    allow_volatile_memory: bool = Field(
+        default=False, description="Be ready on a Redis that may evict keys or keeps no append-only file."
+    )
     max_waiters: int = Field(default=64, ge=0, description="Requests that may wait for a job at a time.")
     max_decoders: int = Field(default=4, ge=1, description="Images decoded at a time; bounds memory.")

@@ -37,6 +37,12 @@ CleanSize = Annotated[int | None, typer.Option(help="Clean images to re-estimate
 Votes = Annotated[int | None, typer.Option("--n", help="Estimation votes; the model's if left out.")]
 Alpha = Annotated[float | None, typer.Option(help="Failure probability. [default: 0.001]")]
 FitOption = Annotated[Fit | None, typer.Option(help="What to do with an image of another size.")]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        help="Namespace of the memory of certified regions, or off; default if the level is chosen per image."
+    ),
+]
 Label = Annotated[str | None, typer.Option(help="The true class, to be told whether the answer is correct.")]
 Seed = Annotated[str | None, typer.Option(help="128 bits in hexadecimal; drawn by the server if left out.")]
 
@@ -73,6 +79,15 @@ def certify(
     momentum: Momentum = None,
     clean_size: CleanSize = None,
     fit: FitOption = None,
+    memory: Memory = None,
+    fresh: Annotated[
+        bool | None,
+        typer.Option(
+            "--fresh/--no-fresh",
+            help="Sample even when the memory holds the answer to this very question.",
+            show_default=False,
+        ),
+    ] = None,
     label: Label = None,
     seed: Seed = None,
     url: Url = DEFAULT_URL,
@@ -96,6 +111,8 @@ def certify(
         "momentum": momentum,
         "clean_size": clean_size,
         "fit": fit,
+        "memory": memory,
+        "fresh": fresh,
         "label": label,
         "seed": seed,
     }
@@ -121,6 +138,7 @@ def predict(
     momentum: Momentum = None,
     clean_size: CleanSize = None,
     fit: FitOption = None,
+    memory: Memory = None,
     label: Label = None,
     seed: Seed = None,
     url: Url = DEFAULT_URL,
@@ -138,6 +156,7 @@ def predict(
         "momentum": momentum,
         "clean_size": clean_size,
         "fit": fit,
+        "memory": memory,
         "label": label,
         "seed": seed,
     }

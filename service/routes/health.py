@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from contract.choices import ProblemCode
 from contract.version import __version__
 from service.catalogue import Catalogue, read_catalogue
+from service.durability import why_volatile
 from service.openapi import problem_responses
 from service.problems import RETRY_AFTER, refusal
 from service.resources import Resources, get_resources
@@ -43,7 +44,8 @@ async def check_liveness() -> Liveness:
 
 @router.get("/readyz", responses=problem_responses())
 def check_readiness(resources: Annotated[Resources, Depends(get_resources)]) -> Readiness:
-    """Say whether a request can be served now: Redis answers and a worker has a model ready."""
+    """Say whether a request can be served now: a worker has a model ready, and Redis forgets nothing."""
+    _require_durability(resources)
     catalogue = read_catalogue(resources.redis, resources.settings.default_model)
     ready = _ready_models(catalogue)
     if not ready:
@@ -56,6 +58,13 @@ def check_readiness(resources: Annotated[Resources, Depends(get_resources)]) -> 
 async def get_version() -> Version:
     """Say which release answers."""
     return Version(version=__version__)
+
+
+def _require_durability(resources: Resources) -> None:
+    """Refuses a store that may lose what was promised, unless the operator knows and accepts it."""
+    why = None if resources.settings.allow_volatile_memory else why_volatile(resources.redis)
+    if why is not None:
+        raise refusal(ProblemCode.VOLATILE_STORE, why, headers=RETRY_AFTER)
 
 
 def _ready_models(catalogue: Catalogue) -> list[str]:

@@ -1,14 +1,13 @@
 """What a certificate claims on top, against what its noises prove."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from math import fsum
 
-from contract.certificates import Certificate, Check, NoiseEvidence, Radius
+from contract.certificates import Certificate, Check, NoiseEvidence
 from contract.choices import AbstainReason, MemoryOutcome, NoiseKind
 from service.verification.evidence import RADIUS_STEP, SUM_SLACK, certifies, check
-
-_NOTHING = Radius(l2=0, l1=0, linf=0)
+from service.verification.remembered import NOTHING, combined, memory_check, radius_limits, within
 
 
 def claim_checks(certificate: Certificate) -> Iterator[Check]:
@@ -19,6 +18,7 @@ def claim_checks(certificate: Certificate) -> Iterator[Check]:
     yield _radius(certificate)
     yield _same_class_radius(certificate)
     yield _label(certificate)
+    yield memory_check(certificate)
     yield _target(certificate)
 
 
@@ -77,61 +77,61 @@ def _winners(certificate: Certificate) -> list[NoiseEvidence]:
     return [evidence for evidence in certificate.noise if certifies(evidence)]
 
 
-def _combined(radii: list[Radius], choose: Callable[[list[float]], float]) -> Radius:
-    return Radius(
-        l2=choose([radius.l2 for radius in radii]),
-        l1=choose([radius.l1 for radius in radii]),
-        linf=choose([radius.linf for radius in radii]),
-    )
-
-
-def _follows(certificate: Certificate, stated: Radius, proved: Radius) -> bool:
-    """Whether the radius is what was proved; the memory may leave less."""
-    if certificate.memory.outcome in (MemoryOutcome.CLIPPED, MemoryOutcome.RELABELLED):
-        pairs = ((stated.l2, proved.l2), (stated.l1, proved.l1), (stated.linf, proved.linf))
-        return all(0 <= got <= most for got, most in pairs)
-    return stated == proved
-
-
 def _radius(certificate: Certificate) -> Check:
     """With two noises the larger counts: inside either ball, no other class can be answered."""
     winners = [evidence.radius for evidence in _winners(certificate)]
-    proved = _combined(winners, max) if winners else _NOTHING
+    proved = combined(max, winners) if winners else NOTHING
+    stated, (least, most) = certificate.radius, radius_limits(certificate, proved)
     return check(
         "radius",
-        f"{len(winners)} of {len(certificate.noise)} noises allow {proved.l2} in l2 and {proved.l1} in l1, "
-        f"{certificate.radius.l2} and {certificate.radius.l1} are stated",
-        _follows(certificate, certificate.radius, proved),
+        f"{len(winners)} of {len(certificate.noise)} noises prove {proved.l2} in l2 and {proved.l1} in l1, "
+        f"with the memory {most.l2} and {most.l1} may be claimed, {stated.l2} and {stated.l1} are stated",
+        within(least, stated, most),
     )
 
 
 def _same_class_radius(certificate: Certificate) -> Check:
-    """Only where both noises hold can neither be lost: the smaller counts, or nothing at all."""
-    stated = certificate.same_class_radius
+    """Only where both noises hold can neither be lost: the smaller counts, or nothing at all.
+
+    The votes are about their own class, not about one that the memory gives.
+    """
+    stated, outcome = certificate.same_class_radius, certificate.memory.outcome
     if len(certificate.noise) == 1:
         return check("same_class_radius", "one noise needs no second radius", stated is None)
     winners = [evidence.radius for evidence in _winners(certificate)]
-    proved = _combined(winners, min) if len(winners) == len(certificate.noise) else _NOTHING
+    both = len(winners) == len(certificate.noise) and outcome is not MemoryOutcome.RELABELLED
+    proved = combined(min, winners) if both else NOTHING
+    if outcome is MemoryOutcome.OFF:
+        least = most = proved
+    else:
+        least, most = NOTHING, combined(min, [proved, certificate.radius])
     return check(
         "same_class_radius",
-        f"{len(winners)} of {len(certificate.noise)} noises keep the class within {proved.l2} in l2",
-        stated is not None and _follows(certificate, stated, proved),
+        f"{len(winners)} of {len(certificate.noise)} noises keep the class within {most.l2} in l2",
+        stated is not None and within(least, stated, most),
     )
 
 
 def _label(certificate: Certificate) -> Check:
-    winners = _winners(certificate)
-    if not winners:
+    winners, outcome = _winners(certificate), certificate.memory.outcome
+    if outcome is MemoryOutcome.NONE or not (winners or outcome is MemoryOutcome.RELABELLED):
         return _abstention(certificate)
     label, prediction = certificate.label, certificate.prediction
-    relabelled = certificate.memory.outcome is MemoryOutcome.RELABELLED
+    named = label is not None and (label.name == prediction.name) is (label.index == prediction.index)
+    top_class = winners[0].top_class if winners else None
+    index = None if label is None else label.index
+    if outcome is MemoryOutcome.RELABELLED:
+        message = f"the label is the memory's, {index}, where the votes' class is {top_class}"
+        follows = index != top_class and index in range(len(certificate.noise[0].counts))
+    else:
+        message = f"the label is the top class, {top_class}"
+        follows = index == top_class
     return check(
         "label",
-        f"the label is the top class, {winners[0].top_class}",
+        message,
         not certificate.abstained and certificate.abstain_reason is None,
-        label is not None and (relabelled or label.index == winners[0].top_class),
+        label is not None and follows and named,
         label is not None and certificate.agrees is (label.index == prediction.index),
-        label is not None and (label.name == prediction.name) is (label.index == prediction.index),
     )
 
 

@@ -11,11 +11,6 @@ from contract.choices import NoiseKind
 from contract.limits import minimum_prediction_samples, minimum_samples
 from contract.requests import CertifyRequest, PredictRequest
 
-UNBUILT = {
-    "memory": ["default", "mine"],
-    "fresh": [True],
-}
-
 
 def faults(**fields: object) -> list[tuple[str, str, str]]:
     """Type, field and words of each error."""
@@ -30,23 +25,12 @@ def _field(fault: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [(field, value) for field in UNBUILT for value in UNBUILT[field]]
-)
-def test_a_value_that_is_not_built_is_refused_by_name(field: str, value: object) -> None:
-    """The message says which field, which value, and what to do instead."""
-    ((kind, where, words),) = faults(**{field: value})
-    assert (kind, where) == ("not_built", field)
-    assert f"'{field}'" in words
-    assert str(value) in words
-    assert "use " in words or "leave the field out" in words
-
-
-@pytest.mark.parametrize(
     ("field", "value"),
     [
         ("sigma", 0), ("sigma", -0.5), ("sigma", "nan"), ("sigma", "inf"), ("sigma", "x"), ("n", 0), ("n", 1.5),
         ("n0", 0), ("n", 10**9), ("alpha", 0), ("alpha", 0.5), ("alpha", "nan"), ("seed", "xyz"), ("seed", "0" * 33),
-        ("memory", "a b"), ("model", ""), ("noise", "laplace"), ("bound", "best"), ("fit", "crop"), ("colour", "red"),
+        ("memory", "a b"), ("memory", ""), ("memory", "x" * 65), ("memory", "a:b"), ("memory", "a}b"), ("fresh", "perhaps"),
+        ("model", ""), ("noise", "laplace"), ("bound", "best"), ("fit", "crop"), ("colour", "red"),
         ("sigma_uniform", 0), ("sigma_grid", []), ("sigma_grid", [0.5, 0]), ("sigma_grid", [0.5] * 65),
         ("sigma_grid", 0.5), ("momentum", 0), ("momentum", 1.1), ("momentum", "nan"), ("clean_size", 1),
         ("target_radius", 0), ("target_radius", "inf"), ("max_seconds", 0), ("max_seconds", 3601),
@@ -107,13 +91,16 @@ def test_the_level_is_fixed_if_one_is_given(fields: dict[str, Any], level: str) 
         ({"noise": "hybrid", "noise_level": "auto", "sigma_uniform": 0.5}, "sigma_uniform", "= auto"),
         ({"noise_level": "fixed", "sigma_grid": [0.5]}, "sigma_grid", "'noise_level' = fixed"),
         ({"noise_level": "optimize", "sigma_grid": [0.5]}, "sigma_grid", "'noise_level' = optimize"),
+        ({"memory": "off", "fresh": True}, "fresh", "'memory' = off: leave it out or name a memory"),
+        ({"sigma": 0.5, "fresh": True}, "fresh", "'memory' = off: leave it out or name a memory"),
     ],
 )
 def test_a_field_that_would_do_nothing_is_refused(fields: dict[str, Any], field: str, advice: str) -> None:
     """It names both fields, both values, and what to do instead."""
     ((kind, where, words),) = faults(**fields)
     assert (kind, where) == ("pointless", field)
-    assert words.startswith(f"'{field}' = {fields[field]} has no meaning with ")
+    value = "true" if fields[field] is True else fields[field]
+    assert words.startswith(f"'{field}' = {value} has no meaning with ")
     assert advice in words
 
 
@@ -145,3 +132,51 @@ def test_the_defaults_are_valid() -> None:
     request = CertifyRequest()
     assert (request.n0, request.alpha, request.bound) == (100, 0.001, "two_sided")
     assert (request.noise, request.policy, request.adapt) == ("gaussian", "auto", None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "namespace"),
+    [
+        ({}, "default"),
+        ({"sigma_grid": [0.5]}, "default"),
+        ({"noise_level": "auto"}, "default"),
+        ({"noise_level": "optimize"}, "default"),
+        ({"noise_level": "optimize", "sigma": 0.5}, "default"),
+        ({"sigma": 0.5}, None),
+        ({"noise_level": "fixed"}, None),
+        ({"noise": "hybrid", "sigma_uniform": 0.5}, None),
+        ({"sigma": 0.5, "memory": "default"}, "default"),
+        ({"sigma": 0.5, "memory": "mine_2-x"}, "mine_2-x"),
+        ({"memory": "mine"}, "mine"),
+        ({"memory": "off"}, None),
+        ({"memory": "OFF"}, "OFF"),
+    ],
+)
+def test_levels_chosen_per_image_are_remembered(fields: dict[str, Any], namespace: str | None) -> None:
+    """They make one classifier by the memory alone; a fixed level is one without it."""
+    assert CertifyRequest.model_validate(fields).namespace == namespace
+
+
+@pytest.mark.parametrize(
+    ("fields", "namespace"),
+    [
+        ({}, "default"),
+        ({"sigma": 0.5}, None),
+        ({"noise": "hybrid", "sigma_uniform": 0.5}, None),
+        ({"sigma": 0.5, "memory": "mine"}, "mine"),
+        ({"memory": "off"}, None),
+    ],
+)
+def test_a_prediction_asks_the_memory_that_certifies(fields: dict[str, Any], namespace: str | None) -> None:
+    """The same one for the same fields: what was certified is answered."""
+    assert PredictRequest.model_validate(fields).namespace == namespace
+    assert CertifyRequest.model_validate(fields).namespace == namespace
+
+
+def test_fresh_samples_may_be_asked_of_any_memory() -> None:
+    """By a certification; a prediction has no such field, for its answer is the memory's in any case."""
+    assert CertifyRequest(fresh=True).fresh
+    assert CertifyRequest(fresh=True, memory="mine").namespace == "mine"
+    assert not CertifyRequest().fresh
+    with pytest.raises(ValidationError, match="fresh"):
+        PredictRequest.model_validate({"fresh": True})

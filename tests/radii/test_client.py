@@ -79,6 +79,7 @@ SHARED = {
     "--momentum": "0.5",
     "--clean-size": "64",
     "--fit": "resize",
+    "--memory": "mine",
     "--label": "boot",
     "--seed": "ff",
 }
@@ -100,6 +101,11 @@ def test_options_are_fields(sent: Callable[..., Form], command: str, options: di
     assert sent(command, "--no-adapt") == {"adapt": ["false"]}
 
 
+def test_fresh_samples(sent: Callable[..., Form]) -> None:
+    assert sent("certify", "--fresh") == {"fresh": ["true"]}
+    assert sent("certify", "--no-fresh", "--memory", "off") == {"fresh": ["false"], "memory": ["off"]}
+
+
 def test_a_list_is_its_field_once_per_item(sent: Callable[..., Form]) -> None:
     """Commas are the server's to split."""
     assert sent("certify", "--sigma-grid", "0.25", "--sigma-grid", "0.5") == {"sigma_grid": ["0.25", "0.5"]}
@@ -107,8 +113,8 @@ def test_a_list_is_its_field_once_per_item(sent: Callable[..., Form]) -> None:
 
 
 def test_every_field_has_an_option() -> None:
-    """But those of what is not built yet."""
+    """And no option is without a field."""
     shared = {option[2:].replace("-", "_") for option in SHARED} | {"adapt"}
-    certify = shared | {option[2:].replace("-", "_") for option in CERTIFY} | {"sigma_grid"}
-    assert set(PredictRequest.model_fields) - shared == {"memory"}
-    assert set(CertifyRequest.model_fields) - certify == {"memory", "fresh"}
+    certify = shared | {option[2:].replace("-", "_") for option in CERTIFY} | {"sigma_grid", "fresh"}
+    assert set(PredictRequest.model_fields) == shared
+    assert set(CertifyRequest.model_fields) == certify

@@ -10,7 +10,17 @@ from contract.choices import AbstainReason, StopReason
 from radii.display import floor, in_255
 from radii.panels import show_certificate, show_prediction
 from tests.radii.examples import CLASSES, abstention, certificate, prediction
-from tests.service.examples import adapted, chosen, disagreeing, restated, stopped
+from tests.service.examples import (
+    adapted,
+    chosen,
+    disagreeing,
+    relabelled,
+    remembered,
+    restated,
+    stopped,
+)
+
+PROMISED = {"l2": 0.41239, "l1": 0.81239, "linf": 0.01}
 
 
 def printed(answer: Certificate | Prediction, classes: list[str] | None = CLASSES) -> str:
@@ -160,3 +170,63 @@ def test_names_of_classes_are_not_markup() -> None:
     label = {"index": 0, "name": "[red]boot[/red]"}
     assert "[red]boot[/red]" in printed(restated(made, label=label, prediction=label), None)
     assert "then 6 for class 1" in printed(made, None)
+
+
+def test_a_memory_that_did_nothing_is_not_told_of() -> None:
+    """Neither where none was asked, nor where it held nothing."""
+    assert "memory" not in printed(certificate())
+    nothing = {"index": None, "inherited": None}
+    assert "memory" not in printed(remembered(abstention(), "none", **nothing))
+
+
+def test_a_stored_region_is_told_in_one_line() -> None:
+    """And the claim is about all later answers, for as long as the memory is there."""
+    text = printed(remembered(chosen(certificate()), "added"))
+    assert "memory stored as region 7 of 'default' model" in text
+    assert (
+        f"every later answer of this deployment (memory 'default', epoch {'e' * 32}) is “boot”, or none"
+        in text
+    )
+    assert "The memory sees to it; the votes alone speak of the classifier smoothed at σ = 0.5 only." in text
+    assert "still answers" not in text
+    assert "another classifier" not in text
+
+
+def test_what_a_memory_did_is_told() -> None:
+    """By which regions; a radius that rests on them is no radius of the votes."""
+    made = certificate()
+    clipped = printed(remembered(made, "clipped", neighbours=[2, 4, 5]))
+    assert "clipped by regions 2, 4 and 5 of another label; stored as region 7 of 'default'" in clipped
+    older = printed(remembered(made, "added", neighbours=[2], inherited=PROMISED))
+    assert "regions that hold this image promise its label within ℓ2 0.4123, ℓ1 0.8123" in older
+    for neighbours in ([], [2]):
+        repeated = printed(remembered(made, "repeated", neighbours=neighbours))
+        assert "answered from memory, region 7 of 'default'" in repeated
+        assert "region 2" not in repeated
+
+
+def test_a_label_of_the_memory_is_told_to_be_one() -> None:
+    """The votes had another, or none."""
+    text = printed(relabelled(certificate(), PROMISED))
+    assert "the label is that of regions 3 and 5, which hold this image; stored as region 7" in text
+    assert "not that of its votes" in text
+    assert "misled us" not in text
+    kept = printed(relabelled(abstention(), PROMISED, index=None, neighbours=[3]))
+    assert "the label is that of region 3, which holds this image; nothing stored" in kept
+    assert "certified radius 0.4123 in ℓ2" in kept
+
+
+def test_a_prediction_from_memory_made_no_votes() -> None:
+    """It tells neither of votes nor of what they were made with."""
+    made = prediction()
+    memory = made.memory.model_dump() | {
+        "namespace": "mine", "epoch": "e", "outcome": "repeated", "neighbours": [3, 5], "inherited": PROMISED,
+    }  # fmt: skip
+    compute = made.compute.model_dump() | {"samples": 0, "seconds": 0.0, "samples_per_second": 0.0}
+    text = printed(
+        Prediction.model_validate(made.model_dump() | {"noise": [], "memory": memory, "compute": compute})
+    )
+    assert "answered from memory, regions 3 and 5 of 'mine'" in text
+    assert "computed nothing: no votes were made" in text
+    assert "adapted" not in text
+    assert "of 1,000" not in text

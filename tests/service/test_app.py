@@ -32,8 +32,11 @@ def test_import_loads_no_numerics() -> None:
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RADII_REDIS_URL", "redis://elsewhere:1/2")
     monkeypatch.setenv("RADII_DEFAULT_MODEL", "toy")
+    assert not ServiceSettings().allow_volatile_memory
+    monkeypatch.setenv("RADII_ALLOW_VOLATILE_MEMORY", "1")
     settings = ServiceSettings()
     assert (settings.redis_url, settings.default_model) == ("redis://elsewhere:1/2", "toy")
+    assert settings.allow_volatile_memory
     assert create_app_from_environment().version == __version__
 
 
@@ -135,7 +138,7 @@ def test_document_has_nothing_that_generators_misread(document: dict[str, Any]) 
 
 def test_answers_always_hold_every_member(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
-    for name in ("Job", "Progress", "Certificate", "Problem", "ModelInfo"):
+    for name in ("Job", "Progress", "Certificate", "Problem", "ModelInfo", "RegionPage", "Region"):
         assert schemas[name]["required"] == list(schemas[name]["properties"])
     assert schemas["CertifyForm"]["required"] == ["image"]
 

@@ -118,6 +118,8 @@ def test_predict_takes_json(api: httpx.Client, png: bytes, redis: Redis) -> None
         ({"n0": 10_000_001}, "/n0", "'n0' must be <= 10000000, got 10000001"),
         ({"bound": "wild"}, "/bound", "'bound' must be 'one_sided' or 'two_sided', got 'wild'"),
         ({"seed": "XYZ"}, "/seed", "'seed' must match ^[0-9a-f]{1,32}$, got 'XYZ'"),
+        ({"memory": "a b"}, "/memory", "'memory' must match ^[A-Za-z0-9_-]{1,64}$, got 'a b'"),
+        ({"fresh": "perhaps"}, "/fresh", "'fresh' must be true or false, got 'perhaps'"),
         ({"max_seconds": 3601}, "/max_seconds", "'max_seconds' must be <= 3600, got 3601"),
         ({"momentum": 1.5}, "/momentum", "'momentum' must be <= 1, got 1.5"),
         ({"clean_size": 1}, "/clean_size", "'clean_size' must be >= 2, got 1"),
@@ -154,18 +156,34 @@ def test_sigma_must_be_finite(api: httpx.Client, png: bytes, value: str) -> None
         ]
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [("memory", "mine"), ("fresh", True)],
-)
-def test_what_is_not_built_is_refused_by_name(certify: Post, field: str, value: Any) -> None:
-    """Or else it is accepted: a release that builds it needs no change here."""
-    response = certify(model="toy", sigma=0.5, **{field: value})
-    if response.status_code == 202:
-        pytest.skip(f"'{field}' = {value} is built")
-    assert (response.status_code, response.json()["code"]) == (422, "not_built")
-    assert response.json()["errors"][0]["pointer"] == f"/{field}"
-    assert field in response.json()["detail"]
+def test_memory_reaches_the_task(certify: Post, redis: Redis) -> None:
+    """The namespace, and whether to sample in any case; none where a fixed level is asked for without one."""
+    for fields, asked in (
+        ({}, ("default", False)),
+        ({"sigma": 0.5}, (None, False)),
+        ({"sigma": 0.5, "memory": "mine"}, ("mine", False)),
+        ({"memory": "off"}, (None, False)),
+        ({"fresh": True}, ("default", True)),
+    ):
+        task = CertifyTask.model_validate(queued(redis, certify(model="toy", **fields)).args[0])
+        assert (task.memory, task.fresh) == asked
+
+
+def test_prediction_has_a_memory_and_is_never_fresh(api: httpx.Client, png: bytes, redis: Redis) -> None:
+    """What is stored of the image is what it is asked for."""
+    for fields, asked in (({}, "default"), ({"sigma": 0.5}, None), ({"memory": "mine"}, "mine")):
+        response = api.post("/predict", files={"image": ("image", png)}, data={"model": "toy", **fields})
+        assert PredictTask.model_validate(queued(redis, response).args[0]).memory == asked
+    response = api.post("/predict", files={"image": ("image", png)}, data={"model": "toy", "fresh": "true"})
+    assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/fresh")
+
+
+def test_fresh_without_a_memory(certify: Post) -> None:
+    """There is nothing that it could do; both fields are named."""
+    response = certify(model="toy", memory="off", fresh=True)
+    message = "'fresh' = true has no meaning with 'memory' = off: leave it out or name a memory"
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_field")
+    assert response.json()["errors"] == [{"pointer": "/fresh", "message": message}]
 
 
 def test_too_few_samples_for_alpha(certify: Post) -> None:
@@ -189,7 +207,7 @@ def test_models_own_samples_are_held_against_alpha(certify: Post) -> None:
 
 
 def test_every_wrong_field_is_listed(certify: Post) -> None:
-    """And a mistake outranks what is not built."""
+    """And a mistake outranks too few samples."""
     response = certify(model="toy", sigma=-1, n=9, extra="1", alpha=2)
     assert response.json()["code"] == "invalid_field"
     assert {error["pointer"] for error in response.json()["errors"]} == {"/sigma", "/alpha", "/extra"}

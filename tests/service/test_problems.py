@@ -146,6 +146,7 @@ REQUESTS: list[tuple[str, str]] = [
     ("GET", "/readyz"),
     ("GET", "/models"),
     ("GET", "/models/toy"),
+    ("GET", "/regions"),
     ("GET", f"/jobs/{'a' * 32}"),
     ("GET", f"/jobs/{'a' * 32}?wait=5"),
     ("DELETE", f"/jobs/{'a' * 32}"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from contract.certificates import Certificate, NoiseEvidence
-from contract.choices import MemoryOutcome, NoiseKind
+from contract.choices import NoiseKind
 from service.verification import verify_certificate
 from service.verification.exact import radii, tail_at_most
 from tests.service.examples import (
@@ -277,7 +277,7 @@ def test_another_statement_on_top_fails(field: str, value: Any, name: str) -> No
 
 
 def test_every_field_is_tampered_with() -> None:
-    """All but those that the votes say nothing of: names, words, circumstances, and what was true of old."""
+    """All but those that the votes say nothing of: names, words, circumstances; the memory has its own tests."""
     beyond = {"id", "model", "model_digest", "image_digest", "upload_digest", "correct", "claim"}
     beyond |= {"memory", "seed", "compute", "created_at"}
     assert {field for field, _, _ in EVIDENCE} == set(NoiseEvidence.model_fields)
@@ -386,25 +386,6 @@ def test_claim_without_separation_fails() -> None:
     fields = make_certificate(counts=HALF).model_dump()
     fields |= {"abstained": False, "abstain_reason": None, "agrees": True, "label": fields["prediction"]}
     assert failed(Certificate.model_validate(fields)) == ["label"]
-
-
-@pytest.mark.parametrize("noise", ["gaussian", "hybrid"])
-def test_memory_may_leave_less(noise: str) -> None:
-    """But never more."""
-    made = make_certificate(noise=noise)
-    clipped = restated(made, memory=made.memory.model_copy(update={"outcome": MemoryOutcome.CLIPPED}))
-    less = {"l2": 0.01, "l1": 0.01, "linf": 0.0001}
-    assert failed(restated(clipped, radius=less)) == []
-    assert failed(restated(clipped, radius=less | {"l2": 9.0})) == ["radius"]
-    assert failed(restated(made, radius=less)) == ["radius"]
-
-
-def test_memory_may_name_another_label() -> None:
-    made = make_certificate()
-    relabelled = restated(made, memory=made.memory.model_copy(update={"outcome": MemoryOutcome.RELABELLED}))
-    label = {"index": 1, "name": "digit 1"}
-    assert failed(restated(relabelled, label=label, agrees=False)) == []
-    assert failed(restated(made, label=label, agrees=False)) == ["label"]
 
 
 @pytest.mark.parametrize("noise", ["gaussian", "hybrid"])

@@ -86,11 +86,15 @@ class Placement:
         if outcome is not MemoryOutcome.ADDED:
             region = _rounded(region)
         radius = in_each_norm(min, self._published(region), self._finding.radius)
-        inherited = self._inherited(region.label)
-        if inherited is not None and outcome is not MemoryOutcome.RELABELLED:
-            radius = in_each_norm(max, radius, inherited)
         decisive = [self._near[place].index for place in reconciled.decisive]
-        return Placed(region.label, radius, self._memory(outcome, decisive, inherited), region, self._head)
+        holders, inherited = self._holders(region.label)
+        if inherited is not None and outcome is not MemoryOutcome.RELABELLED:
+            larger = in_each_norm(max, radius, inherited)
+            decisive += [] if larger == radius else [near.index for near in holders]
+            inherited = None if larger == radius else inherited
+            radius = larger
+        memory = self._memory(outcome, sorted(decisive), inherited)
+        return Placed(region.label, radius, memory, region, self._head)
 
     def held(self, on_load: OnLoad | None = None) -> Placed:
         """Returns what the regions that hold the image say of it; no label, if none does."""
@@ -107,11 +111,11 @@ class Placement:
 
     def _without_votes(self) -> Placed:
         """The label of the regions that surely hold the image: they promise it whatever the votes were."""
-        holders = [near for near in self._near if surely_contains(near.region, near.distance)]
-        if not holders:
+        found = [near for near in self._near if surely_contains(near.region, near.distance)]
+        if not found:
             return self._nothing()
-        label = holders[0].region.label
-        inherited = self._inherited(label)
+        label = found[0].region.label
+        holders, inherited = self._holders(label)
         assert inherited is not None  # noqa: S101 (its holders are there)
         memory = self._memory(MemoryOutcome.RELABELLED, [near.index for near in holders], inherited)
         return Placed(label, inherited, memory.model_copy(update={"index": None}), None, self._head)
@@ -137,17 +141,18 @@ class Placement:
             inherited=inherited,
         )
 
-    def _inherited(self, label: int) -> Radius | None:
-        """What the regions of this label that hold the image leave round it."""
-        left = [
-            remaining(near.region, near.distance, dimension=self._image.size)
+    def _holders(self, label: int) -> tuple[list[Near], Radius | None]:
+        """The regions of this label that hold the image, and what they leave round it."""
+        holders = [
+            near
             for near in self._near
             if near.region.label == label and surely_contains(near.region, near.distance)
         ]
-        if not left:
-            return None
+        if not holders:
+            return [], None
+        left = [remaining(near.region, near.distance, dimension=self._image.size) for near in holders]
         largest = Region(label, l2=max(one.l2 for one in left), l1=max(one.l1 for one in left))
-        return self._published(_rounded(largest))
+        return holders, self._published(_rounded(largest))
 
     def _published(self, region: Region) -> Radius:
         """The largest ball of each norm inside the region: no more than this is promised."""

@@ -1,0 +1,204 @@
+"""``radii memory``: look into the memory of certified regions, and prove again what it promises."""
+
+import json as json_text
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from radii.commands.client import fail
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from radii.memory.reading import MemoryLog, MemoryName
+
+app = typer.Typer(no_args_is_help=True)
+
+RedisUrl = Annotated[
+    str | None,
+    typer.Option(envvar="RADII_REDIS_URL", help="The server; else that of a running `radii serve`, if any."),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="RADII_DATA_DIR", help="Data directory of a running `radii serve` with its own store."
+    ),
+]
+Digest = Annotated[str, typer.Option(help="Only memories of models whose digest begins so.")]
+Namespace = Annotated[str | None, typer.Option(help="Only memories of this name.")]
+
+
+@app.command()
+def stats(
+    model_digest: Digest = "",
+    memory: Namespace = None,
+    redis_url: RedisUrl = None,
+    data_dir: DataDir = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, with the regions of each label.")] = False,
+) -> None:
+    """Show what memories there are, and how large they are."""
+    from radii.memory.showing import show_memories
+    from radii.memory.statistics import measure
+
+    with _reading(redis_url, data_dir) as redis:
+        found = [measure(redis, name, labels=json) for name in _find(redis, model_digest, memory)]
+    if json:
+        typer.echo(json_text.dumps([one.as_json() for one in found], indent=2, ensure_ascii=False))
+    else:
+        show_memories(Console(), found)
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option(help="File to write; `-` writes to standard output.")],
+    model_digest: Digest = "",
+    memory: Namespace = None,
+    centers: Annotated[
+        bool, typer.Option("--centers", help="Add the pixels of each centre, in base64.")
+    ] = False,
+    redis_url: RedisUrl = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write one memory as lines of JSON: a header, then its regions in order."""
+    from radii.memory.export import UnreadableRecord, export_lines
+    from radii.memory.reading import MemoryLog
+
+    with _reading(redis_url, data_dir) as redis:
+        log = MemoryLog(redis, _only(_find(redis, model_digest, memory)))
+        lines = export_lines(log, centers=centers)
+        try:
+            if str(out) == "-":
+                sys.stdout.buffer.writelines(lines)
+            else:
+                _write(out, lines)
+        except UnreadableRecord as error:
+            raise fail(str(error)) from error
+
+
+@app.command()
+def check(
+    model_digest: Digest = "",
+    memory: Namespace = None,
+    redis_url: RedisUrl = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Replay memories and prove that no two regions of different labels have a point in common.
+
+    Also that no record was lost or changed, and that every centre is the image that it should be.
+    """
+    from radii.memory.reading import MemoryLog
+
+    _require_numpy()
+    console = Console()
+    with _reading(redis_url, data_dir) as redis:
+        names = _find(redis, model_digest, memory)
+        sound = [_check(console, MemoryLog(redis, name)) for name in names]
+    if not names:
+        console.print("no memory holds a region yet: there is nothing that could be wrong")
+    if not all(sound):
+        raise typer.Exit(1)
+
+
+def _check(console: Console, log: "MemoryLog") -> bool:
+    """Replays one memory, and prints what was proved or what is wrong."""
+    from radii.memory.replay import replay
+    from radii.memory.showing import replay_bar, show_verdict
+
+    with replay_bar(Console(stderr=True)) as report:
+        started = time.perf_counter()
+        verdict = replay(log, report)
+        seconds = time.perf_counter() - started
+    show_verdict(console, log, verdict, seconds)
+    return not verdict.violations
+
+
+def _require_numpy() -> None:
+    """The API's environment has none; comparing pairs without it would take for ever."""
+    if find_spec("numpy") is None:
+        raise fail("`radii memory check` needs numpy: install radii[worker]")
+
+
+def _find(redis: "Redis", digest: str, namespace: str | None) -> list["MemoryName"]:
+    """The memories that are meant; nothing stored is no error, a wrong name is one."""
+    from radii.memory.reading import find_memories
+
+    names = find_memories(redis, digest, namespace)
+    if not names and (digest or namespace is not None):
+        there = ", ".join(f"{name.model_digest[:12]}/{name.namespace}" for name in find_memories(redis))
+        asked = f"{digest or 'any model'}/{namespace or 'any name'}"
+        raise fail(f"no memory {asked}; there are: {there or 'none'}")
+    return names
+
+
+def _only(names: list["MemoryName"]) -> "MemoryName":
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise fail("no memory holds a region yet: there is nothing to export")
+    there = ", ".join(f"{name.model_digest[:12]}/{name.namespace}" for name in names)
+    raise fail(f"choose one memory by --model-digest and --memory; there are: {there}")
+
+
+def _write(out: Path, lines: Iterator[bytes]) -> None:
+    """Writes beside the file and puts it there when all is written: half a memory is never there."""
+    part = out.with_name(out.name + ".part")
+    try:
+        with part.open("wb") as file:
+            file.writelines(lines)
+        part.replace(out)
+    except OSError as error:
+        words = f"'out' must be a file that can be written, got {str(out)!r}: {error.strerror}"
+        raise fail(words) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _reading(redis_url: str | None, data_dir: Path | None) -> Iterator["Redis"]:
+    """Opens the server that is meant; what goes wrong between it and us ends the command with its words."""
+    from redis import Redis, exceptions
+
+    from radii.memory.reading import MemoryReplaced
+
+    address = _address(redis_url, data_dir)
+    shown = address.rpartition("@")[2].removeprefix("redis://")
+    try:
+        client = Redis.from_url(address, socket_connect_timeout=5)
+    except ValueError as error:
+        raise fail(f"'redis-url' must be the address of a Redis server, got {address!r}: {error}") from error
+    try:
+        with client as redis:
+            yield redis
+    except exceptions.RedisError as error:
+        raise fail(
+            f"the Redis server at {shown} cannot be read ({error}): --redis-url names another"
+        ) from error
+    except MemoryReplaced as error:
+        raise fail(str(error)) from error
+
+
+def _address(redis_url: str | None, data_dir: Path | None) -> str:
+    """Where the memory is: as told, else in the store of a running `radii serve`, else where workers look."""
+    from radii import embedded
+    from radii.commands.running import default_data_dir
+    from service.settings import ServiceSettings
+
+    if redis_url is not None:
+        if data_dir is not None and "RADII_DATA_DIR" not in os.environ:
+            raise fail(f"'data-dir' = {data_dir} has no meaning with 'redis-url': leave one of them out")
+        return redis_url
+    try:
+        running = embedded.running_url(data_dir or default_data_dir())
+    except (OSError, ValueError) as error:
+        raise fail(f"'data-dir' must be a directory that can be read, got {error}") from error
+    if running is None and data_dir is not None:
+        raise fail(f"no `radii serve` with its own store works in '{data_dir}': start it, or use --redis-url")
+    return running or ServiceSettings.model_fields["redis_url"].default

@@ -1,0 +1,64 @@
+"""A memory's log as lines of JSON: a header, then every record as it is, byte for byte."""
+
+import base64
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+from radii.memory.reading import MemoryLog
+
+_CHUNK: Final = 100  # records whose centres are in memory at a time
+
+
+class UnreadableRecord(Exception):
+    """A record is no JSON object in one line."""
+
+
+def export_lines(log: MemoryLog, *, centers: bool = False) -> Iterator[bytes]:
+    """Gives the lines, without holding all of them at once.
+
+    Args:
+        log: The memory.
+        centers: Add `center` to every record: the pixels in base64, rows first, channels last; or null where
+            they are missing.
+
+    Raises:
+        UnreadableRecord: Names its place.
+        MemoryReplaced: The memory was wiped while it was read.
+    """
+    yield _header(log)
+    records = enumerate(log.records())
+    while chunk := list(islice(records, _CHUNK)):
+        checked = [_one_line(index, record) for index, record in chunk]
+        yield from _with_centers(log, checked) if centers else (record + b"\n" for record in checked)
+    log.require_same()
+
+
+def _header(log: MemoryLog) -> bytes:
+    header = {
+        "model_digest": log.name.model_digest,
+        "memory": log.name.namespace,
+        "epoch": log.state.epoch,
+        "head": log.state.head,
+        "regions": log.state.length,
+    }
+    return json.dumps(header).encode() + b"\n"
+
+
+def _one_line(index: int, record: bytes) -> bytes:
+    try:
+        if isinstance(json.loads(record), dict) and b"\n" not in record:
+            return record
+    except ValueError:
+        pass
+    raise UnreadableRecord(f"region {index} cannot be read: `radii memory check` says what else is wrong")
+
+
+def _with_centers(log: MemoryLog, records: Iterable[bytes]) -> Iterator[bytes]:
+    chunk = list(records)
+    digests = [str(json.loads(record).get("image_digest")) for record in chunk]
+    for record, pixels in zip(chunk, log.centers(digests), strict=True):
+        center = b"null" if pixels is None else b'"' + base64.b64encode(pixels) + b'"'
+        # The record itself stays as it is, since the chain is over its bytes.
+        yield record.rstrip()[:-1] + b',"center":' + center + b"}\n"

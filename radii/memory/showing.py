@@ -1,0 +1,82 @@
+"""Memories as a person reads of them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from radii.memory.pairs import Pair
+from radii.memory.reading import MemoryLog
+from radii.memory.replay import Report, Verdict
+from radii.memory.statistics import Measured
+
+
+def show_memories(console: Console, memories: Sequence[Measured]) -> None:
+    """Prints a table of memories."""
+    if not memories:
+        console.print("no memory holds a region yet")
+        return
+    table = Table(box=SIMPLE)
+    table.add_column("model", overflow="fold")
+    for column in ("digest", "memory", "epoch"):
+        table.add_column(column, no_wrap=True, min_width=8)
+    for column in ("regions", "bytes", "a region"):
+        table.add_column(column, no_wrap=True, justify="right")
+    for one in memories:
+        table.add_row(
+            "" if one.model is None else Text(one.model.name),
+            one.name.model_digest[:12],
+            Text(one.name.namespace),
+            (one.state.epoch or "none")[:8],
+            f"{one.state.length:,}",
+            f"{one.size:,}",
+            f"{one.size_of_region:,.0f}",
+        )
+    console.print(table)
+
+
+def show_verdict(console: Console, log: MemoryLog, verdict: Verdict, seconds: float) -> None:
+    """Prints what was proved, or every violation."""
+    where = f"{log.name}, epoch {log.state.epoch or 'none'}"
+    for violation in verdict.violations:
+        console.print(Text(violation), soft_wrap=True)
+    if verdict.violations:
+        faults = len(verdict.violations)
+        words = f"{faults:,} violation{'s' if faults > 1 else ''} in {log.state.length:,} regions"
+        console.print(Text.assemble(("FAILS ", "bold red"), f"{where}: {words}"), soft_wrap=True)
+        return
+    proved = (
+        f"{verdict.regions:,} regions, {verdict.comparison.pairs:,} pairs of different labels, none overlaps"
+        f"{_nearest(verdict.comparison.nearest)}; chain and centres are right ({seconds:.1f} s)"
+    )
+    console.print(Text.assemble(("holds ", "bold green"), f"{where}: {proved}"), soft_wrap=True)
+
+
+def _nearest(pair: Pair | None) -> str:
+    if pair is None:
+        return ""
+    return f", smallest gap {pair.gap.size:.3g} in {pair.gap.norm} (regions {pair.first} and {pair.second})"
+
+
+@contextmanager
+def replay_bar(console: Console) -> Iterator[Report]:
+    """Shows how far a replay has come."""
+    columns = (
+        TextColumn("checking {task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        tasks = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], advance=done)
+
+        yield report

@@ -1,0 +1,87 @@
+"""`/regions`: what the memory of certified regions holds."""
+
+from typing import Annotated, Any, Final, cast
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import ValidationError
+
+from contract import keys
+from contract.certificates import ClassLabel
+from contract.choices import ProblemCode
+from contract.limits import DEFAULT_MEMORY, NO_MEMORY, REGIONS_PAGE
+from contract.models import ModelInfo
+from contract.regions import Region, RegionPage, StoredRegion
+from contract.requests import Namespace
+from service.catalogue import read_catalogue
+from service.openapi import problem_responses
+from service.problems import ProblemError, refusal
+from service.resources import Resources, get_resources
+
+_MOST_REGIONS: Final = 2**32  # that a list of Redis can have
+router = APIRouter(tags=["regions"])
+
+
+def _namespace(
+    memory: Annotated[Namespace, Query(description="Namespace of the memory.")] = DEFAULT_MEMORY,
+) -> str:
+    """Dependency: a namespace that can hold something."""
+    if memory == NO_MEMORY:
+        detail = f"'memory' must be a namespace, and '{NO_MEMORY}' stands for none, got '{memory}'"
+        raise refusal(ProblemCode.INVALID_FIELD, detail, pointer="/memory")
+    return memory
+
+
+@router.get("/regions", responses=problem_responses(422))
+def list_regions(
+    resources: Annotated[Resources, Depends(get_resources)],
+    namespace: Annotated[str, Depends(_namespace)],
+    model: Annotated[
+        str | None,
+        Query(min_length=1, max_length=100, description="Name of the model. Left out: the server's default."),
+    ] = None,
+    start: Annotated[int, Query(ge=0, le=_MOST_REGIONS, description="Place of the first region.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=REGIONS_PAGE, description="Regions to answer with at most.")] = 100,
+) -> RegionPage:
+    """List certified regions of one memory, in the order in which they were committed."""
+    info = read_catalogue(resources.redis, resources.settings.default_model).resolve(model)
+    epoch, total, records = _read(resources, info.digest, namespace, start, limit)
+    following = start + len(records)
+    return RegionPage(
+        model=info.name,
+        model_digest=info.digest,
+        memory=namespace,
+        epoch=epoch,
+        total=total,
+        regions=[_region(info, start + place, record) for place, record in enumerate(records)],
+        next=following if records and following < total else None,
+    )
+
+
+def _read(
+    resources: Resources, digest: str, namespace: str, start: int, limit: int
+) -> tuple[str | None, int, list[bytes]]:
+    """Epoch, number of regions, and some of them, all of one moment."""
+    log = keys.memory_log(digest, namespace)
+    with resources.redis.pipeline(transaction=True) as pipe:
+        pipe.hget(keys.memory_head(digest, namespace), "epoch")
+        pipe.llen(log)
+        pipe.lrange(log, start, start + limit - 1)
+        epoch, total, records = cast("tuple[Any, int, list[bytes]]", pipe.execute())
+    return None if epoch is None else epoch.decode(), total, records
+
+
+def _region(model: ModelInfo, index: int, record: bytes) -> Region:
+    """Names the label and leaves out what was asked, which is between the memory and itself."""
+    try:
+        stored = StoredRegion.model_validate_json(record)
+    except ValidationError:
+        raise _damaged(index) from None
+    if stored.label not in range(len(model.classes)):
+        raise _damaged(index)
+    label = ClassLabel(index=stored.label, name=model.classes[stored.label])
+    return Region(index=index, label=label, **stored.model_dump(exclude={"label", "question"}))
+
+
+def _damaged(index: int) -> ProblemError:
+    detail = f"region {index} cannot be read; `radii memory check` says what else is wrong"
+    return refusal(ProblemCode.MEMORY_DAMAGED, detail)
