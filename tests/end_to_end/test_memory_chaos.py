@@ -43,6 +43,7 @@ class Store:
             try:
                 with Redis.from_url(self.url) as redis:
                     self._server = int(redis.info("server")["process_id"])
+                    redis.ping()  # refused while it reads its file
                 return
             except RedisError:
                 time.sleep(0.05)

@@ -102,7 +102,7 @@ def run(command: str, desk: Path, running: Running) -> None:
     ran = subprocess.run(
         ["bash", "-c", command],
         cwd=desk,
-        env=environment(desk, RADII_URL=running.url),
+        env=environment(desk, RADII_URL=running.url, RADII_REDIS_URL=running.redis_url),
         capture_output=True,
         text=True,
         timeout=200,
