@@ -52,6 +52,15 @@ from smoothing.noises import NO_RADIUS, NOISES, Gaussian, Noise, Radii, Uniform
 from smoothing.predict import Prediction, predict
 from smoothing.probe import check_batch_invariance
 from smoothing.randomness import draw_seed, generator_for
+from smoothing.regions import (
+    BrokenInvariant,
+    Distance,
+    Reconciled,
+    Region,
+    Undecidable,
+    distance,
+    reconcile,
+)
 from smoothing.rounding import round_down
 from smoothing.sampling import BaseClassifier, count_classes
 from smoothing.schedule import Look, look_schedule, single_look, target_schedule
@@ -66,8 +75,10 @@ __all__ = [
     "BaseClassifier",
     "BatchDependentClassifier",
     "Bound",
+    "BrokenInvariant",
     "Certification",
     "ClassifierFor",
+    "Distance",
     "Gaussian",
     "HybridCertification",
     "InvalidLogits",
@@ -79,10 +90,13 @@ __all__ = [
     "NotAdaptable",
     "Prediction",
     "Radii",
+    "Reconciled",
+    "Region",
     "Segment",
     "SmoothingError",
     "Statistics",
     "Trial",
+    "Undecidable",
     "Uniform",
     "UnusableClassifier",
     "Votes",
@@ -97,6 +111,7 @@ __all__ = [
     "combine",
     "combine_predictions",
     "count_classes",
+    "distance",
     "draw_seed",
     "estimate_statistics",
     "generator_for",
@@ -111,6 +126,7 @@ __all__ = [
     "own_radius",
     "perfect_vote_p_lower",
     "predict",
+    "reconcile",
     "round_down",
     "single_look",
     "split_alpha",

@@ -5,6 +5,8 @@ The tree::
     SmoothingError (ValueError)
     ├── InvalidParameter              an argument breaks its rule; the message names field, rule and value
     ├── NotAdaptable                  (in ``adaptation``) there are no batch-norm statistics to estimate again
+    ├── BrokenInvariant               (in ``regions``) certified regions of different label overlap
+    ├── Undecidable                   (in ``regions``) rounding hides which of two regions holds a point
     └── UnusableClassifier            nothing can be certified about this base classifier
         ├── InvalidLogits             its answer is not a floating ``(b, k)`` tensor
         │   └── NonFiniteLogits       its logits hold NaN or infinity, which have no argmax to vote for

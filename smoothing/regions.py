@@ -10,9 +10,8 @@ Distances come as intervals, arithmetic on them is rational, and the one roundin
 smaller. All lengths are in pixel units, on the [0, 1] scale.
 
 Reference:
-    Alfarra, Bibi, Torr & Ghanem, "Data Dependent Randomized Smoothing", UAI 2022, Algorithm 3, with its
-    middle case corrected: a point inside a region of another label takes that label, and keeps of its own
-    balls what lies inside that region.
+    Alfarra, Bibi, Torr & Ghanem, "Data Dependent Randomized Smoothing", UAI 2022, §3.5 and Algorithm 3. The
+    rules for ℓ1 balls and for regions of both balls are ours.
 """
 
 import math
@@ -244,9 +243,7 @@ def _clipped(answer: Region, neighbours: Sequence[tuple[Region, Distance]]) -> R
 
 
 def _short_of(answer: Region, region: Region, d: Distance) -> float:
-    """The largest radius of the answer's balls that does not reach the region; 0 if none."""
-    if contains(region, d):
-        return 0.0
+    """The largest radius of the answer's balls that does not reach the region; 0 if none does."""
     if answer.l2 == region.l2 == 0.0:
         return _strictly_below(Fraction(d.l1_low) - Fraction(region.l1))
     return _strictly_below(Fraction(d.l2_low) - Fraction(region.cover))

@@ -1,8 +1,14 @@
-"""Sketches: sums over blocks of an image, which bound the distances of images from below.
+"""Lower bounds on the distance of images from a few block sums of each.
 
-For pixels cut into blocks b, ‖x − y‖₁ ≥ Σ_b |Σ_b (x − y)| by the triangle inequality, and
-‖x − y‖₂² ≥ Σ_b (Σ_b (x − y))² / |b| by Cauchy and Schwarz. Photographs differ most in their large structures,
-so that some dozens of blocks tell nearly all pairs apart that are far from each other.
+The sketch of an image is the vector of the sums of its pixels over the blocks of a coarse grid. Many sketches
+fit where the images do not, and most images are told to be far away without being looked at.
+
+With S_b the sum of x − y over a block b, the triangle inequality in each block gives ‖x − y‖₁ ≥ Σ_b |S_b|.
+The Cauchy–Schwarz inequality, S_b² = ⟨1, x − y⟩_b² ≤ |b|·‖x − y‖²_b, gives ‖x − y‖₂² ≥ Σ_b S_b² / |b|. Both
+are equalities where x − y is constant on each block.
+
+The sums are exact, and the float32 bounds are at most what these inequalities give: every rounding that could
+have made one larger is taken off again.
 """
 
 import math
@@ -14,109 +20,216 @@ from numpy.typing import NDArray
 
 from smoothing.errors import require
 
+Sums = NDArray[np.integer[Any]] | NDArray[np.float32]
+"""Block sums, in steps of 1/255: any integer type, or float32 where that is exact."""
+
 _LEVELS = 255  # a uint8 pixel counts steps of 1/255
-_CHUNK = 16_384  # columns whose intermediate results stay in a core's cache
-_LONGEST = 256  # pixels along a block: 256 · 256 · 255 < 2 ** 24
-_SLACK = 1e-4  # relative; far above what float32 loses in a sum of some hundred squares
+_LARGEST_BLOCK = 2**23  # pixels, so that its sum is an int32
+_EXACT_IN_FLOAT32 = 2**24 // _LEVELS  # pixels of a block whose sum, and any difference of two, is a float32
+_ROUNDING = 2.0**-24  # half a unit in the last place of float32, relative
+_CELLS_AT_ONCE = 2**18  # of a float32 buffer, which stays in the second-level cache
+_IMAGES_AT_ONCE = 256
 
 
 class BlockGrid:
     """How images of one shape are cut into blocks.
 
-    Args:
-        shape: ``(c, h, w)``.
-        cells: Blocks along each side, per channel; fewer where the image has fewer rows or columns, and more
-            where a block's sum could be too large for float32 to hold exactly.
-
     Attributes:
-        size: Number of blocks k.
-        counts: Pixels of each block ``(k,)``, int64.
+        shape: ``(c, h, w)`` of an image.
+        size: Number of blocks, k.
+        counts: Pixels of each block, ``(k,)``, by channel, then row, then column of the grid.
     """
 
+    shape: tuple[int, int, int]
+    size: int
+    counts: NDArray[np.int64]
+
     def __init__(self, shape: tuple[int, int, int], cells: int) -> None:
-        require(len(shape) == 3 and min(shape) >= 1, "shape", "be (c, h, w), each >= 1", shape)
+        """Cut each channel into ``cells`` × ``cells`` blocks, fewer where it has fewer rows or columns.
+
+        The heights of blocks differ by at most one row, and their widths by one column.
+
+        Raises:
+            InvalidParameter: The shape is not three positive numbers, ``cells`` is not positive, or a block
+                would have more than 2**23 pixels.
+
+        >>> grid = BlockGrid((1, 2, 5), 2)
+        >>> grid.counts
+        array([2, 3, 2, 3])
+        >>> grid.sketch(np.arange(10, dtype=np.uint8).reshape(1, 1, 2, 5))[:, 0]
+        array([ 1,  9, 11, 24], dtype=int32)
+        """
+        require(len(shape) == 3 and min(shape) >= 1, "shape", "be three numbers >= 1", shape)
         require(cells >= 1, "cells", "be >= 1", cells)
-        self._shape = shape
-        cells = max(cells, math.ceil(max(shape[1:]) / _LONGEST))
-        self._rows, self._columns = (_starts(side, min(side, cells)) for side in shape[1:])
-        heights, widths = (
-            np.diff([*starts, side]) for starts, side in ((self._rows, shape[1]), (self._columns, shape[2]))
-        )
-        self.counts = np.tile(np.outer(heights, widths).reshape(-1), shape[0]).astype(np.int64)
+        self.shape = shape
+        channels, height, width = shape
+        self._rows, heights = _cuts(height, cells)
+        self._columns, widths = _cuts(width, cells)
+        self.counts = np.tile(np.outer(heights, widths).ravel(), channels)
         self.size = len(self.counts)
+        require(self.counts.max() <= _LARGEST_BLOCK, "cells", "leave a block at most 2**23 pixels", cells)
 
     def sketch(self, images: NDArray[np.uint8]) -> NDArray[np.int32]:
-        """Block sums ``(k, m)`` of images ``(m, c, h, w)``, uint8.
+        """The block sums of images ``(m, c, h, w)``, uint8: ``(k, m)``, int32, in steps of 1/255.
 
         Raises:
             InvalidParameter: The images have another shape or type.
-
-        >>> BlockGrid((1, 2, 2), 1).sketch(np.array([[[[1, 2], [3, 4]]]], dtype=np.uint8)).tolist()
-        [[10]]
         """
         require(images.dtype == np.uint8, "images", "be uint8", str(images.dtype))
-        require(images.shape[1:] == self._shape, "images", f"have shape (m, {self._shape})", images.shape)
-        rows = np.add.reduceat(images.astype(np.int32), self._rows, axis=2)
-        blocks = np.add.reduceat(rows, self._columns, axis=3)
-        return np.ascontiguousarray(blocks.reshape(len(images), self.size).T)
+        fits = images.ndim == 4 and images.shape[1:] == self.shape
+        require(fits, "images", "have the shape (m, {}, {}, {})".format(*self.shape), images.shape)
+        sums = np.empty((self.size, len(images)), dtype=np.int32)
+        for start in range(0, len(images), _IMAGES_AT_ONCE):
+            part = images[start : start + _IMAGES_AT_ONCE]
+            across = np.add.reduceat(part, self._columns, axis=3, dtype=np.int32)
+            blocks = np.add.reduceat(across, self._rows, axis=2)
+            sums[:, start : start + len(part)] = blocks.reshape(len(part), self.size).T
+        return sums
 
 
-def l2_lower_bounds(
-    sketches: NDArray[Any], sketch: NDArray[Any], counts: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Lower bounds ``(m,)`` of the ℓ2 distances of images to one image, in pixel units.
+def l2_lower_bounds(sketches: Sums, sketch: Sums, counts: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Lower bounds ``(m,)`` on the ℓ2 distance of each of m images from one image, pixel units.
 
     Args:
-        sketches: Block sums ``(k, m)``.
-        sketch: Those of the one image ``(k,)``.
-        counts: Pixels of each block ``(k,)``.
+        sketches: Of the m images, ``(k, m)``.
+        sketch: Of the one image, ``(k,)``.
+        counts: Pixels of each block, ``(k,)``.
 
-    >>> grid = BlockGrid((1, 1, 2), 1)
-    >>> images = np.array([[[[0, 0]]], [[[255, 255]]]], dtype=np.uint8)
-    >>> sketches = grid.sketch(images)
-    >>> [round(float(bound), 3) for bound in l2_lower_bounds(sketches, sketches[:, 0], grid.counts)]
-    [0.0, 1.414]
+    Raises:
+        InvalidParameter: Shapes do not match, a type is neither an integer nor float32, or the blocks are too
+            large for exact sums in float32.
+
+    >>> grid = BlockGrid((1, 4, 4), 2)
+    >>> black, white = np.zeros((1, 1, 4, 4), np.uint8), np.full((1, 1, 4, 4), 255, np.uint8)
+    >>> round(float(l2_lower_bounds(grid.sketch(black), grid.sketch(white)[:, 0], grid.counts)[0]), 5)
+    4.0
     """
+    _check(sketches, sketch, counts)
     bounds = np.empty(sketches.shape[1], dtype=np.float32)
-    for columns, squares in _squares(sketches, sketch, counts):
-        np.sqrt(squares, out=bounds[columns])
-    return bounds * np.float32((1.0 - _SLACK) / _LEVELS)
+    for start, part in _l2_bounds(sketches, sketch, counts):
+        bounds[start : start + len(part)] = part
+    return bounds
+
+
+def l1_lower_bounds(sketches: Sums, sketch: Sums, counts: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Lower bounds ``(m,)`` on the ℓ1 distance of each of m images from one image, pixel units.
+
+    Args and errors are those of ``l2_lower_bounds``.
+
+    >>> grid = BlockGrid((1, 4, 4), 2)
+    >>> black, white = np.zeros((1, 1, 4, 4), np.uint8), np.full((1, 1, 4, 4), 255, np.uint8)
+    >>> round(float(l1_lower_bounds(grid.sketch(black), grid.sketch(white)[:, 0], grid.counts)[0]), 4)
+    16.0
+    """
+    _check(sketches, sketch, counts)
+    bounds = np.empty(sketches.shape[1], dtype=np.float32)
+    shrink = _shrink(len(counts))
+    for start, differences in _differences(sketches, sketch, counts):
+        np.abs(differences, out=differences)
+        part = differences.sum(axis=0)
+        part *= shrink
+        bounds[start : start + len(part)] = part
+    return bounds
 
 
 def l2_within(
-    sketches: NDArray[Any], sketch: NDArray[Any], counts: NDArray[np.int64], limits: NDArray[np.float32]
+    sketches: Sums,
+    sketch: Sums,
+    counts: NDArray[np.int64],
+    limits: NDArray[np.floating[Any]] | float,
 ) -> NDArray[np.int64]:
-    """Positions, in rising order, of the images that may be within ``limits`` ``(m,)`` of one image in ℓ2.
+    """Positions, ascending, whose ℓ2 lower bound is at most their limit: all others are farther than it.
 
-    An image within its limit, in pixel units, is never left out.
+    Args:
+        sketches: Of the m images, ``(k, m)``.
+        sketch: Of the one image, ``(k,)``.
+        counts: Pixels of each block, ``(k,)``.
+        limits: One for all or one for each ``(m,)``, pixel units; compared as they are, so that a radius kept
+            in float32 has to have been rounded up.
+
+    Raises:
+        InvalidParameter: As ``l2_lower_bounds``, or the limits have another shape or hold NaN.
+
+    >>> grid = BlockGrid((1, 2, 2), 1)
+    >>> images = np.array([0, 10, 20, 30], np.uint8)[:, None, None, None] * np.ones((1, 1, 2, 2), np.uint8)
+    >>> sketches = grid.sketch(images)
+    >>> l2_within(sketches, sketches[:, 1], grid.counts, limits=0.1)  # neighbours are 20/255 apart
+    array([0, 1, 2])
     """
-    found = []
-    for columns, squares in _squares(sketches, sketch, counts):
-        most = np.square(limits[columns] * np.float32(_LEVELS / (1.0 - _SLACK)))
-        found.append(columns.start + np.flatnonzero(squares <= most))
-    return np.concatenate(found) if found else np.empty(0, dtype=np.int64)
+    _check(sketches, sketch, counts)
+    limits = np.asarray(limits)
+    members = sketches.shape[1:]
+    require(limits.shape in ((), members), "limits", f"have the shape () or {members}", limits.shape)
+    require(not np.isnan(limits).any(), "limits", "not be NaN", limits)
+    found = [np.empty(0, dtype=np.int64)]
+    for start, part in _l2_bounds(sketches, sketch, counts):
+        near = part <= (limits[start : start + len(part)] if limits.ndim else limits)
+        found.append(np.flatnonzero(near) + start)
+    return np.concatenate(found)
 
 
-def _squares(
-    sketches: NDArray[Any], sketch: NDArray[Any], counts: NDArray[np.int64]
-) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Chunks of columns with their sums of squared differences over |b|, in steps of 1/255, float32."""
-    scales = [np.float32(1.0 / math.sqrt(count)) for count in counts]
-    own = sketch.astype(np.float32)
-    total, row = np.empty(_CHUNK, dtype=np.float32), np.empty(_CHUNK, dtype=np.float32)
-    for start in range(0, sketches.shape[1], _CHUNK):
-        columns = slice(start, min(start + _CHUNK, sketches.shape[1]))
-        size = columns.stop - start
-        squares, part = total[:size], row[:size]
-        squares[:] = 0.0
-        for block, scale in enumerate(scales):
-            np.subtract(sketches[block, columns], own[block], out=part, casting="unsafe")
-            np.multiply(part, scale, out=part)
-            np.multiply(part, part, out=part)
-            np.add(squares, part, out=squares)
-        yield columns, squares
+def _l2_bounds(
+    sketches: Sums, sketch: Sums, counts: NDArray[np.int64]
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Position and bounds of one part of the images after the other."""
+    shrink = _shrink(len(counts))
+    weights = (1.0 / counts).astype(_working_type(counts))[:, None]
+    for start, differences in _differences(sketches, sketch, counts):
+        np.square(differences, out=differences)
+        differences *= weights
+        part = differences.sum(axis=0)
+        np.sqrt(part, out=part)
+        part *= shrink
+        yield start, part.astype(np.float32, copy=False)
 
 
-def _starts(side: int, cells: int) -> NDArray[np.int64]:
-    """First places of so many blocks, whose lengths differ by at most one."""
-    return np.arange(cells) * side // cells
+def _differences(
+    sketches: Sums, sketch: Sums, counts: NDArray[np.int64]
+) -> Iterator[tuple[int, NDArray[np.floating[Any]]]]:
+    """Position and exact differences of the sums, ``(k, part)``; each part overwrites the one before."""
+    dtype = _working_type(counts)
+    own = sketch.astype(dtype)[:, None]
+    members = sketches.shape[1]
+    width = max(1, _CELLS_AT_ONCE // len(counts))
+    buffer = np.empty((len(counts), min(width, members)), dtype=dtype)
+    for start in range(0, members, width):
+        part = buffer[:, : min(width, members - start)]
+        np.copyto(part, sketches[:, start : start + width])
+        part -= own
+        yield start, part
+
+
+def _check(sketches: Sums, sketch: Sums, counts: NDArray[np.int64]) -> None:
+    require(counts.ndim == 1 and counts.size > 0, "counts", "have the shape (k,), k >= 1", counts.shape)
+    fewest, most = int(counts.min()), int(counts.max())
+    require(fewest >= 1 and most <= _LARGEST_BLOCK, "counts", "be in 1..2**23", (fewest, most))
+    for name, sums, ndim in (("sketches", sketches, 2), ("sketch", sketch, 1)):
+        integral = np.issubdtype(sums.dtype, np.integer)
+        require(integral or sums.dtype == np.float32, name, "be of integers or float32", str(sums.dtype))
+        exact = integral or most <= _EXACT_IN_FLOAT32
+        require(exact, name, f"be of integers, for float32 is not exact for {most} pixels", str(sums.dtype))
+        fits = sums.ndim == ndim and len(sums) == len(counts)
+        require(fits, name, f"have {ndim} axes, the first of length {len(counts)}", sums.shape)
+
+
+def _working_type(counts: NDArray[np.int64]) -> type[np.floating[Any]]:
+    """The faster type in which all sums and their differences are exact."""
+    return np.float32 if int(counts.max()) <= _EXACT_IN_FLOAT32 else np.float64
+
+
+def _shrink(blocks: int) -> np.float32:
+    """1/255, less what rounding may have added to a bound.
+
+    A term of the ℓ2 sum is rounded three times (weight, square, product), the sum of k terms k − 1 times in
+    whatever order, and root, scaling and storing once each; that is below (1 + 2^-24)^(k + 8), and the ℓ1
+    sum takes fewer.
+    """
+    exact = math.exp(-(blocks + 8) * _ROUNDING) / _LEVELS
+    return np.float32(np.nextafter(np.float32(exact), np.float32(0.0)))
+
+
+def _cuts(length: int, cells: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the parts of a side begin, and how long they are."""
+    parts = min(cells, length)
+    edges = np.arange(parts + 1, dtype=np.int64) * length // parts
+    return edges[:-1], np.diff(edges)

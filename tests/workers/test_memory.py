@@ -3,7 +3,6 @@
 import random
 import threading
 from datetime import UTC, datetime
-from fractions import Fraction
 from itertools import combinations
 from typing import Any
 
@@ -17,6 +16,7 @@ from contract.choices import MemoryOutcome, NoiseKind, Stage
 from contract.images import pixel_digest
 from contract.jobs import Progress
 from contract.regions import StoredRegion
+from radii.memory.geometry import Balls, smallest_gap
 from smoothing.regions import Region
 from workers.commit import Addition, Outcome, commit
 from workers.memory.mirror import Mirror
@@ -87,20 +87,12 @@ def read_log(redis: Redis) -> list[tuple[StoredRegion, list[int]]]:
 
 
 def assert_nothing_overlaps(redis: Redis) -> None:
-    """In exact arithmetic: balls of one norm by their radii, others by the ℓ2 balls that cover them."""
+    """In the exact arithmetic of `radii memory check`, which shares no code with the workers."""
     for (one, x), (other, y) in combinations(read_log(redis), 2):
-        if one.label == other.label:
-            continue
-        l2 = Fraction(sum((a - b) ** 2 for a, b in zip(x, y, strict=True)), 255**2)
-        l1 = Fraction(sum(abs(a - b) for a, b in zip(x, y, strict=True)), 255)
-        if one.l1 == other.l1 == 0:
-            assert l2 > (Fraction(one.l2) + Fraction(other.l2)) ** 2
-        elif one.l2 == other.l2 == 0:
-            assert l1 > Fraction(one.l1) + Fraction(other.l1)
-        else:
-            assert l2 > (Fraction(max(one.l2, one.l1)) + Fraction(max(other.l2, other.l1))) ** 2 or (
-                0 in (max(one.l2, one.l1), max(other.l2, other.l1))
-            )
+        if one.label != other.label:
+            steps = np.abs(np.array(x, dtype=np.int64) - np.array(y, dtype=np.int64))
+            first, second = (Balls.of_radii(region.l2, region.l1) for region in (one, other))
+            assert not smallest_gap(steps, first, second).overlaps
 
 
 def test_a_mirror_finds_every_neighbour(redis: Redis) -> None:
