@@ -21,7 +21,7 @@ from tests.end_to_end.committing import MODEL, NAMESPACE
 from tests.end_to_end.running import ROOT, radii
 
 ROUNDS = int(os.environ.get("RADII_CHAOS_ROUNDS", "250"))
-WORKERS = 4
+WORKERS = int(os.environ.get("RADII_CHAOS_WORKERS", "4"))
 KILLS = 10
 BETWEEN_KILLS = 2.0
 SECONDS = 120 + ROUNDS
