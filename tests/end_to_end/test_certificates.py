@@ -36,7 +36,7 @@ def test_the_radius_follows_from_the_stated_counts(running: Running, bound: str)
         response = running.http.post(
             "/certify",
             files={"image": picture.read_bytes()},
-            data={"n": "2000", "bound": bound},
+            data={"n": "2000", "bound": bound, "memory": "off"},
             headers={"Prefer": "wait=30"},
         )
         certificate = response.json()["certificate"]
@@ -94,7 +94,10 @@ def test_a_seed_repeats_a_certificate(running: Running) -> None:
 def test_prediction_needs_few_votes(running: Running) -> None:
     """The label without a radius."""
     response = running.http.post(
-        "/predict", files={"image": running.picture.read_bytes()}, headers={"Prefer": "wait=30"}
+        "/predict",
+        files={"image": running.picture.read_bytes()},
+        data={"memory": "off"},
+        headers={"Prefer": "wait=30"},
     )
     job = Job.model_validate_json(response.content)
     assert job.prediction is not None

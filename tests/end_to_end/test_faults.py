@@ -159,6 +159,7 @@ def test_a_replaced_model_fails_the_job_with_a_reason(running: Running) -> None:
         upload_digest="0" * 64, noise=NoiseKind.GAUSSIAN, sigma=0.5, n=100, alpha=0.001, label=None, seed="1",
         noise_level=NoiseLevel.FIXED, n0=10, bound=BoundKind.ONE_SIDED, sigma_uniform=0.5, sigma_grid=[],
         adapt=False, momentum=1.0, clean_size=0, target_radius=None, max_seconds=None,
+        memory=None, fresh=False,
     )  # fmt: skip
     submission = Submission(
         job_id=task.job_id, kind=JobKind.CERTIFY, model=done.model, created_at=done.created_at
