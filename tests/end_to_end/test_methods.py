@@ -131,11 +131,11 @@ def test_a_job_that_was_killed_half_way_goes_on_from_its_votes(running: Running)
             os.kill(engine.pid, signal.SIGKILL)
     final = running.until(job.id, lambda job: job.status.final, seconds=150)
     assert final.status is JobStatus.SUCCEEDED, final.error
-    assert final.attempt == 2
+    assert final.attempt in (2, 3)  # 3: the idle engine had taken the job over before it was killed as well
     assert final.certificate is not None
     (evidence,) = final.certificate.noise
     assert sum(segment.n for segment in evidence.segments) == evidence.n_drawn == 60_000
-    assert len({segment.stream for segment in evidence.segments}) == 2
+    assert 2 <= len({segment.stream for segment in evidence.segments}) <= final.attempt
     assert evidence.segments[0].n >= 10_000
     assert final.certificate.compute.samples < 55_000
     assert running.http.post(f"/certificates/{job.id}/verify").json()["valid"]
