@@ -36,7 +36,8 @@ LABELS = 10
 
 def run(console: Console) -> None:
     """Prints what a region takes and how long reconciling lasts; it needs 8 GB of memory and some minutes."""
-    share(console)
+    for name in ("fashion-mnist-gaussian", "fashion-mnist-adv-l2"):
+        share(console, name)
     with ValkeyServer(save="", appendonly="no") as server, Redis.from_url(server.connection_url) as redis:
         store = RegionStore(redis, "b" * 64, "benchmark")
         before = _used(redis)
@@ -54,9 +55,9 @@ def run(console: Console) -> None:
         _measure(console, mirror)
 
 
-def share(console: Console) -> None:
+def share(console: Console, name: str) -> None:
     """Prints what part of a certificate's time its memory takes: reading, reconciling, committing to disk."""
-    subject = Subject("fashion-mnist-gaussian")
+    subject = Subject(name)
     votes = subject.bundle.card.recommended.n
     spent, whole = [], []
     with ValkeyServer(appendonly="yes", save="") as server, Redis.from_url(server.connection_url) as redis:

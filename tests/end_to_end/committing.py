@@ -22,7 +22,7 @@ from contract.jobs import Progress
 from contract.regions import StoredRegion
 from workers.commit import Addition, Outcome, commit
 from workers.memory.mirror import Mirror
-from workers.memory.placing import Finding, Placement
+from workers.memory.placing import Finding, Placed, Placement
 from workers.memory.store import RegionStore
 
 MODEL = "c" * 64
@@ -60,23 +60,29 @@ def answer(redis: Redis, mirror: Mirror, job_id: str) -> None:
     outcome = Outcome.CONFLICT
     while outcome is Outcome.CONFLICT:
         placed = placement.place()
-        addition = None
-        if placed.region is not None:
-            digest = pixel_digest(pixels, SHAPE[1], SHAPE[2], SHAPE[0])
-            record = StoredRegion(
-                certificate_id=job_id,
-                image_digest=digest,
-                label=placed.region.label,
-                l2=placed.region.l2,
-                l1=placed.region.l1,
-                outcome=placed.memory.outcome,
-                question="e" * 64,
-                created_at=datetime.now(UTC),
-            ).model_dump_json()
-            addition = Addition(mirror.store, placed.head, record.encode(), digest, pixels)
+        addition = None if placed.region is None else addition_of(mirror, placed, job_id, pixels, SHAPE)
         time.sleep(TICK - time.time() % TICK)
         progress = Progress(stage=Stage.REMEMBERING)
         outcome = commit(redis, job_id, keys.certificate(job_id), job_id, progress, addition)
+
+
+def addition_of(
+    mirror: Mirror, placed: Placed, job_id: str, pixels: bytes, shape: tuple[int, int, int]
+) -> Addition:
+    """What a worker commits together with the certificate of an image ``(c, h, w)``."""
+    assert placed.region is not None
+    digest = pixel_digest(pixels, shape[1], shape[2], shape[0])
+    record = StoredRegion(
+        certificate_id=job_id,
+        image_digest=digest,
+        label=placed.region.label,
+        l2=placed.region.l2,
+        l1=placed.region.l1,
+        outcome=placed.memory.outcome,
+        question="e" * 64,
+        created_at=datetime.now(UTC),
+    )
+    return Addition(mirror.store, placed.head, record.model_dump_json().encode(), digest, pixels)
 
 
 if __name__ == "__main__":

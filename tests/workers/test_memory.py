@@ -2,7 +2,6 @@
 
 import random
 import threading
-from datetime import UTC, datetime
 from itertools import combinations
 from typing import Any
 
@@ -18,6 +17,7 @@ from contract.jobs import Progress
 from contract.regions import StoredRegion
 from radii.memory.geometry import Balls, smallest_gap
 from smoothing.regions import Region
+from tests.end_to_end.committing import addition_of
 from workers.commit import Addition, Outcome, commit
 from workers.memory.mirror import Mirror
 from workers.memory.placing import Finding, Placed, Placement
@@ -54,28 +54,12 @@ def store(
         placed = placement.place()
         addition = None
         if placed.region is not None:
-            addition = addition_of(mirror, placed, job_id, pixels)
+            addition = addition_of(mirror, placed, job_id, pixels, SHAPE)
         progress = Progress(stage=Stage.REMEMBERING)
         outcome = commit(redis, job_id, keys.certificate(job_id), job_id, progress, addition)
         if outcome is not Outcome.CONFLICT:
             assert outcome is Outcome.OK
             return placed
-
-
-def addition_of(mirror: Mirror, placed: Placed, job_id: str, pixels: bytes) -> Addition:
-    assert placed.region is not None
-    digest = pixel_digest(pixels, *SHAPE[1:], SHAPE[0])
-    record = StoredRegion(
-        certificate_id=job_id,
-        image_digest=digest,
-        label=placed.region.label,
-        l2=placed.region.l2,
-        l1=placed.region.l1,
-        outcome=placed.memory.outcome,
-        question="e" * 64,
-        created_at=datetime.now(UTC),
-    )
-    return Addition(mirror.store, placed.head, record.model_dump_json().encode(), digest, pixels)
 
 
 def read_log(redis: Redis) -> list[tuple[StoredRegion, list[int]]]:
@@ -295,7 +279,7 @@ def test_a_commit_needs_the_log_that_it_was_reconciled_with(redis: Redis) -> Non
     mirror, other = new_mirror(redis), new_mirror(redis)
     pixels = bytes(16)
     placed = Placement(mirror, "default", mirror.image(pixels), NoiseKind.GAUSSIAN, finding(0, 0.1)).place()
-    addition = addition_of(mirror, placed, "1" * 32, pixels)
+    addition = addition_of(mirror, placed, "1" * 32, pixels, SHAPE)
     store(redis, other, "2" * 32, bytes([200] * 16), finding(1, 0.1))
     progress = Progress(stage=Stage.REMEMBERING)
 
@@ -306,7 +290,7 @@ def test_a_commit_needs_the_log_that_it_was_reconciled_with(redis: Redis) -> Non
     assert not redis.exists(keys.certificate("1" * 32))
     assert len(read_log(redis)) == 1
     placed = Placement(mirror, "default", mirror.image(pixels), NoiseKind.GAUSSIAN, finding(0, 0.1)).place()
-    addition = addition_of(mirror, placed, "1" * 32, pixels)
+    addition = addition_of(mirror, placed, "1" * 32, pixels, SHAPE)
     redis.set(keys.cancel("1" * 32), 1)
     assert committed("1" * 32, addition) is Outcome.CANCELLED
     assert committed("2" * 32, addition) is Outcome.DUPLICATE
