@@ -2,7 +2,8 @@
 
 ::
 
-    routes ──┬── submission     a request becomes a task: model, image, defaults
+    routes ──┬── access         who asks, and what they may
+             ├── submission     a request becomes a task: model, image, defaults
              │      ├── catalogue     what the engines say they hold
              │      └── images        uploads become checked pixels
              ├── job_queue      the only module that touches RQ

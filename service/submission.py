@@ -8,18 +8,22 @@ from contract.jobs import Submission
 from contract.requests import CertifyRequest, PredictRequest
 from contract.tasks import CertifyTask, PredictTask
 from service import job_queue
+from service.access import Caller
 from service.catalogue import read_catalogue
 from service.defaults import certify_fields, shared_fields
 from service.images import fit_image
 from service.resources import Resources
 
 
-def submit(resources: Resources, request: CertifyRequest | PredictRequest, upload: bytes) -> str:
+def submit(
+    resources: Resources, caller: Caller, request: CertifyRequest | PredictRequest, upload: bytes
+) -> str:
     """Checks a request against its model and its image, enqueues it and returns the job's id.
 
     Raises:
         ProblemError: The model, the image or a field is refused.
     """
+    del caller
     model = read_catalogue(resources.redis, resources.settings.default_model).resolve(request.model)
     fields = shared_fields(request, model)
     if isinstance(request, CertifyRequest):

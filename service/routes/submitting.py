@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from contract.choices import ProblemCode
 from contract.jobs import Job
 from contract.requests import CertifyRequest, PredictRequest
+from service.access import get_caller
 from service.openapi import MULTIPART, problem_responses
 from service.problems import refusal
 from service.resources import Resources
@@ -64,7 +65,8 @@ async def answer(
     wait: int | None,
 ) -> JSONResponse:
     """Submits a request, waits if that was preferred, and answers with the job."""
-    job_id = await to_thread.run_sync(submit, resources, asked, upload, limiter=resources.decoders)
+    caller = get_caller(request)
+    job_id = await to_thread.run_sync(submit, resources, caller, asked, upload, limiter=resources.decoders)
     waits = wait is not None and not resources.waiters.locked()
     job = await wait_until_final(resources, request, job_id, wait or 0)
     headers = {"Location": job.links.self}
