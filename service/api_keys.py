@@ -17,6 +17,7 @@ from service.access import Caller, Scope
 from service.settings import Misconfiguration
 
 _LOOK_SECONDS: Final = 1.0
+_SHOWN: Final = frozenset({"name", "scopes", "tenant"})
 _log = structlog.get_logger(__name__)
 
 _Signature = tuple[int, int, int]
@@ -85,9 +86,9 @@ def parse_keys(text: str, file: Path) -> KeyFile:
 def _describe(place: Sequence[int | str], rule: str, value: object) -> str:
     field = ".".join(map(str, place))
     rule = rule.removeprefix("Value error, ")
-    # A whole object would be much to read, and a key that was put in place of its hash must not be shown.
-    shown = f", got {value!r}" if isinstance(value, str) and field.rpartition(".")[2] != "sha256" else ""
-    return f"'{field}': {rule}{shown}" if field and len(shown) < 100 else rule
+    # A key that was put in place of its hash, or under a name of its own, must not be shown.
+    harmless = isinstance(value, str) and not _SHOWN.isdisjoint(place)
+    return (f"'{field}': " if field else "") + rule + (f", got {value!r}" if harmless else "")
 
 
 class KeyRing:

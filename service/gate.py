@@ -107,8 +107,8 @@ def open_guard(settings: ServiceSettings) -> Guard:
     if settings.auth is Auth.OFF:
         if not is_loopback(settings.host):
             raise Misconfiguration(
-                "RADII_AUTH=off is for an API that listens on loopback alone, where RADII_HOST says so; got "
-                f"{settings.host or 'no RADII_HOST'}: listen on 127.0.0.1, or use API keys (`radii keys create`)"
+                "RADII_AUTH=off is for an API that listens on loopback alone; RADII_HOST must say so, got "
+                f"{settings.host or 'none'}: listen on 127.0.0.1, or use API keys (`radii keys create`)"
             )
         return LocalGuard(settings.cors_origins)
     if settings.api_keys_file is None:

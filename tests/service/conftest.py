@@ -85,7 +85,7 @@ def api(bare_api: httpx.Client, beat: Callable[..., None]) -> httpx.Client:
     return bare_api
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def serve_app() -> Callable[[FastAPI], Any]:
     """`serve`, for tests that need settings of their own."""
     return serve
