@@ -22,6 +22,7 @@ def run(console: Console) -> None:
     with tempfile.TemporaryDirectory() as folder, quiet_log(Path(folder)) as log:
         plan = StackPlan(Path(folder) / "store", port=free_port(), log=log, stop_grace=1)
         with Stack(plan) as stack, httpx.Client(base_url=stack.url, timeout=60) as http:
+            http.headers["X-API-Key"] = stack.api_key
             stack.wait_until_ready()
             measured = [_one(http, picture) for _ in range(JOBS + 1)][1:]
     table = Table(

@@ -104,7 +104,10 @@ class Memory(_Answer):
     namespace and epoch, inside a stored region has that region's label.
     """
 
-    namespace: str | None = Field(description="Null when no memory was asked for.")
+    namespace: str | None = Field(
+        description="The namespace, with the tenant before it if there is one: `tenant/namespace`. "
+        "Null when no memory was asked for."
+    )
     epoch: str | None = Field(
         description="Changes when a memory was wiped or lost: what an earlier epoch promised holds no more."
     )

@@ -106,6 +106,8 @@ class MemoryOutcome(StrEnum):
 class ProblemCode(StrEnum):
     """Machine-readable reasons, stable across releases."""
 
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
     MALFORMED_BODY = "malformed_body"
     INVALID_FIELD = "invalid_field"
     TOO_FEW_SAMPLES = "too_few_samples"

@@ -55,11 +55,12 @@ class Job(BaseModel):
 
 
 class Submission(BaseModel):
-    """The record that a job id was given out, and for what."""
+    """The record that a job id was given out, for what, and to whom."""
 
     model_config = ConfigDict(frozen=True)
 
     job_id: str
+    tenant: str = ""
     kind: JobKind
     model: str
     created_at: datetime

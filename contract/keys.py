@@ -19,6 +19,11 @@ def submission(job_id: str) -> str:
     return f"radii:job:{job_id}:submission"
 
 
+def owner(job_id: str) -> str:
+    """The tenant whose job and certificate this is; outlives both. Absent is as good as empty."""
+    return f"radii:job:{job_id}:owner"
+
+
 def events(job_id: str) -> str:
     """Capped stream of the job's progress; long-poll and server-sent events read it."""
     return f"radii:job:{job_id}:events"
@@ -42,6 +47,15 @@ def votes(job_id: str) -> str:
 def statistics(model_digest: str, law: str) -> str:
     """Batch-norm statistics of a model under one noise, as the first worker estimated them."""
     return f"radii:statistics:{model_digest}:{law}"
+
+
+def memory_name(tenant: str, namespace: str) -> str:
+    """The name of a tenant's memory in the whole deployment. No namespace has a slash, so none is another's.
+
+    >>> memory_name("acme", "default"), memory_name("", "default")
+    ('acme/default', 'default')
+    """
+    return f"{tenant}/{namespace}" if tenant else namespace
 
 
 def memory_head(model_digest: str, namespace: str) -> str:

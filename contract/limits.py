@@ -35,6 +35,7 @@ SUBMISSION_TTL: Final = 604_800  # how long a job id is known at all: after that
 STATISTICS_TTL: Final = 2_592_000  # 30 days since they were last used; they can be estimated again
 VOTES_TTL: Final = 3 * JOB_TIMEOUT  # outlives every attempt of a job
 CERTIFICATE_TTL: Final = 2_592_000  # 30 days; a certificate can be verified offline for ever
+OWNER_TTL: Final = CERTIFICATE_TTL + SUBMISSION_TTL  # outlives the certificate, however late that is made
 IMAGE_TTL: Final = QUEUED_TTL + 3 * JOB_TIMEOUT  # outlives the queue and every attempt
 
 # Attempts. RQ retries at once; only a lost worker or engine is retried, never a failure that would repeat.

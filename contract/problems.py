@@ -29,6 +29,8 @@ class Problem(BaseModel):
 
 # Code -> HTTP status and title. The statuses of jobs' problems say what a synchronous answer would have been.
 KINDS: dict[ProblemCode, tuple[int, str]] = {
+    ProblemCode.UNAUTHENTICATED: (401, "Who asks is not known"),
+    ProblemCode.FORBIDDEN: (403, "Who asks may not do this"),
     ProblemCode.MALFORMED_BODY: (400, "The body cannot be read"),
     ProblemCode.INVALID_FIELD: (422, "A field breaks a rule"),
     ProblemCode.TOO_FEW_SAMPLES: (422, "Too few samples to certify anything"),

@@ -49,7 +49,9 @@ class RegionPage(BaseModel):
 
     model: str
     model_digest: str
-    memory: str = Field(description="The namespace.")
+    memory: str = Field(
+        description="The namespace, with the tenant before it if there is one, as certificates name it."
+    )
     epoch: str | None = Field(description="Null when nothing was ever stored.")
     total: int = Field(description="Regions in the memory.")
     regions: list[Region]

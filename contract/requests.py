@@ -50,6 +50,7 @@ class _Base64(EncoderProtocol):
 _Positive = Field(gt=0, le=100, allow_inf_nan=False)
 Sigma = Annotated[float, _Positive]
 Namespace = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Tenant = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{0,64}$")]  # of whom a key is; not a field of requests
 Samples = Annotated[int, Field(ge=1, le=MAX_SAMPLES)]
 
 

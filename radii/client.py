@@ -29,9 +29,10 @@ class ClientError(Exception):
 class Client:
     """Talks to one server. Use as a context manager."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, api_key: str | None = None) -> None:
         self.url = url.rstrip("/")
-        self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT)
+        headers = {"X-API-Key": api_key} if api_key else {}
+        self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT, headers=headers)
 
     def __enter__(self) -> Self:
         return self

@@ -4,7 +4,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +13,10 @@ from typing import IO, Self
 
 import httpx
 import redis
+from pydantic import ValidationError
 
-from radii import embedded
+from contract.environment import describe_settings, full_redis_url
+from radii import embedded, own_key
 from workers.supervisor import Child
 
 _POLL_SECONDS = 0.1
@@ -32,6 +34,8 @@ class StackPlan:
     Attributes:
         data_dir: Where the embedded store keeps its files.
         redis_url: A server to use instead of the embedded one.
+        api_keys: The API's file of keys; a key is made in ``data_dir`` if None.
+        auth: Whether keys are asked for; only an API on loopback may do without.
         workers: Number of workers; they share the cores.
         environment: Further ``RADII_*`` settings for API and workers.
         log: Where the children write; this process's standard error if None.
@@ -42,6 +46,8 @@ class StackPlan:
     port: int = 8000
     workers: int = 1
     redis_url: str | None = None
+    api_keys: Path | None = None
+    auth: bool = True
     environment: dict[str, str] = field(default_factory=dict)
     stop_grace: float = 10.0
     log: IO[str] | None = None
@@ -74,7 +80,13 @@ class Stack:
     def _start(self) -> None:
         plan = self._plan
         require_free(plan.host, plan.port)
-        self.redis_url = plan.redis_url or self._start_store()
+        self._set_access()
+        # The address that the children get holds the password; it is not theirs to look for.
+        password_file = self._environment.pop("RADII_REDIS_PASSWORD_FILE", None)
+        if plan.redis_url:
+            self.redis_url = _given_store(plan.redis_url, password_file)
+        else:
+            self.redis_url = self._start_store()
         self._environment["RADII_REDIS_URL"] = self.redis_url
         self._environment["RADII_STOP_GRACE"] = str(plan.stop_grace)
         # Workers that share cores without knowing of each other slow each other down.
@@ -84,6 +96,26 @@ class Stack:
         self._run("API", "api", "--lifeline", "--host", plan.host, "--port", str(plan.port))
         for number in range(1, plan.workers + 1):
             self._run(f"worker {number}", "worker", "--lifeline")
+
+    def _set_access(self) -> None:
+        """Tells the API who may use it.
+
+        Raises:
+            StackFailure: The API would refuse to start.
+        """
+        plan = self._plan
+        if plan.auth and plan.api_keys is None:
+            own_key.make_own_key(plan.data_dir)
+        file = plan.api_keys or own_key.hashed_file(plan.data_dir)
+        settings = {"auth": "keys" if plan.auth else "off", "host": plan.host}
+        settings |= {"api_keys_file": str(file.absolute())} if plan.auth else {}
+        _require_guard(settings)
+        self._environment |= {f"RADII_{name.upper()}": value for name, value in settings.items()}
+
+    @property
+    def api_key(self) -> str:
+        """The key that was made in the data directory."""
+        return own_key.plain_file(self._plan.data_dir).read_text(encoding="utf-8").strip()
 
     def _start_store(self) -> str:
         os.close(embedded.lock(self._plan.data_dir))  # so that a directory in use is an error here
@@ -156,6 +188,26 @@ class Stack:
         for child in store:
             child.stop(grace=30)
         self._children.clear()
+
+
+def _given_store(redis_url: str, password_file: str | None) -> str:
+    try:
+        return full_redis_url(redis_url, password_file)
+    except ValueError as error:
+        raise StackFailure(str(error)) from None
+
+
+def _require_guard(settings: Mapping[str, str]) -> None:
+    """Raises what the API would refuse to start for."""
+    from service.gate import open_guard
+    from service.settings import Misconfiguration, ServiceSettings
+
+    try:
+        open_guard(ServiceSettings.model_validate(settings))  # and what the environment says besides
+    except ValidationError as error:
+        raise StackFailure(describe_settings(error)) from None
+    except Misconfiguration as error:
+        raise StackFailure(str(error)) from None
 
 
 def free_port() -> int:

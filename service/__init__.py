@@ -2,6 +2,7 @@
 
 ::
 
+    gate ─────── api_keys       who is let in, before anything is read
     routes ──┬── access         who asks, and what they may
              ├── submission     a request becomes a task: model, image, defaults
              │      ├── catalogue     what the engines say they hold

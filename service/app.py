@@ -5,21 +5,29 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from pydantic import ValidationError
 
+from contract.environment import describe_settings
 from contract.limits import MAX_BODY_BYTES
 from contract.version import __version__
+from service.gate import GateMiddleware, open_guard
+from service.headers import use_headers
 from service.logs import configure_logs
 from service.middleware import BodyLimitMiddleware, RequestIdMiddleware
-from service.openapi import use_openapi
+from service.openapi import problem_responses, use_openapi
 from service.problems import add_problem_handlers
 from service.resources import open_resources
 from service.routes import certificates, certify, health, jobs, models, predict, regions
-from service.settings import ServiceSettings
+from service.settings import Misconfiguration, ServiceSettings
 from service.shutdown import set_on_signal
 
 
 def create_app(settings: ServiceSettings) -> FastAPI:
-    """Makes the application. It starts without Redis or a worker; requests that need them get 503."""
+    """Makes the application. It starts without Redis or a worker; requests that need them get 503.
+
+    Raises:
+        Misconfiguration: It would be open to whom it must not be, or closed to everybody.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -44,16 +52,24 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     )
     add_problem_handlers(app)
     app.add_middleware(BodyLimitMiddleware, limit=MAX_BODY_BYTES)
+    app.add_middleware(GateMiddleware, guard=open_guard(settings))
     app.add_middleware(RequestIdMiddleware)
-    for routes in (certify, predict, jobs, certificates, regions, models, health):
-        app.include_router(routes.router)
+    use_headers(app, settings.cors_origins)
+    for routes in (certify, predict, jobs, certificates, regions, models):
+        app.include_router(routes.router, responses=problem_responses(401, 403))
+    app.include_router(health.router)
     use_openapi(app)
     return app
 
 
 def create_app_from_environment() -> FastAPI:
-    """Makes the application from ``RADII_*``."""
-    return create_app(ServiceSettings())
+    """Makes the application from ``RADII_*``; ends the process, and says why, where they do not allow it."""
+    try:
+        return create_app(ServiceSettings())
+    except ValidationError as error:
+        raise SystemExit(f"radii api: {describe_settings(error)}") from None
+    except Misconfiguration as error:
+        raise SystemExit(f"radii api: {error}") from None
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -22,6 +22,7 @@ from contract.limits import (
     FAILURE_TTL,
     IMAGE_TTL,
     JOB_TIMEOUT,
+    OWNER_TTL,
     QUEUED_TTL,
     RESULT_TTL,
     RETRIES,
@@ -89,6 +90,7 @@ def submit(redis: Redis, submission: Submission, task: CertifyTask | PredictTask
         )
         pipeline.set(keys.image(task.image_digest), pixels, ex=IMAGE_TTL)
         pipeline.set(keys.submission(job_id), submission.model_dump_json(), ex=SUBMISSION_TTL)
+        pipeline.set(keys.owner(job_id), submission.tenant, ex=OWNER_TTL)
         pipeline.xadd(keys.events(job_id), {"progress": Progress(stage=Stage.QUEUED).model_dump_json()})
         pipeline.expire(keys.events(job_id), SUBMISSION_TTL)
         pipeline.execute()

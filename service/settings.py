@@ -1,15 +1,46 @@
 """What an operator may set for the API, read once from ``RADII_*`` and passed down."""
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from contract.environment import DEFAULT_REDIS_URL, RedisUrl, with_password_file
+
+_ORIGIN: Final = re.compile(r"https?://[^\s/?#@*,]+")
+
+
+class Misconfiguration(ValueError):
+    """The API must not start with these settings."""
+
+
+class Auth(StrEnum):
+    """Who may use the API: those who have a key, or everybody on this machine."""
+
+    KEYS = "keys"
+    OFF = "off"
 
 
 class ServiceSettings(BaseSettings):
     """Settings of one API process."""
 
-    model_config = SettingsConfigDict(env_prefix="RADII_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="RADII_", frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
-    redis_url: str = "redis://127.0.0.1:6379/0"
+    redis_url: RedisUrl = DEFAULT_REDIS_URL
+    redis_password_file: Path | None = Field(
+        default=None, description="File that holds the password, instead of the one in `redis_url`."
+    )
+    auth: Auth = Field(default=Auth.KEYS, description="`off` is for an API that listens on loopback alone.")
+    api_keys_file: Path | None = Field(default=None, description="File that `radii keys` writes.")
+    host: str | None = Field(default=None, description="Where the server listens, as `radii api` says.")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Origins whose web pages may use the API, separated by commas."
+    )
     redis_timeout: float = Field(
         default=1.5,
         ge=0.7,
@@ -23,3 +54,25 @@ class ServiceSettings(BaseSettings):
     )
     max_waiters: int = Field(default=64, ge=0, description="Requests that may wait for a job at a time.")
     max_decoders: int = Field(default=4, ge=1, description="Images decoded at a time; bounds memory.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _password_from_file(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return with_password_file(values)
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _exact(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"must be exact origins, as https://example.org or http://localhost:3000, got {origin!r}"
+                )
+        return origins

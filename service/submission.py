@@ -3,6 +3,7 @@
 import secrets
 from datetime import UTC, datetime
 
+from contract import keys
 from contract.choices import JobKind
 from contract.jobs import Submission
 from contract.requests import CertifyRequest, PredictRequest
@@ -23,11 +24,12 @@ def submit(
     Raises:
         ProblemError: The model, the image or a field is refused.
     """
-    del caller
     model = read_catalogue(resources.redis, resources.settings.default_model).resolve(request.model)
     fields = shared_fields(request, model)
     if isinstance(request, CertifyRequest):
         fields |= certify_fields(request, model, fields)
+    if fields["memory"] is not None:
+        fields["memory"] = keys.memory_name(caller.tenant, fields["memory"])
     image = fit_image(upload, model, request.fit)
     kind = CertifyTask if isinstance(request, CertifyRequest) else PredictTask
     task = kind(
@@ -38,6 +40,7 @@ def submit(
     )
     record = Submission(
         job_id=task.job_id,
+        tenant=caller.tenant,
         kind=JobKind.CERTIFY if isinstance(task, CertifyTask) else JobKind.PREDICT,
         model=model.name,
         created_at=datetime.now(UTC),

@@ -1,9 +1,13 @@
 """Starts one worker from the environment."""
 
+import structlog
+from pydantic import ValidationError
+
+from contract.environment import describe_settings
 from workers import lifeline as line
 from workers import logs
 from workers.settings import WorkerSettings
-from workers.supervisor import Supervisor
+from workers.supervisor import GAVE_UP, Supervisor
 
 
 def run(*, lifeline: bool = False) -> int:
@@ -15,7 +19,12 @@ def run(*, lifeline: bool = False) -> int:
     logs.configure()
     if lifeline:
         line.hold(lambda: None)
-    return Supervisor(WorkerSettings()).run()
+    try:
+        settings = WorkerSettings()
+    except ValidationError as error:
+        structlog.get_logger().error("worker not started", reason=describe_settings(error))
+        return GAVE_UP
+    return Supervisor(settings).run()
 
 
 if __name__ == "__main__":

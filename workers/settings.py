@@ -2,18 +2,25 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from contract.environment import DEFAULT_REDIS_URL, RedisUrl, with_password_file
 
 
 class WorkerSettings(BaseSettings):
     """Settings of one worker."""
 
-    model_config = SettingsConfigDict(env_prefix="RADII_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="RADII_", frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
-    redis_url: str = "redis://127.0.0.1:6379/0"
+    redis_url: RedisUrl = DEFAULT_REDIS_URL
+    redis_password_file: Path | None = Field(
+        default=None, description="File that holds the password, instead of the one in `redis_url`."
+    )
     models: Annotated[tuple[Path, ...], NoDecode] = Field(
         default=(), description="Further folders of bundles, separated like PATH."
     )
@@ -42,6 +49,11 @@ class WorkerSettings(BaseSettings):
         }
         # Waiting threads that spin slow a busy machine many times over and speed a quiet one up little.
         return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **chosen}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _password_from_file(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return with_password_file(values)
 
     @field_validator("models", mode="before")
     @classmethod

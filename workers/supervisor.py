@@ -18,7 +18,7 @@ log = structlog.get_logger()
 _POLL_SECONDS = 0.05
 _FAST_DEATHS = 5  # in a row; then the fault is not a job's, and the supervisor gives up
 _FAST_SECONDS = 10.0
-_GAVE_UP = 3  # exit code of a supervisor whose child keeps dying: its own parent need not try again
+GAVE_UP = 3  # exit code of a supervisor whose child keeps dying: its own parent need not try again
 _FORCE_AFTER = 1.5  # RQ ignores a second signal within a second of the first
 
 
@@ -60,7 +60,7 @@ class Child:
         lived = time.monotonic() - self._started
         self._fast_deaths = self._fast_deaths + 1 if lived < _FAST_SECONDS else 0
         log.error("process died", process=self.name, code=code, lived=round(lived, 1))
-        if code == _GAVE_UP:
+        if code == GAVE_UP:
             self._let_go()
             raise RuntimeError(f"the {self.name} gave up: what it runs keeps dying")
         if self._fast_deaths >= _FAST_DEATHS:
@@ -117,7 +117,7 @@ class Supervisor:
                 return 0
             except RuntimeError as error:
                 log.error("worker gives up", reason=str(error))
-                return _GAVE_UP
+                return GAVE_UP
             finally:
                 self._stop_queue_worker(queue_worker)
                 engine.stop(grace=5)

@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from contract.choices import BoundKind, Fit, JobStatus, NoiseKind, NoiseLevel
 from contract.jobs import Job
@@ -15,6 +16,15 @@ from radii.client import Client, ClientError, describe
 
 Image = Annotated[Path, typer.Argument(help="PNG, JPEG, WebP or BMP file.")]
 Url = Annotated[str, typer.Option(envvar="RADII_URL", help="The server.")]
+ApiKey = Annotated[
+    str | None,
+    typer.Option(
+        envvar="RADII_API_KEY",
+        show_envvar=True,
+        help="Key for the server, better in the environment: others see what a command was called with. "
+        "RADII_API_KEY_FILE names a file instead. Left out: the key that `radii serve` made here.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON and nothing else.")]
 Model = Annotated[str | None, typer.Option(help="Model; the server's default if left out.")]
 Sigma = Annotated[float | None, typer.Option(help="Noise level, pixels in [0, 1]; the model's if left out.")]
@@ -91,6 +101,7 @@ def certify(
     label: Label = None,
     seed: Seed = None,
     url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
     json: Json = False,
 ) -> None:
     """Certify IMAGE: its label, and a radius within which no perturbation changes it."""
@@ -116,13 +127,13 @@ def certify(
         "label": label,
         "seed": seed,
     }
-    job = run_job("/certify", image, fields, url, json)
-    assert job.certificate is not None  # noqa: S101 (a certify job that succeeded has one)
-    if json:
-        typer.echo(job.certificate.model_dump_json(indent=2))
-        return
-    with Client(url) as client:
-        classes = client.model(job.model).classes
+    with connect(url, api_key) as client:
+        job = run_job("/certify", image, fields, client, json)
+        assert job.certificate is not None  # noqa: S101 (a certify job that succeeded has one)
+        if json:
+            typer.echo(job.certificate.model_dump_json(indent=2))
+            return
+        classes = attempt(lambda: client.model(job.model)).classes
     panels.show_certificate(Console(), job.certificate, classes)
 
 
@@ -142,6 +153,7 @@ def predict(
     label: Label = None,
     seed: Seed = None,
     url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
     json: Json = False,
 ) -> None:
     """Predict the smoothed classifier's label of IMAGE; far fewer votes than a radius takes."""
@@ -160,19 +172,19 @@ def predict(
         "label": label,
         "seed": seed,
     }
-    job = run_job("/predict", image, fields, url, json)
-    assert job.prediction is not None  # noqa: S101 (a predict job that succeeded has one)
-    if json:
-        typer.echo(job.prediction.model_dump_json(indent=2))
-        return
-    with Client(url) as client:
-        classes = client.model(job.model).classes
+    with connect(url, api_key) as client:
+        job = run_job("/predict", image, fields, client, json)
+        assert job.prediction is not None  # noqa: S101 (a predict job that succeeded has one)
+        if json:
+            typer.echo(job.prediction.model_dump_json(indent=2))
+            return
+        classes = attempt(lambda: client.model(job.model)).classes
     panels.show_prediction(Console(), job.prediction, classes)
 
 
-def models(url: Url = DEFAULT_URL, json: Json = False) -> None:
+def models(url: Url = DEFAULT_URL, api_key: ApiKey = None, json: Json = False) -> None:
     """List the models that the server's workers hold."""
-    with Client(url) as client:
+    with connect(url, api_key) as client:
         listing = attempt(client.models)
     if json:
         typer.echo(listing.model_dump_json(indent=2))
@@ -208,17 +220,26 @@ def verify(
         raise typer.Exit(1)
 
 
-def run_job(path: str, image: Path, fields: Mapping[str, object], url: str, quiet: bool) -> Job:
+def connect(url: str, api_key: str | None) -> Client:
+    """Returns a client of a server; the key is the one given, or that of whoever runs the server here."""
+    from radii.own_key import UnusableKey, choose_key
+
+    try:
+        return Client(url, choose_key(url, api_key))
+    except UnusableKey as error:
+        raise fail(str(error)) from None
+
+
+def run_job(path: str, image: Path, fields: Mapping[str, object], client: Client, quiet: bool) -> Job:
     """Submits, follows with a progress bar, and returns the job that succeeded; Ctrl-C cancels it."""
     console = Console(stderr=True, quiet=quiet)
-    with Client(url) as client:
-        job = attempt(lambda: client.submit(path, image, fields))
-        try:
-            with display.sampling_bar(console) as on_progress:
-                job = attempt(lambda: client.follow(job, on_progress))
-        except KeyboardInterrupt:
-            attempt(lambda: client.cancel(job.id))
-            raise fail(f"job {job.id} cancelled") from None
+    job = attempt(lambda: client.submit(path, image, fields))
+    try:
+        with display.sampling_bar(console) as on_progress:
+            job = attempt(lambda: client.follow(job, on_progress))
+    except KeyboardInterrupt:
+        attempt(lambda: client.cancel(job.id))
+        raise fail(f"job {job.id} cancelled") from None
     if job.status is not JobStatus.SUCCEEDED:
         reason = describe(job.error) if job.error else "no reason is known"
         raise fail(f"job {job.id} {job.status.value}: {reason}")
@@ -235,5 +256,5 @@ def attempt(call: Callable[[], Answer]) -> Answer:
 
 def fail(message: str) -> typer.Exit:
     """Prints an error and returns what ends the command."""
-    Console(stderr=True).print(f"[bold red]error[/bold red] {message}", highlight=False)
+    Console(stderr=True).print(f"[bold red]error[/bold red] {escape(message)}", highlight=False)
     return typer.Exit(1)

@@ -166,14 +166,15 @@ def _reading(redis_url: str | None, data_dir: Path | None) -> Iterator["Redis"]:
     """Opens the server that is meant; what goes wrong between it and us ends the command with its words."""
     from redis import Redis, exceptions
 
+    from contract.environment import without_secrets
     from radii.memory.reading import MemoryReplaced
 
     address = _address(redis_url, data_dir)
-    shown = address.rpartition("@")[2].removeprefix("redis://")
+    shown = without_secrets(address)
     try:
         client = Redis.from_url(address, socket_connect_timeout=5)
-    except ValueError as error:
-        raise fail(f"'redis-url' must be the address of a Redis server, got {address!r}: {error}") from error
+    except ValueError:  # its words may hold the password
+        raise fail(f"'redis-url' must be the address of a Redis server, got {shown}") from None
     try:
         with client as redis:
             yield redis
@@ -187,14 +188,18 @@ def _reading(redis_url: str | None, data_dir: Path | None) -> Iterator["Redis"]:
 
 def _address(redis_url: str | None, data_dir: Path | None) -> str:
     """Where the memory is: as told, else in the store of a running `radii serve`, else where workers look."""
+    from contract.environment import full_redis_url
     from radii import embedded
-    from radii.commands.running import default_data_dir
+    from radii.own_key import default_data_dir
     from service.settings import ServiceSettings
 
     if redis_url is not None:
         if data_dir is not None and "RADII_DATA_DIR" not in os.environ:
             raise fail(f"'data-dir' = {data_dir} has no meaning with 'redis-url': leave one of them out")
-        return redis_url
+        try:
+            return full_redis_url(redis_url, os.environ.get("RADII_REDIS_PASSWORD_FILE"))
+        except ValueError as error:
+            raise fail(str(error)) from None
     try:
         running = embedded.running_url(data_dir or default_data_dir())
     except (OSError, ValueError) as error:

@@ -14,21 +14,16 @@ from rich.console import Console
 
 from radii.commands.client import certify, fail
 from radii.embedded import DataDirectoryInUse
+from radii.own_key import default_data_dir, plain_file
 from radii.stack import Stack, StackFailure, StackPlan, free_port, quiet_log, tail
 
-Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Host = Annotated[str, typer.Option(envvar="RADII_HOST", help="Address to listen on.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
 Lifeline = Annotated[bool, typer.Option("--lifeline", hidden=True)]
 ModelFolders = Annotated[
     list[Path] | None,
     typer.Option("--models", help="Folder of bundles, besides the shipped ones; repeatable."),
 ]
-
-
-def default_data_dir() -> Path:
-    """Returns where the embedded store lives unless it is told otherwise."""
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "radii"
 
 
 def serve(
@@ -42,14 +37,34 @@ def serve(
     data_dir: Annotated[
         Path, typer.Option(envvar="RADII_DATA_DIR", help="Where the embedded store keeps its files.")
     ] = default_data_dir(),  # noqa: B008 (shown in the help)
+    api_keys: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="RADII_API_KEYS_FILE",
+            help="File that `radii keys` writes; if left out, a key is made for you in the data directory.",
+        ),
+    ] = None,
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Ask nobody for a key; only where no other machine can call.")
+    ] = False,
 ) -> None:
     """Start everything on this machine: store, API and workers. One Ctrl-C stops it all."""
-    plan = StackPlan(data_dir, host, port, workers, redis_url, environment=_model_folders(models))
+    plan = StackPlan(
+        data_dir,
+        host,
+        port,
+        workers,
+        redis_url,
+        api_keys,
+        auth=not no_auth and os.environ.get("RADII_AUTH") != "off",
+        environment=_model_folders(models),
+    )
     console = Console(stderr=True)
     with _running(plan, console) as stack:
         console.print(
             f"[bold green]radii[/bold green] serves on {stack.url}  (docs: {stack.url}/docs; Ctrl-C stops)"
         )
+        console.print(_who_may(plan), highlight=False)
         while True:
             stack.keep_running()
             time.sleep(0.2)
@@ -65,7 +80,7 @@ def demo(
         with _running(plan, console) as stack:
             picture = image or _shipped_image()
             console.print(f"certifying {picture.name} on {stack.url}")
-            certify(picture, url=stack.url)
+            certify(picture, url=stack.url, api_key=stack.api_key)
 
 
 def api(host: Host = "127.0.0.1", port: Port = 8000, lifeline: Lifeline = False) -> None:
@@ -76,6 +91,7 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, lifeline: Lifeline = False)
         from workers import lifeline as line
 
         line.hold(lambda: None)
+    os.environ["RADII_HOST"] = host  # what the API may do without depends on it
     uvicorn.run(
         "service.app:create_app_from_environment",
         factory=True,
@@ -102,6 +118,16 @@ def _model_folders(models: list[Path] | None) -> dict[str, str]:
         if not folder.is_dir():
             raise fail(f"'models' must be a folder, got {str(folder)!r}")
     return {"RADII_MODELS": os.pathsep.join(str(folder.resolve()) for folder in models)}
+
+
+def _who_may(plan: StackPlan) -> str:
+    """Says where a key is; never what it is."""
+    if not plan.auth:
+        return "whoever is on this machine may use it: no key is asked for"
+    if plan.api_keys is not None:
+        return f"whoever has a key of '{plan.api_keys}' may use it"
+    file = plain_file(plan.data_dir)
+    return f"your key is in '{file}': `radii` finds it; for curl, -H \"X-API-Key: $(cat '{file}')\""
 
 
 def _shipped_image() -> Path:

@@ -1,7 +1,7 @@
 """`/certificates`: the answers, which never change, and their verification."""
 
 import hashlib
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
 from fastapi import APIRouter, Depends, Header, Response
 
@@ -9,20 +9,27 @@ from contract import keys
 from contract.certificates import Certificate, Verification
 from contract.choices import ProblemCode
 from contract.limits import CERTIFICATE_TTL
+from service.access import KEY_HEADER, Caller, Scope, require
 from service.openapi import problem_responses
 from service.problems import refusal
 from service.resources import Resources, get_resources
 from service.verification import verify_certificate
 
-_CACHE: Final = f"public, max-age={CERTIFICATE_TTL}, immutable"
-router = APIRouter(tags=["certificates"])
+_CACHE: Final = f"private, max-age={CERTIFICATE_TTL}, immutable"  # not for others than who asked
+_VARY: Final = f"Authorization, {KEY_HEADER}"
+router = APIRouter(tags=["certificates"], dependencies=[require(Scope.READ)])
 
 
-def _stored(certificate_id: str, resources: Annotated[Resources, Depends(get_resources)]) -> bytes:
-    """Dependency: the certificate as it was committed."""
+def _stored(
+    certificate_id: str,
+    resources: Annotated[Resources, Depends(get_resources)],
+    caller: Annotated[Caller, require(Scope.READ)],
+) -> bytes:
+    """Dependency: the certificate as it was committed, if it is the caller's to read."""
     if certificate_id.isascii() and certificate_id.isalnum():
-        stored = resources.redis.get(keys.certificate(certificate_id))
-        if isinstance(stored, bytes):
+        names = [keys.certificate(certificate_id), keys.owner(certificate_id)]
+        stored, owner = cast("list[bytes | None]", resources.redis.mget(names))
+        if stored is not None and caller.sees((owner or b"").decode()):
             return stored
     raise refusal(ProblemCode.NOT_FOUND, "no such certificate")
 
@@ -40,7 +47,7 @@ def get_certificate(
 ) -> Response:
     """Get a certificate. It is kept for 30 days, never changes and can be verified offline."""
     tag = f'"{hashlib.sha256(stored).hexdigest()}"'
-    headers = {"ETag": tag, "Cache-Control": _CACHE}
+    headers = {"ETag": tag, "Cache-Control": _CACHE, "Vary": _VARY}
     if if_none_match is not None and (if_none_match.strip() == "*" or tag in if_none_match):
         return Response(status_code=304, headers=headers)
     return Response(stored, media_type="application/json", headers=headers)

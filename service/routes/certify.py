@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from contract.jobs import Job
 from contract.requests import CertifyJsonRequest, CertifyRequest
+from service.access import Scope, require
 from service.openapi import MULTIPART
 from service.preferences import PreferredWait
 from service.resources import Resources, get_resources
@@ -28,7 +29,7 @@ class CertifyForm(CertifyRequest):
         return [item.strip() for text in sent for item in text.split(",") if item.strip()] or None
 
 
-router = APIRouter(tags=["certify"])
+router = APIRouter(tags=["certify"], dependencies=[require(Scope.CERTIFY)])
 _form = APIRouter(route_class=MultipartRoute)
 _json = APIRouter(route_class=JsonRoute)
 

@@ -3,14 +3,16 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from contract import keys
 from contract.choices import ProblemCode
 from contract.jobs import Job
 from contract.limits import MAX_WAIT_SECONDS
+from service.access import Scope, get_caller, require
 from service.cancellation import cancel
 from service.openapi import problem_responses
 from service.problems import refusal
@@ -19,20 +21,30 @@ from service.waiting import Event, follow, is_stream_id, require_reading, wait_u
 
 _KEEP_ALIVE_SECONDS: Final = 10
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
+_READ: Final = [require(Scope.READ)]
 router = APIRouter(tags=["jobs"])
 
 
-def job_id_in_path(
+Shared = Annotated[Resources, Depends(get_resources)]
+
+
+async def job_id_in_path(
+    request: Request,
+    resources: Shared,
     job_id: Annotated[str, Path(description="The id that the submission was answered with.")],
 ) -> str:
-    """Dependency: an id of the form that is given out; no other can be known, or be part of a key."""
-    if not _JOB_ID.fullmatch(job_id):
-        raise refusal(ProblemCode.NOT_FOUND, "no such job")
-    return job_id
+    """Dependency: an id of the form that is given out, of a job that is not another tenant's.
+
+    No other can be known, or be part of a key.
+    """
+    if _JOB_ID.fullmatch(job_id):
+        owner = cast("bytes | None", await resources.redis_async.get(keys.owner(job_id)))
+        if get_caller(request).sees((owner or b"").decode()):
+            return job_id
+    raise refusal(ProblemCode.NOT_FOUND, "no such job")
 
 
 JobId = Annotated[str, Depends(job_id_in_path)]
-Shared = Annotated[Resources, Depends(get_resources)]
 
 
 async def _position(
@@ -54,7 +66,7 @@ async def _position(
     return last_event_id or "0-0"
 
 
-@router.get("/jobs/{job_id}", responses=problem_responses(404, 422))
+@router.get("/jobs/{job_id}", dependencies=_READ, responses=problem_responses(404, 422))
 async def get_job(
     request: Request,
     resources: Shared,
@@ -69,6 +81,7 @@ async def get_job(
 
 @router.delete(
     "/jobs/{job_id}",
+    dependencies=[require(Scope.CERTIFY)],
     responses={
         202: {"model": Job, "description": "The job is being stopped; it can have no answer any more."},
         **problem_responses(404, 409),
@@ -82,7 +95,10 @@ def cancel_job(resources: Shared, job_id: JobId, response: Response) -> Job:
 
 
 @router.get(
-    "/jobs/{job_id}/events", response_class=EventSourceResponse, responses=problem_responses(404, 422)
+    "/jobs/{job_id}/events",
+    dependencies=_READ,
+    response_class=EventSourceResponse,
+    responses=problem_responses(404, 422),
 )
 async def follow_job(
     resources: Shared, job_id: JobId, position: Annotated[str, Depends(_position)]

@@ -6,12 +6,13 @@ from fastapi import APIRouter, Depends
 
 from contract.choices import ProblemCode
 from contract.models import ModelInfo, ModelList
+from service.access import Scope, require
 from service.catalogue import read_catalogue
 from service.openapi import problem_responses
 from service.problems import refusal
 from service.resources import Resources, get_resources
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], dependencies=[require(Scope.READ)])
 
 
 @router.get("/models", responses=problem_responses())

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from contract.jobs import Job
 from contract.requests import PredictJsonRequest, PredictRequest
+from service.access import Scope, require
 from service.openapi import MULTIPART
 from service.preferences import PreferredWait
 from service.resources import Resources, get_resources
@@ -20,7 +21,7 @@ class PredictForm(PredictRequest):
     image: UploadFile = Field(description="The image file: PNG, JPEG, WebP or BMP.")
 
 
-router = APIRouter(tags=["predict"])
+router = APIRouter(tags=["predict"], dependencies=[require(Scope.CERTIFY)])
 _form = APIRouter(route_class=MultipartRoute)
 _json = APIRouter(route_class=JsonRoute)
 

@@ -11,30 +11,38 @@ from contract.choices import ProblemCode
 from contract.limits import DEFAULT_MEMORY, NO_MEMORY, REGIONS_PAGE
 from contract.models import ModelInfo
 from contract.regions import Region, RegionPage, StoredRegion
-from contract.requests import Namespace
+from contract.requests import Namespace, Tenant
+from service.access import Caller, Scope, require
 from service.catalogue import read_catalogue
 from service.openapi import problem_responses
 from service.problems import ProblemError, refusal
 from service.resources import Resources, get_resources
 
 _MOST_REGIONS: Final = 2**32  # that a list of Redis can have
-router = APIRouter(tags=["regions"])
+router = APIRouter(tags=["regions"], dependencies=[require(Scope.READ)])
 
 
-def _namespace(
+def _memory(
+    caller: Annotated[Caller, require(Scope.READ)],
     memory: Annotated[Namespace, Query(description="Namespace of the memory.")] = DEFAULT_MEMORY,
+    tenant: Annotated[
+        Tenant | None, Query(description="Whose memory, for administrators. Left out: the caller's.")
+    ] = None,
 ) -> str:
-    """Dependency: a namespace that can hold something."""
+    """Dependency: the name of a memory that can hold something, and that is the caller's to read."""
     if memory == NO_MEMORY:
         detail = f"'memory' must be a namespace, and '{NO_MEMORY}' stands for none, got '{memory}'"
         raise refusal(ProblemCode.INVALID_FIELD, detail, pointer="/memory")
-    return memory
+    if tenant is not None and not caller.sees(tenant):
+        detail = f"'tenant' must be the caller's own without the scope {Scope.ADMIN.value}, got '{tenant}'"
+        raise refusal(ProblemCode.FORBIDDEN, detail, pointer="/tenant")
+    return keys.memory_name(caller.tenant if tenant is None else tenant, memory)
 
 
 @router.get("/regions", responses=problem_responses(422))
 def list_regions(
     resources: Annotated[Resources, Depends(get_resources)],
-    namespace: Annotated[str, Depends(_namespace)],
+    memory: Annotated[str, Depends(_memory)],
     model: Annotated[
         str | None,
         Query(min_length=1, max_length=100, description="Name of the model. Left out: the server's default."),
@@ -44,12 +52,12 @@ def list_regions(
 ) -> RegionPage:
     """List certified regions of one memory, in the order in which they were committed."""
     info = read_catalogue(resources.redis, resources.settings.default_model).resolve(model)
-    epoch, total, records = _read(resources, info.digest, namespace, start, limit)
+    epoch, total, records = _read(resources, info.digest, memory, start, limit)
     following = start + len(records)
     return RegionPage(
         model=info.name,
         model_digest=info.digest,
-        memory=namespace,
+        memory=memory,
         epoch=epoch,
         total=total,
         regions=[_region(info, start + place, record) for place, record in enumerate(records)],
@@ -58,12 +66,12 @@ def list_regions(
 
 
 def _read(
-    resources: Resources, digest: str, namespace: str, start: int, limit: int
+    resources: Resources, digest: str, memory: str, start: int, limit: int
 ) -> tuple[str | None, int, list[bytes]]:
     """Epoch, number of regions, and some of them, all of one moment."""
-    log = keys.memory_log(digest, namespace)
+    log = keys.memory_log(digest, memory)
     with resources.redis.pipeline(transaction=True) as pipe:
-        pipe.hget(keys.memory_head(digest, namespace), "epoch")
+        pipe.hget(keys.memory_head(digest, memory), "epoch")
         pipe.llen(log)
         pipe.lrange(log, start, start + limit - 1)
         epoch, total, records = cast("tuple[Any, int, list[bytes]]", pipe.execute())

@@ -89,10 +89,13 @@ def running(tmp_path_factory: pytest.TempPathFactory, bundles: Path, user_packag
             try:
                 stack.wait_until_ready()
                 with (
-                    httpx.Client(base_url=stack.url, timeout=60) as http,
+                    httpx.Client(
+                        base_url=stack.url, timeout=60, headers={"X-API-Key": stack.api_key}
+                    ) as http,
                     Redis.from_url(stack.redis_url) as redis,
                 ):
-                    found = Running(http, redis, stack.url, EXAMPLES / "09-ankle-boot.png", stack.redis_url)
+                    picture = EXAMPLES / "09-ankle-boot.png"
+                    found = Running(http, redis, stack.url, picture, stack.redis_url, plan.data_dir)
                     wait_for_engines(found, 2)
                     yield found
             finally:

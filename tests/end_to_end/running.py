@@ -14,6 +14,7 @@ from redis import Redis
 from contract import keys
 from contract.jobs import Job
 from contract.models import EngineStatus
+from radii.own_key import plain_file
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "models" / "zoo" / "fashion-mnist-gaussian" / "examples"
@@ -28,6 +29,12 @@ class Running:
     url: str
     picture: Path
     redis_url: str
+    data_dir: Path
+
+    @property
+    def key_file(self) -> Path:
+        """Where the key of whoever runs the stack lies."""
+        return plain_file(self.data_dir)
 
     def certify(self, wait: int = 30, **fields: object) -> Job:
         """Certifies the shipped picture at a fixed level, as it is: the least that can happen."""

@@ -16,6 +16,7 @@ import httpx
 import numpy as np
 import pytest
 
+from radii.own_key import plain_file
 from radii.stack import free_port
 from tests.end_to_end.running import ROOT, Running
 
@@ -54,7 +55,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment(desk: Path, **more: str) -> dict[str, str]:
     """As after `make demo`, with `.venv/bin` on the path and the reader's own package importable."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "PYTHONPATH": str(desk), **more}
+    return {**os.environ, "PATH": path, "PYTHONPATH": f"{desk}{os.pathsep}{ROOT}", **more}
 
 
 def write_tiny_data(folder: Path) -> None:
@@ -88,8 +89,9 @@ def test_a_command_of_readme_runs(command: str, desk: Path, running: Running) ->
 
 
 def adapt(command: str, running: Running, desk: Path) -> str:
-    """Points a command at this test's server, and training at few images."""
+    """Points a command at this test's server and its key, and training at few images."""
     command = command.replace("http://127.0.0.1:8000", running.url)
+    command = command.replace("~/.local/share/radii/api-key", str(running.key_file))
     if command.startswith("radii train"):
         command += f" --data {desk / 'data'} --epochs 1"
     return command
@@ -102,7 +104,12 @@ def run(command: str, desk: Path, running: Running) -> None:
     ran = subprocess.run(
         ["bash", "-c", command],
         cwd=desk,
-        env=environment(desk, RADII_URL=running.url, RADII_REDIS_URL=running.redis_url),
+        env=environment(
+            desk,
+            RADII_URL=running.url,
+            RADII_REDIS_URL=running.redis_url,
+            RADII_DATA_DIR=str(running.data_dir),
+        ),
         capture_output=True,
         text=True,
         timeout=200,
@@ -138,6 +145,7 @@ def check_make(target: str, desk: Path) -> None:
 def check_serve(command: str, desk: Path) -> None:
     """It comes up, and one Ctrl-C stops all of it."""
     port = free_port()
+    store = desk / f"store-{port}"
     words = [
         sys.executable,
         "-m",
@@ -145,7 +153,7 @@ def check_serve(command: str, desk: Path) -> None:
         "--port",
         str(port),
         "--data-dir",
-        str(desk / f"store-{port}"),
+        str(store),
     ]
     process = subprocess.Popen(words, cwd=desk, env=environment(desk), stderr=subprocess.PIPE, text=True)
     try:
@@ -154,7 +162,9 @@ def check_serve(command: str, desk: Path) -> None:
             assert process.poll() is None, process.communicate()[1]
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        names = {model["name"] for model in httpx.get(f"http://127.0.0.1:{port}/models").json()["models"]}
+        key = {"X-API-Key": plain_file(store).read_text().strip()}
+        models = httpx.get(f"http://127.0.0.1:{port}/models", headers=key).json()["models"]
+        names = {model["name"] for model in models}
         assert names >= ({"mine", "resnet18"} if "--models" in command else {"fashion-mnist-gaussian"})
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
@@ -163,6 +173,8 @@ def check_serve(command: str, desk: Path) -> None:
             process.kill()
             process.communicate()
     assert process.returncode == 0, errors
+    assert str(plain_file(store)) in "".join(errors.split())  # where the key is, and not what it is
+    assert key["X-API-Key"] not in errors
     assert processes_that_name(f"store-{port}") == []
 
 

@@ -25,7 +25,7 @@ from contract.certificates import Certificate
 from contract.jobs import Progress
 from contract.models import EngineStatus, FitRule, ModelInfo
 from service.app import create_app
-from service.settings import ServiceSettings
+from service.settings import Auth, ServiceSettings
 from tests.service.examples import DIGITS, make_certificate
 
 
@@ -55,9 +55,19 @@ def serve(app: FastAPI) -> Iterator[str]:
     thread.join()
 
 
+@pytest.fixture(scope="package", autouse=True)
+def _no_keys() -> Iterator[None]:
+    """These tests are about something else than keys, `test_access.py` and the end-to-end tests apart."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RADII_AUTH", "off")
+        patch.setenv("RADII_HOST", "127.0.0.1")
+        yield
+
+
 @pytest.fixture(scope="session")
 def _api_url(_valkey: ValkeyServer) -> Iterator[str]:
-    with serve(create_app(ServiceSettings(redis_url=f"{_valkey.connection_url}/0"))) as url:
+    settings = ServiceSettings(redis_url=f"{_valkey.connection_url}/0", auth=Auth.OFF, host="127.0.0.1")
+    with serve(create_app(settings)) as url:
         yield url
 
 
@@ -75,7 +85,7 @@ def api(bare_api: httpx.Client, beat: Callable[..., None]) -> httpx.Client:
     return bare_api
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def serve_app() -> Callable[[FastAPI], Any]:
     """`serve`, for tests that need settings of their own."""
     return serve

@@ -1,0 +1,102 @@
+"""``radii keys``: who may use the API."""
+
+import json as json_text
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from radii.commands.client import fail
+from radii.own_key import default_data_dir, hashed_file
+
+app = typer.Typer(no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="What the key is called in logs and limits.")]
+File = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="RADII_API_KEYS_FILE", help="The API's file of keys; that of `radii serve` if left out."
+    ),
+]
+Answer = TypeVar("Answer")
+
+
+@app.command()
+def create(
+    name: Name,
+    scopes: Annotated[
+        str, typer.Option(help="What it may do, separated by commas: certify, read; admin may all.")
+    ] = "certify,read",
+    tenant: Annotated[
+        str, typer.Option(help="Whose jobs, certificates and memories it reaches; none of its own if empty.")
+    ] = "",
+    file: File = None,
+) -> None:
+    """Make a key and print it: once, for only its hash is kept. A running API takes it a second later."""
+    from pydantic import ValidationError
+
+    from radii import key_store
+    from service.access import Scope
+    from service.api_keys import ApiKey, hash_key, new_key
+
+    key, wanted = new_key(), {part.strip() for part in scopes.split(",") if part.strip()}
+    if not wanted or not wanted <= {scope.value for scope in Scope}:
+        raise fail(f"'scopes' must be some of {', '.join(Scope)}, separated by commas, got {scopes!r}")
+    try:
+        made = ApiKey(name=name, sha256=hash_key(key), scopes=frozenset(map(Scope, wanted)), tenant=tenant)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise fail(f"'{first['loc'][0]}': {first['msg']}, got {first['input']!r}") from None
+    _attempt(lambda: key_store.add(_file(file), made))
+    typer.echo(key)
+    Console(stderr=True).print(f"'{name}' is in {_file(file)}; keep the key, it is not shown again")
+
+
+@app.command("list")
+def list_keys(
+    file: File = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, without the hashes.")] = False,
+) -> None:
+    """Show the keys that there are; they themselves are not kept."""
+    from radii import key_store
+
+    keys = _attempt(lambda: key_store.read(_file(file)))
+    if json:
+        shown = [key.model_dump(mode="json", exclude={"sha256"}) for key in keys]
+        typer.echo(json_text.dumps(shown, indent=2))
+        return
+    table = Table("name", "scopes", "tenant")
+    for key in keys:
+        fields = key.model_dump(mode="json")
+        table.add_row(key.name, ", ".join(fields["scopes"]), key.tenant)
+    Console().print(table)
+
+
+@app.command()
+def revoke(name: Name, file: File = None) -> None:
+    """Take a key back: a running API refuses it a second later."""
+    from radii import key_store
+
+    _attempt(lambda: key_store.remove(_file(file), name))
+    Console(stderr=True).print(f"'{name}' is no longer in {_file(file)}")
+
+
+def _file(file: Path | None) -> Path:
+    return file or hashed_file(default_data_dir())
+
+
+def _attempt(call: Callable[[], Answer]) -> Answer:
+    from radii.key_store import KeyStoreError
+    from service.settings import Misconfiguration
+
+    try:
+        return call()
+    except (KeyStoreError, Misconfiguration) as error:
+        raise fail(str(error)) from None
+    except OSError as error:
+        raise fail(
+            f"'file' must be one that can be written, got '{error.filename}': {error.strerror}"
+        ) from None

@@ -1,0 +1,88 @@
+"""The key of the person who runs `radii serve`, and how the command line comes by a key."""
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+from radii import key_store
+from service.access import Scope
+from service.api_keys import ApiKey, hash_key, new_key
+from service.loopback import host_of, is_loopback
+
+NAME: Final = "local"
+_SENDABLE: Final = re.compile(r"[!-~]{1,200}")
+
+
+class UnusableKey(Exception):
+    """There is a key, but it cannot be read or sent; the text is for people, and does not show it."""
+
+
+def default_data_dir() -> Path:
+    """Returns where the embedded store lives unless it is told otherwise."""
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "radii"
+
+
+def plain_file(data_dir: Path) -> Path:
+    """Where the key lies that was made for the owner."""
+    return data_dir / "api-key"
+
+
+def hashed_file(data_dir: Path) -> Path:
+    """The API's file of keys, if no other is named."""
+    return data_dir / "api-keys.json"
+
+
+def make_own_key(data_dir: Path) -> None:
+    """Makes a key for whoever owns the data directory, unless it was made before. It may do everything.
+
+    A key that is there but was revoked stays revoked.
+    """
+    plain, hashed = plain_file(data_dir), hashed_file(data_dir)
+    if plain.exists() and hashed.exists():
+        return
+    data_dir.mkdir(parents=True, exist_ok=True)
+    key = _read(plain) if plain.exists() else new_key()
+    if any(known.name == NAME for known in key_store.read(hashed)):
+        key_store.remove(hashed, NAME)  # its plain text was lost
+    key_store.add(hashed, ApiKey(name=NAME, sha256=hash_key(key), scopes=frozenset({Scope.ADMIN})))
+    key_store.write_private(plain, key + "\n")
+
+
+def choose_key(url: str, given: str | None) -> str | None:
+    """Returns the key to send to a server, or None.
+
+    The one that was given, or else that in the file that ``RADII_API_KEY_FILE`` names, or else, for a server
+    on this machine, the owner's.
+
+    Raises:
+        UnusableKey: It cannot be read, or is none.
+    """
+    if given:
+        return _require_sendable(given.strip(), "'api-key'")
+    if file := os.environ.get("RADII_API_KEY_FILE"):
+        return _read(Path(file))
+    own = plain_file(Path(os.environ.get("RADII_DATA_DIR") or default_data_dir()))
+    if is_loopback(host_of(url)) and os.access(own, os.R_OK):
+        return _read(own)
+    return None
+
+
+def _read(file: Path) -> str:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UnusableKey(
+            f"the file of an API key must be one that can be read, got '{file}': {why}"
+        ) from None
+    return _require_sendable(text.strip(), f"what '{file}' holds")
+
+
+def _require_sendable(key: str, what: str) -> str:
+    if not _SENDABLE.fullmatch(key):
+        raise UnusableKey(
+            f"{what} must be an API key, of visible ASCII characters, got {len(key)} characters (not shown)"
+        )
+    return key
