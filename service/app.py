@@ -13,7 +13,7 @@ from service.middleware import BodyLimitMiddleware, RequestIdMiddleware
 from service.openapi import use_openapi
 from service.problems import add_problem_handlers
 from service.resources import open_resources
-from service.routes import certificates, certify, health, jobs, models, predict, regions
+from service.routes import certificates, certify, health, jobs, models, page, predict, regions
 from service.settings import ServiceSettings
 from service.shutdown import set_on_signal
 
@@ -45,7 +45,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     add_problem_handlers(app)
     app.add_middleware(BodyLimitMiddleware, limit=MAX_BODY_BYTES)
     app.add_middleware(RequestIdMiddleware)
-    for routes in (certify, predict, jobs, certificates, regions, models, health):
+    for routes in (certify, predict, jobs, certificates, regions, models, health, page):
         app.include_router(routes.router)
     use_openapi(app)
     return app
