@@ -66,7 +66,12 @@ function headline(certificate, picture) {
   return h(
     "div",
     { class: label ? "headline" : "headline abstained" },
-    h("div", { class: "figure" }, ball({ radius: size, limit, norm: NORMS[norm], target: certificate.target_radius, picture })),
+    h(
+      "figure",
+      { class: "figure" },
+      ball({ radius: size, limit, norm: NORMS[norm], target: certificate.target_radius, picture }),
+      limit > 0 && h("figcaption", {}, `Dashed: ${floor(limit)}, the most that so many votes can certify at this σ`),
+    ),
     h(
       "div",
       { class: "verdict-box" },
@@ -124,12 +129,13 @@ function meaning(certificate) {
     return h("section", { class: "panel", "aria-labelledby": "meaning-heading" }, h("h3", { id: "meaning-heading" }, "What is claimed"), h("blockquote", { class: "claim" }, certificate.claim));
   }
   const same = certificate.same_class_radius;
+  const own = ownNorm(certificate);
   return h(
     "section",
     { class: "panel", "aria-labelledby": "meaning-heading" },
     h("h3", { id: "meaning-heading" }, "What it means"),
     radii(certificate),
-    h("p", { class: "note" }, "Pixels count from 0 (black) to 1 (white). All three radii hold at once; they are rounded down."),
+    h("p", { class: "note" }, `Pixels count from 0 (black) to 1 (white); if they counted to 255, the ${NORMS[own]} radius would be ${floor(certificate.radius[own] * 255, 1)}. A change within any of the three is covered. All are rounded down.`),
     same && h("p", { class: "note" }, `Within these radii no other class is answered, though the classifier may abstain. Within ℓ2 ${floor(same.l2)}, ℓ1 ${floor(same.l1)}, ℓ∞ ${floor(same.linf, 6)} it does not even abstain.`),
     h("blockquote", { class: "claim" }, certificate.claim),
     h("p", { class: "note" }, chance(certificate), " It says nothing of whether the label is true."),

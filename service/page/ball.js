@@ -4,7 +4,7 @@ import { svg } from "./dom.js";
 import { floor, short } from "./numbers.js";
 
 const SIZE = 320;
-const REACH = 138; // of the largest circle that is drawn
+const REACH = 152; // of the largest circle that is drawn
 const MIDDLE = SIZE / 2;
 const PICTURE = 60;
 

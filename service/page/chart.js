@@ -5,7 +5,7 @@ import { count, floor, short } from "./numbers.js";
 
 /** @typedef {{ votes: number, radius: number }} Point */
 
-const WIDE = 560;
+const NARROW = matchMedia("(max-width: 40rem)"); // where the drawing shrinks, its letters must not
 const HIGH = 220;
 const LEFT = 46;
 const RIGHT = 14;
@@ -22,7 +22,8 @@ export function growth(steps) {
   const points = [];
   for (const { progress } of steps) {
     const radius = progress.radius_so_far;
-    if (progress.stage !== "sampling" || !radius || radius === points.at(-1)?.radius) continue;
+    if (progress.stage === "loading") points.length = 0; // a lost worker's job begins again
+    if (progress.stage !== "sampling" || !radius || radius <= (points.at(-1)?.radius ?? 0)) continue;
     points.push({ votes: progress.completed, radius });
   }
   return points;
@@ -37,11 +38,12 @@ export function growth(steps) {
  * @returns {SVGElement}
  */
 export function chart(points, total, norm, reached = 0) {
+  const wide = NARROW.matches ? 330 : 560;
   const first = Math.max(10, Math.min(100, total / 10));
   const most = Math.max(...points.map((point) => point.radius), 1e-9) * 1.15;
   const span = Math.log(Math.max(total, first * 10) / first);
   const x = (/** @type {number} */ votes) =>
-    LEFT + (WIDE - LEFT - RIGHT) * Math.min(1, Math.max(0, Math.log(votes / first) / span));
+    LEFT + (wide - LEFT - RIGHT) * Math.min(1, Math.max(0, Math.log(votes / first) / span));
   const y = (/** @type {number} */ radius) => HIGH - BOTTOM - (HIGH - BOTTOM - TOP) * (radius / most);
   const now = x(Math.max(reached, points.at(-1)?.votes ?? first));
   const last = points.at(-1);
@@ -50,12 +52,12 @@ export function chart(points, total, norm, reached = 0) {
     : "No radius is certified yet.";
   return svg(
     "svg",
-    { viewBox: `0 0 ${WIDE} ${HIGH}`, class: "chart", role: "img", "aria-label": words },
+    { viewBox: `0 0 ${wide} ${HIGH}`, class: "chart", role: "img", "aria-label": words },
     ...axis(first, Math.max(total, first * 10), x),
-    ...(last ? levels(most, y) : []),
-    svg("line", { x1: LEFT, x2: WIDE - RIGHT, y1: HIGH - BOTTOM, y2: HIGH - BOTTOM, class: "chart-axis" }),
+    ...(last ? levels(most, y, wide) : []),
+    svg("line", { x1: LEFT, x2: wide - RIGHT, y1: HIGH - BOTTOM, y2: HIGH - BOTTOM, class: "chart-axis" }),
     svg("text", { x: LEFT, y: TOP - 3, class: "chart-title" }, `certified radius${norm && `, ${norm}`}`),
-    svg("text", { x: WIDE - RIGHT, y: HIGH - 4, class: "chart-title end" }, "votes"),
+    svg("text", { x: wide - RIGHT, y: HIGH - 4, class: "chart-title end" }, "votes"),
     last && svg("path", { d: stairs(points, x, y, now, true), class: "chart-area" }),
     last && svg("path", { d: stairs(points, x, y, now, false), class: "chart-line" }),
     ...points.map((point) => svg("circle", { cx: x(point.votes), cy: y(point.radius), r: 3.5, class: "chart-point" })),
@@ -94,12 +96,13 @@ function axis(first, total, x) {
 /**
  * @param {number} most
  * @param {(radius: number) => number} y
+ * @param {number} wide
  */
-function levels(most, y) {
+function levels(most, y, wide) {
   const power = 10 ** Math.floor(Math.log10(most));
   const step = [0.2, 0.25, 0.5, 1, 2].map((size) => size * power).find((size) => most / size <= 5) ?? most;
   return Array.from({ length: Math.floor(most / step) }, (_, index) => (index + 1) * step).flatMap((radius) => [
-    svg("line", { x1: LEFT, x2: WIDE - RIGHT, y1: y(radius), y2: y(radius), class: "chart-grid" }),
+    svg("line", { x1: LEFT, x2: wide - RIGHT, y1: y(radius), y2: y(radius), class: "chart-grid" }),
     svg("text", { x: LEFT - 6, y: y(radius) + 4, class: "chart-number end" }, short(radius)),
   ]);
 }

@@ -65,10 +65,15 @@ function show({ valid, checks }) {
   return [
     h("p", { class: valid ? "verdict good" : "verdict bad" }, valid ? "Verified: everything holds." : "This certificate does not hold."),
     h(
-      "ul",
-      { class: "checks" },
-      ...checks.map((one) =>
-        h("li", { class: one.passed ? "good" : "bad" }, h("b", {}, `${one.name}: ${one.passed ? "holds" : "FAILS"}`), " ", h("span", {}, one.message)),
+      "details",
+      { open: !valid },
+      h("summary", {}, `${checks.filter((one) => one.passed).length} of ${checks.length} checks hold`),
+      h(
+        "ul",
+        { class: "checks" },
+        ...checks.map((one) =>
+          h("li", { class: one.passed ? "good" : "bad" }, h("b", {}, `${one.name}: ${one.passed ? "holds" : "FAILS"}`), " ", h("span", {}, one.message)),
+        ),
       ),
     ),
   ];

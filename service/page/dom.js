@@ -63,7 +63,7 @@ export function byId(id, kind) {
 /**
  * A table with a caption: what a chart shows, for those who do not see it.
  * @param {string} caption
- * @param {string[]} heads
+ * @param {Child[]} heads
  * @param {Child[][]} rows the first cell of each names it
  * @param {string} [name] class of the table
  */

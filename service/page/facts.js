@@ -93,7 +93,7 @@ export function radii(certificate) {
   /** @type {["l2" | "l1" | "linf", string, string][]} */
   const cards = [
     ["l2", floor(radius.l2), "The root of the sum of all squared changes. It counts a change of many pixels a little, or of few pixels a lot."],
-    ["l1", floor(radius.l1), "The sum of all changes. It suits changes of few pixels: spots, scratches, dead pixels."],
+    ["l1", floor(radius.l1), "The sum of all changes, each without its sign. It suits changes of few pixels: spots, scratches, dead pixels."],
     ["linf", floor(radius.linf, 6), `No pixel changes by more than this: ${floor(radius.linf * 255, 1)} of 255 shades, on all ${count(dimension)} values at once.`],
   ];
   cards.sort((a, b) => Number(b[0] === own) - Number(a[0] === own));

@@ -4,11 +4,12 @@ import { ProblemError } from "./api.js";
 import { showChosen, startChooser } from "./chooser.js";
 import { byId } from "./dom.js";
 import { adjust, clearErrors, loadDefaults } from "./fields.js";
-import { imageChosen, openCertificate, show, showJob, submit } from "./job.js";
+import { showJob, submit } from "./job.js";
 import { askForKey } from "./key.js";
 import { loadModels, showModel } from "./models.js";
 import { announce, offerAgain } from "./notices.js";
 import { showRemembered } from "./session.js";
+import { imageChosen, openCertificate, show } from "./shown.js";
 
 const ADDRESS = /^#\/(jobs|certificates)\/([0-9a-zA-Z]+)$/;
 let leaving = new AbortController();

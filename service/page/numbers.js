@@ -54,6 +54,6 @@ export const percent = (share) => `${(100 * share).toFixed(1)} %`;
  */
 export function span(seconds) {
   if (seconds < 1) return "less than a second";
-  if (seconds < 90) return `${Math.round(seconds)} s`;
-  return `${Math.round(seconds / 60)} min`;
+  if (seconds < 90) return `about ${Math.round(seconds)} s`;
+  return `about ${Math.round(seconds / 60)} min`;
 }

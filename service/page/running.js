@@ -86,5 +86,5 @@ function timeLeft(steps) {
   if (!last || !first || last.progress.completed >= last.progress.total) return "";
   const pace = (last.progress.completed - first.progress.completed) / ((last.time - first.time) / 1000);
   if (!Number.isFinite(pace) || pace <= 0) return "";
-  return ` · about ${span((last.progress.total - last.progress.completed) / pace)} left`;
+  return ` · ${span((last.progress.total - last.progress.completed) / pace)} left`;
 }

@@ -9,7 +9,7 @@ import { NORMS, ownNorm } from "./words.js";
 /** @typedef {import("./types.js").Certificate} Certificate */
 /** @typedef {import("./types.js").Pixels} Pixels */
 
-const SAMPLES = 6;
+const SAMPLES = 4;
 
 /** @type {Record<string, string>} */
 const LAWS = {
@@ -24,10 +24,9 @@ const LAWS = {
  * @returns {HTMLElement}
  */
 export function noisySamples(certificate, pixels) {
-  const each = Math.floor(SAMPLES / certificate.noise.length);
   const strips = certificate.noise.map(({ noise, sigma }) => {
     const strip = h("div", { class: "strip" });
-    const redraw = () => fill(strip, ...Array.from({ length: each }, () => draw(noisy(pixels, noise, sigma), `The image with ${noise} noise`)));
+    const redraw = () => fill(strip, ...Array.from({ length: SAMPLES }, () => draw(noisy(pixels, noise, sigma), `The image with ${noise} noise`)));
     redraw();
     return { strip, redraw, law: `${LAWS[noise] ?? noise} σ = ${short(sigma)}, pixels being 0 to 1` };
   });
@@ -50,7 +49,7 @@ export function noisySamples(certificate, pixels) {
 export function howLarge(certificate, pixels) {
   const norm = ownNorm(certificate);
   const size = certificate.radius[norm];
-  const strip = h("div", { class: "strip named" });
+  const strip = h("div", { class: "strip" });
   const redraw = () => fill(strip, ...views(pixels, norm, size));
   redraw();
   return h(

@@ -34,7 +34,7 @@ export function votes(evidence, name) {
   return h(
     "div",
     { class: "votes" },
-    table(`Votes under ${evidence.noise} noise, σ = ${short(evidence.sigma)}`, ["Class", "", "Votes", "Share"], rows, "bars"),
+    table(`Votes under ${evidence.noise} noise, σ = ${short(evidence.sigma)}`, ["Class", h("span", { class: "unseen" }, "Bar"), "Votes", "Share"], rows, "bars"),
     bounds(evidence, name),
   );
 }
