@@ -8,7 +8,7 @@ import { facts, radii } from "./facts.js";
 import { floor, short } from "./numbers.js";
 import { howLarge, noisySamples } from "./samples.js";
 import { votes } from "./votes.js";
-import { ABSTENTIONS, NORMS, chance, ownNorm } from "./words.js";
+import { ABSTENTIONS, NORMS, chance, ownNorm, scope } from "./words.js";
 
 /** @typedef {import("./types.js").Certificate} Certificate */
 /** @typedef {import("./types.js").Pixels} Pixels */
@@ -90,7 +90,7 @@ function headline(certificate, picture) {
  */
 function certifiedWords(certificate, norm, size) {
   const { noise, radius } = certificate;
-  const odds = certificate.memory.outcome === "relabelled" ? "" : `, except with probability ${short(certificate.alpha)}`;
+  const odds = certificate.memory.outcome === "relabelled" ? "" : `, except with probability ${short(certificate.alpha)} at most`;
   const second = noise.length > 1 ? ` and ${NORMS.l1} radius ${floor(radius.l1)}` : "";
   return [
     h("p", { class: "kicker" }, "Certified radius"),
@@ -138,7 +138,7 @@ function meaning(certificate) {
     h("p", { class: "note" }, `Pixels count from 0 (black) to 1 (white); if they counted to 255, the ${NORMS[own]} radius would be ${floor(certificate.radius[own] * 255, 1)}. A change within any of the three is covered. All are rounded down.`),
     same && h("p", { class: "note" }, `Within these radii no other class is answered, though the classifier may abstain. Within ℓ2 ${floor(same.l2)}, ℓ1 ${floor(same.l1)}, ℓ∞ ${floor(same.linf, 6)} it does not even abstain.`),
     h("blockquote", { class: "claim" }, certificate.claim),
-    h("p", { class: "note" }, chance(certificate), " It says nothing of whether the label is true."),
+    h("p", { class: "note" }, scope(certificate), chance(certificate), " It says nothing of whether the label is true."),
   );
 }
 

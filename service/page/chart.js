@@ -85,7 +85,7 @@ function stairs(points, x, y, end, closed) {
 function axis(first, total, x) {
   const marks = [];
   for (let votes = 10 ** Math.ceil(Math.log10(first)); votes <= total; votes *= 10) marks.push(votes);
-  if (Math.log10(total / (marks.at(-1) ?? 1)) < 0.35) marks.pop(); // their numbers would overlap
+  if (x(total) - x(marks.at(-1) ?? first) < 75) marks.pop(); // their numbers would overlap
   marks.push(total);
   return marks.flatMap((votes) => [
     svg("line", { x1: x(votes), x2: x(votes), y1: TOP, y2: HIGH - BOTTOM, class: "chart-grid" }),

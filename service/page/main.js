@@ -64,7 +64,6 @@ async function send(again = false) {
     if (id === null) return;
     byId("result", HTMLElement).focus({ preventScroll: true });
     location.hash = `#/jobs/${id}`;
-    byId("result", HTMLElement).scrollIntoView({ block: "nearest" });
   } catch (error) {
     offerAgain(trouble, error, () => send(true));
     if (error instanceof ProblemError) announce(error.message, true);

@@ -21,13 +21,16 @@ export const pixelsOf = new Map();
 let bare = null;
 
 /**
- * Shows one of the panels.
+ * Shows one of the panels, and brings it into view.
  * @param {"welcome" | "running" | "answer"} name
  */
 export function show(name) {
   for (const panel of ["welcome", "running", "answer"]) byId(panel, HTMLElement).hidden = panel !== name;
   byId("rest", HTMLElement).hidden = name !== "answer";
   document.body.classList.toggle("working", name !== "welcome");
+  const result = byId("result", HTMLElement);
+  const { top } = result.getBoundingClientRect();
+  if (name !== "welcome" && (top < 0 || top > innerHeight / 2)) result.scrollIntoView({ block: "start" });
 }
 
 /**

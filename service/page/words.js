@@ -97,6 +97,19 @@ export const ownNorm = (certificate) =>
 export const NORMS = { l2: "ℓ2", l1: "ℓ1", linf: "ℓ∞" };
 
 /**
+ * What the claim is about where each image has its own noise level and no memory makes one classifier of it.
+ * @param {Certificate} certificate
+ */
+export function scope(certificate) {
+  if (certificate.sigma_policy === "fixed" || !["off", "none"].includes(certificate.memory.outcome)) return "";
+  const levels = [...new Set(certificate.noise.map((evidence) => short(evidence.sigma)))].join(" and ");
+  return (
+    `This is about the classifier smoothed at σ = ${levels} only: one that chooses σ anew for every image is ` +
+    "another classifier, and might choose differently for a changed image. "
+  );
+}
+
+/**
  * What α means for a certificate.
  * @param {Certificate} certificate
  */
