@@ -91,10 +91,10 @@ function headline(certificate, picture) {
 function certifiedWords(certificate, norm, size) {
   const { noise, radius } = certificate;
   const odds = certificate.memory.outcome === "relabelled" ? "" : `, except with probability ${short(certificate.alpha)} at most`;
-  const second = noise.length > 1 ? ` and ${NORMS.l1} radius ${floor(radius.l1)}` : "";
   return [
     h("p", { class: "kicker" }, "Certified radius"),
-    h("p", { class: "radius" }, h("span", { id: "answer-radius" }, floor(size)), h("span", { class: "unit" }, ` in ${NORMS[norm]}${second}`)),
+    h("p", { class: "radius" }, h("span", { id: "answer-radius" }, floor(size)), h("span", { class: "unit" }, ` in ${NORMS[norm]}`)),
+    noise.length > 1 && h("p", { class: "second" }, h("b", {}, floor(radius.l1)), ` in ${NORMS.l1}, at once`),
     h("p", {}, `No change of the pixels smaller than ${floor(size)} leads to another label${odds}. Every way of changing them counts, not just those that somebody has tried.`),
   ];
 }
@@ -136,11 +136,17 @@ function meaning(certificate) {
     h("h3", { id: "meaning-heading" }, "What it means"),
     radii(certificate),
     h("p", { class: "note" }, `Pixels count from 0 (black) to 1 (white); if they counted to 255, the ${NORMS[own]} radius would be ${floor(certificate.radius[own] * 255, 1)}. A change within any of the three is covered. All are rounded down.`),
-    same && h("p", { class: "note" }, `Within these radii no other class is answered, though the classifier may abstain. Within ℓ2 ${floor(same.l2)}, ℓ1 ${floor(same.l1)}, ℓ∞ ${floor(same.linf, 6)} it does not even abstain.`),
+    same && h("p", { class: "note" }, "Within these radii no other class is answered, though the classifier may abstain. ", sameClass(same)),
     h("blockquote", { class: "claim" }, certificate.claim),
     h("p", { class: "note" }, scope(certificate), chance(certificate), " It says nothing of whether the label is true."),
   );
 }
+
+/** @param {import("./types.js").Radius} same within which a hybrid does not even abstain */
+const sameClass = (same) =>
+  same.l2 || same.l1 || same.linf
+    ? `Within ℓ2 ${floor(same.l2)}, ℓ1 ${floor(same.l1)}, ℓ∞ ${floor(same.linf, 6)} it does not even abstain.`
+    : "Only one of the noises certifies, so any change may turn the answer into an abstention.";
 
 /**
  * @param {Certificate} certificate
@@ -148,7 +154,7 @@ function meaning(certificate) {
  */
 function looks(certificate, { pixels }) {
   if (!pixels) {
-    return [h("p", { class: "panel note" }, "A certificate does not hold the image. Choose the same file on this page to see it changed by the radius, and with the noise that the model was shown.")];
+    return [h("p", { class: "panel note whole" }, "A certificate does not hold the image. Choose the same file on this page to see it changed by the radius, and with the noise that the model was shown.")];
   }
   return [certificate.label && howLarge(certificate, pixels), noisySamples(certificate, pixels)].filter((part) => part !== null);
 }

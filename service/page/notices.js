@@ -64,7 +64,7 @@ export function offerAgain(place, error, again) {
     fill(place);
     again();
   };
-  const stop = h("button", { type: "button", class: "quiet", click: () => (clearInterval(timer), stop.remove(), fill(words)) }, "Do not");
+  const stop = h("button", { type: "button", class: "quiet", click: () => (clearInterval(timer), stop.remove(), fill(words)) }, "Stop trying");
   const pause = error instanceof ProblemError && error.later ? error.retryAfter : null;
   fill(
     place,
