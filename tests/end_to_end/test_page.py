@@ -16,6 +16,11 @@ from tests.end_to_end.browsing import Tab, open_browser, open_tab
 from tests.end_to_end.running import Running
 
 LONG = 2_000_000  # votes: minutes of sampling
+WATCH = """
+globalThis.watched = [];
+const radius = document.getElementById("live-radius");
+new MutationObserver(() => watched.push(radius.textContent)).observe(radius, {childList: true});
+0"""
 
 
 class OpenTab(Protocol):
@@ -26,6 +31,7 @@ class OpenTab(Protocol):
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=60_000)  # the machine may be busy
     with open_browser() as browser:
         yield browser
 
@@ -86,15 +92,18 @@ def test_a_person_certifies_with_the_keyboard_alone(tab: Tab, running: Running) 
     tab_to(page, "#n")
     page.keyboard.type("40000")
     tab_to(page, "#submit")
+    tab.run(WATCH)
     page.keyboard.press("Enter")
-    expect(page.locator("#live-chart path.chart-line")).to_be_visible()  # it grew while somebody watched
-    assert float(page.locator("#live-radius").inner_text().split()[0]) > 0
     certificate = answered(page, running)
     expect(page.locator("#answer-label")).to_have_text(certificate["label"]["name"])
     expect(page.locator("#answer-radius")).to_have_text(floor(certificate["radius"]["l2"]))
     expect(page.locator(".claim")).to_have_text(certificate["claim"])
     expect(page.locator("#announcer")).to_contain_text("Certified: ankle-boot")
     expect(page.locator("#answer-heading")).to_be_focused()
+    grown = [float(text.split()[0]) for text in tab.run("globalThis.watched") if text[0].isdigit()]
+    assert grown  # it grew while somebody watched
+    assert grown == sorted(grown)
+    assert grown[-1] <= certificate["radius"]["l2"]
     assert json.loads(page.locator("#certificate-json").text_content() or "") == certificate
     assert (certificate["sigma"], certificate["noise"][0]["n"]) == (0.5, 40_000)
     assert certificate["correct"] is True  # the example's class was told
@@ -193,21 +202,22 @@ def test_a_running_job_is_taken_up_in_a_fresh_page(tab: Tab, running: Running) -
     """From its first event, also after the connection was cut, which goes on where it was."""
     job = running.certify(wait=0, n=30_000)
     seen: list[str | None] = []
+    told = False
 
-    def cut_once(route: Route) -> None:
+    def cut(route: Route) -> None:
         seen.append(route.request.headers.get("last-event-id"))
-        if len(seen) == 1:
-            event = (
-                'event: progress\ndata: {"stage":"sampling","completed":7,"total":30100,"radius_so_far":null}'
-            )
-            return route.fulfill(content_type="text/event-stream", body=f"{event}\nid: 1-0\n\n")
-        return route.continue_()
+        if len(seen) > 1:
+            return route.continue_() if told else route.abort()
+        progress = '{"stage": "sampling", "completed": 7, "total": 30100, "radius_so_far": null}'
+        body = f"event: progress\ndata: {progress}\nid: 1-0\n\n"
+        return route.fulfill(content_type="text/event-stream", body=body)
 
-    tab.page.route("**/events", cut_once)
+    tab.page.route("**/events", cut)
     page = tab.open(f"#/jobs/{job.id}")
     expect(page.locator("#connection")).to_contain_text("Connection lost")
+    told = True
     expect(page.locator("#answer-label")).to_have_text("ankle-boot")
-    assert seen[:2] == [None, "1-0"]
+    assert (seen[0], {*seen[1:]}) == (None, {"1-0"})
     assert page.url.endswith(f"#/certificates/{job.id}")
 
 
@@ -226,13 +236,13 @@ def test_a_busy_service_is_asked_again_after_a_countdown(tab: Tab, running: Runn
             return route.continue_()
         problem = {"type": "urn:radii:problem:no-workers", "title": "No worker is there", "status": 503}
         body = json.dumps({**problem, "detail": "come back", "code": "no_workers", "errors": []})
-        return route.fulfill(status=503, headers={"Retry-After": "1"}, body=body)
+        return route.fulfill(status=503, headers={"Retry-After": "3"}, body=body)
 
     tab.page.route("**/certify", busy_once)
     page = tab.open()
     ask(page)
     expect(page.locator("#form-trouble")).to_contain_text("No worker is there")
-    expect(page.locator("#form-trouble")).to_contain_text("Trying again in 1 s")
+    expect(page.locator("#form-trouble")).to_contain_text("Trying again in")
     assert answered(page, running)["label"]["name"] == "ankle-boot"
     assert len(keys) == 2
     assert keys[0] == keys[1]
@@ -320,10 +330,13 @@ def test_everybody_can_use_it(new_tab: OpenTab, running: Running, look: str, tmp
         page.click("details.more > summary")
         for view in ("welcome", "running", "answer"):
             if view == "running":
-                ask(page, n=30_000)
+                ask(page, n=LONG)
                 expect(page.locator("#live-chart path.chart-line")).to_be_visible()
             elif view == "answer":
-                answered(page, running)
+                page.click("#cancel")
+                expect(page.locator("#answer-parts .label")).to_have_text("The job is cancelled")
+                ask(page, n=5000)
+                page.wait_for_selector("#answer-radius")
                 for summary in page.locator("#rest summary").all():
                     summary.click()
             assert tab.violations() == [], view
