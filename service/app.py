@@ -17,7 +17,7 @@ from service.middleware import BodyLimitMiddleware, RequestIdMiddleware
 from service.openapi import problem_responses, use_openapi
 from service.problems import add_problem_handlers
 from service.resources import open_resources
-from service.routes import certificates, certify, health, jobs, models, predict, regions
+from service.routes import certificates, certify, health, jobs, models, page, predict, regions
 from service.settings import Misconfiguration, ServiceSettings
 from service.shutdown import set_on_signal
 
@@ -57,7 +57,8 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     use_headers(app, settings.cors_origins)
     for routes in (certify, predict, jobs, certificates, regions, models):
         app.include_router(routes.router, responses=problem_responses(401, 403))
-    app.include_router(health.router)
+    for routes in (health, page):
+        app.include_router(routes.router)
     use_openapi(app)
     return app
 
