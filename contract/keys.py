@@ -4,6 +4,7 @@ from typing import Final
 
 QUEUE: Final = "radii"
 ENGINES: Final = "radii:engines"  # sorted set: engine id by the server's time of its last heartbeat
+MEASURES: Final = "radii:measures"  # hash of what workers have counted: `contract.measures`
 CERTIFY_TASK: Final = "workers.tasks.certify"
 PREDICT_TASK: Final = "workers.tasks.predict"
 TASKS: Final = frozenset({CERTIFY_TASK, PREDICT_TASK})

@@ -10,10 +10,11 @@ from contract.limits import MAX_BODY_BYTES
 from contract.version import __version__
 from service.logs import configure_logs
 from service.middleware import BodyLimitMiddleware, RequestIdMiddleware
+from service.observing import ObservingMiddleware
 from service.openapi import use_openapi
 from service.problems import add_problem_handlers
 from service.resources import open_resources
-from service.routes import certificates, certify, health, jobs, models, predict, regions
+from service.routes import certificates, certify, health, jobs, metrics, models, predict, regions
 from service.settings import ServiceSettings
 from service.shutdown import set_on_signal
 
@@ -24,14 +25,14 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.resources = open_resources(settings)
-        with set_on_signal(app.state.resources.stopping):
+        with set_on_signal(app.state.resources.stopping, settings.drain_seconds):
             try:
                 yield
             finally:
                 app.state.resources.stopping.set()
                 await app.state.resources.close()
 
-    configure_logs()
+    configure_logs(settings.log_format, settings.log_level)
     app = FastAPI(
         title="radii",
         summary="Send an image, get a label and a radius within which no perturbation can change it.",
@@ -44,8 +45,9 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     )
     add_problem_handlers(app)
     app.add_middleware(BodyLimitMiddleware, limit=MAX_BODY_BYTES)
+    app.add_middleware(ObservingMiddleware)
     app.add_middleware(RequestIdMiddleware)
-    for routes in (certify, predict, jobs, certificates, regions, models, health):
+    for routes in (certify, predict, jobs, certificates, regions, models, health, metrics):
         app.include_router(routes.router)
     use_openapi(app)
     return app

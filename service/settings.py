@@ -3,6 +3,8 @@
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.logs import LogFormat, LogLevel
+
 
 class ServiceSettings(BaseSettings):
     """Settings of one API process."""
@@ -23,3 +25,13 @@ class ServiceSettings(BaseSettings):
     )
     max_waiters: int = Field(default=64, ge=0, description="Requests that may wait for a job at a time.")
     max_decoders: int = Field(default=4, ge=1, description="Images decoded at a time; bounds memory.")
+    log_format: LogFormat = Field(
+        default="auto", description="Lines of JSON, or for a console; auto: for a console on a terminal only."
+    )
+    log_level: LogLevel = Field(default="info", description="Less important lines are not written.")
+    drain_seconds: float = Field(
+        default=0,
+        ge=0,
+        description="Seconds between /readyz saying that the process stops and the last new request that it "
+        "takes: what a load balancer needs to notice.",
+    )

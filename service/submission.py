@@ -3,6 +3,8 @@
 import secrets
 from datetime import UTC, datetime
 
+import structlog
+
 from contract.choices import JobKind
 from contract.jobs import Submission
 from contract.requests import CertifyRequest, PredictRequest
@@ -35,6 +37,7 @@ def submit(
         job_id=secrets.token_hex(16),
         image_digest=image.digest,
         upload_digest=image.upload_digest,
+        request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
     )
     record = Submission(
         job_id=task.job_id,
@@ -43,4 +46,5 @@ def submit(
         created_at=datetime.now(UTC),
     )
     job_queue.submit(resources.redis, record, task, image.pixels)
+    resources.metrics.submissions.labels(kind=record.kind.value).inc()
     return task.job_id

@@ -12,10 +12,11 @@ def run(*, lifeline: bool = False) -> int:
     Args:
         lifeline: End when standard input ends, because a parent holds it.
     """
-    logs.configure()
+    settings = WorkerSettings()
+    logs.configure("supervisor", settings.log_format, settings.log_level)
     if lifeline:
         line.hold(lambda: None)
-    return Supervisor(WorkerSettings()).run()
+    return Supervisor(settings).run()
 
 
 if __name__ == "__main__":

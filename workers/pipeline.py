@@ -10,9 +10,10 @@ from redis import Redis
 from torch import Tensor
 
 from contract import keys
-from contract.certificates import Certificate
-from contract.choices import ProblemCode, Stage
+from contract.certificates import Certificate, Prediction
+from contract.choices import JobKind, ProblemCode, Stage
 from contract.images import pixel_digest
+from contract.measures import CERTIFICATES, COMMIT_CONFLICTS, JOBS, VOTES
 from contract.tasks import PAYLOAD_VERSION, CertifyTask, PredictTask
 from models.backends import BackendError
 from smoothing import NotAdaptable, predict
@@ -23,6 +24,7 @@ from workers.branch import BranchPlan, BranchRun, plans
 from workers.checkpoint import Checkpoint
 from workers.commit import Addition, Outcome, commit
 from workers.failures import Abandoned, JobFailure
+from workers.measures import Measures
 from workers.memory.mirrors import Mirrors
 from workers.memory.placing import NOT_ASKED, Finding, Placed, unremembered
 from workers.memory.recall import Recall
@@ -36,8 +38,12 @@ from workers.watch import Watch
 class Pipeline:
     """Everything a job needs: the models, the memories and the store."""
 
-    def __init__(self, shelf: Shelf, variants: Variants, mirrors: Mirrors, redis: Redis) -> None:
+    def __init__(
+        self, shelf: Shelf, variants: Variants, mirrors: Mirrors, redis: Redis, measures: Measures
+    ) -> None:
         self._shelf = shelf
+        self._measures = measures
+        self.votes_per_second: dict[str, float] = {}
         self._redis = redis
         self._variants = variants
         self._mirrors = mirrors
@@ -81,7 +87,7 @@ class Pipeline:
         base_class = _base_class(resident, image)
         recall = self._recall(task, resident, pixels, watch)
         if recall is not None and (earlier := recall.answered(task, self._redis)) is not None:
-            self._commit(task.job_id, key, answers.repeated(task, *earlier).model_dump_json(), watch)
+            self._commit(task, key, answers.repeated(task, *earlier), watch)
             return answer
         checkpoint = Checkpoint(self._redis, task.job_id)
         run = BranchRun(task, resident, image, self._variants, watch, checkpoint)
@@ -95,8 +101,7 @@ class Pipeline:
             return answers.certificate(task, resident, branches, verdict, placed, base_class, seconds)
 
         if recall is None:
-            json = certificate(unremembered(verdict.finding)).model_dump_json()
-            self._commit(task.job_id, key, json, watch)
+            self._commit(task, key, certificate(unremembered(verdict.finding)), watch)
         else:
             self._remember(task, recall, verdict.finding, certificate, watch)
         checkpoint.clear()
@@ -118,9 +123,9 @@ class Pipeline:
             placed = placement.place(recall.on_load)
             answer = certificate(placed)
             outcome = self._commit(
-                task.job_id,
+                task,
                 keys.certificate(task.job_id),
-                answer.model_dump_json(),
+                answer,
                 watch,
                 recall.addition(task, placed, answer.created_at),
             )
@@ -142,7 +147,7 @@ class Pipeline:
             seconds = time.perf_counter() - started
             memory = NOT_ASKED if held is None else held.memory
             answer = answers.prediction(task, resident, branches, memory, base_class, seconds)
-        self._commit(task.job_id, key, answer.model_dump_json(), watch)
+        self._commit(task, key, answer, watch)
         return {"prediction": task.job_id}
 
     def _recall(
@@ -193,12 +198,33 @@ class Pipeline:
         return resident, pixels
 
     def _commit(
-        self, job_id: str, key: str, answer: str, watch: Watch, addition: Addition | None = None
+        self,
+        task: CertifyTask | PredictTask,
+        key: str,
+        answer: Certificate | Prediction,
+        watch: Watch,
+        addition: Addition | None = None,
     ) -> Outcome:
-        outcome = commit(self._redis, job_id, key, answer, watch.progress, addition)
+        json = answer.model_dump_json()
+        outcome = commit(self._redis, task.job_id, key, json, watch.progress, addition)
         if outcome is Outcome.CANCELLED:
-            raise Abandoned(job_id)
+            raise Abandoned(task.job_id)
+        if outcome is Outcome.CONFLICT:
+            self._measures.add(COMMIT_CONFLICTS, task.model)
+        elif outcome is Outcome.OK:
+            self._count(answer)
         return outcome
+
+    def _count(self, answer: Certificate | Prediction) -> None:
+        """Counts an answer that was committed: once, however often its job was tried."""
+        kind = JobKind.CERTIFY if isinstance(answer, Certificate) else JobKind.PREDICT
+        self._measures.add(JOBS, kind.value, answer.model, "succeeded", "")
+        if answer.compute.samples:
+            self._measures.add(VOTES, answer.model, by=answer.compute.samples)
+            self.votes_per_second[answer.model] = answer.compute.samples_per_second
+        if isinstance(answer, Certificate):
+            outcome = "abstained" if answer.abstained else "certified"
+            self._measures.add(CERTIFICATES, answer.model, outcome, answer.memory.outcome.value)
 
 
 def _as_image(pixels: bytes, resident: Resident) -> Tensor:

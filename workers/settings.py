@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from workers.logs import LogFormat, LogLevel
+
 
 class WorkerSettings(BaseSettings):
     """Settings of one worker."""
@@ -32,6 +34,28 @@ class WorkerSettings(BaseSettings):
         default=8, ge=1, description="Memories of certified regions kept mirrored; the oldest goes first."
     )
     stop_grace: float = Field(default=600, ge=0, description="Seconds that a running job gets at shutdown.")
+    engine_max_rss_mb: int = Field(
+        default=0,
+        ge=0,
+        description="Resident MiB beyond which an engine is replaced between two jobs; 0: see the growth.",
+    )
+    engine_max_growth_mb: int = Field(
+        default=4096,
+        ge=0,
+        description="MiB that an engine may grow beyond what it took with its first model loaded; 0: any.",
+    )
+    engine_max_jobs: int = Field(
+        default=0, ge=0, description="An engine is replaced after so many jobs; 0: never."
+    )
+    engine_hang_seconds: float = Field(
+        default=60,
+        gt=0,
+        description="An engine that works on for so long when nobody waits any more is killed.",
+    )
+    log_format: LogFormat = Field(
+        default="auto", description="Lines of JSON, or for a console; auto: for a console on a terminal only."
+    )
+    log_level: LogLevel = Field(default="info", description="Less important lines are not written.")
 
     def environment(self) -> dict[str, str]:
         """Returns the environment for a child process that must read the very same settings."""

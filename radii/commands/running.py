@@ -76,12 +76,16 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, lifeline: Lifeline = False)
         from workers import lifeline as line
 
         line.hold(lambda: None)
+    # uvicorn ends its process by the signal that stopped it; to stop when told to is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
     uvicorn.run(
         "service.app:create_app_from_environment",
         factory=True,
         host=host,
         port=port,
         access_log=False,
+        log_config=None,
         log_level="warning",
         timeout_graceful_shutdown=5,
         timeout_keep_alive=10,
@@ -129,6 +133,10 @@ def _running(plan: StackPlan, console: Console) -> Iterator[Stack]:
     except KeyboardInterrupt:
         console.print("stopped")
         raise typer.Exit from None
+
+
+def _leave(_number: int, _frame: object) -> None:
+    raise typer.Exit
 
 
 def _interrupt(_number: int, _frame: object) -> None:
