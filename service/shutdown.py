@@ -32,14 +32,18 @@ def set_on_signal(stopping: asyncio.Event, drain_seconds: float = 0) -> Iterator
         if callable(handler):
             handler(number, None)
 
+    told = False
+
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        if stopping.is_set():
+        nonlocal told
+        if told:
             # uvicorn drops open connections at a second SIGINT, and at no other signal.
             pass_on(signal.SIGINT)
             pass_on(signal.SIGINT)
             return
-        stopping.set()
-        loop.call_soon_threadsafe(lambda: loop.call_later(drain_seconds, pass_on, number))
+        told = True
+        loop.call_soon_threadsafe(stopping.set)
+        loop.call_soon_threadsafe(loop.call_later, drain_seconds, pass_on, number)
 
     for number in _SIGNALS:
         signal.signal(number, on_signal)
