@@ -73,6 +73,11 @@ def prediction(job_id: str) -> str:
     return f"radii:prediction:{job_id}"
 
 
+def probe(name: str) -> str:
+    """A key that `radii doctor` writes to see that it can; gone after ten seconds."""
+    return f"radii:probe:{name}"
+
+
 def engine(engine_id: str) -> str:
     """What an engine says of itself and of its models."""
     return f"radii:engine:{engine_id}"

@@ -142,6 +142,18 @@ def measure(redis: Redis) -> QueueSizes:
     return QueueSizes(waiting, taken, running, _age(redis, first, seconds))
 
 
+def taken(redis: Redis) -> set[str]:
+    """Returns the jobs between queue and worker: there for a few milliseconds, unless their worker died."""
+    ids: Any = redis.lrange(_queue(redis).intermediate_queue_key, 0, -1)
+    return {job_id.decode() for job_id in ids}
+
+
+def silent(redis: Redis) -> set[str]:
+    """Returns the jobs that were begun and whose workers have given no sign for longer than they may."""
+    ids: Any = redis.zrangebyscore(_queue(redis).started_job_registry.key, 0, redis.time()[0])
+    return {entry.decode().partition(":")[0] for entry in ids}
+
+
 def _age(redis: Redis, job_id: bytes | None, now: int) -> float:
     """Seconds since a job was submitted, by the server's clock alone: ids of events are its time."""
     if job_id is None:

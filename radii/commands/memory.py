@@ -168,7 +168,7 @@ def _reading(redis_url: str | None, data_dir: Path | None) -> Iterator["Redis"]:
 
     from radii.memory.reading import MemoryReplaced
 
-    address = _address(redis_url, data_dir)
+    address = store_address(redis_url, data_dir)
     shown = address.rpartition("@")[2].removeprefix("redis://")
     try:
         client = Redis.from_url(address, socket_connect_timeout=5)
@@ -185,7 +185,7 @@ def _reading(redis_url: str | None, data_dir: Path | None) -> Iterator["Redis"]:
         raise fail(str(error)) from error
 
 
-def _address(redis_url: str | None, data_dir: Path | None) -> str:
+def store_address(redis_url: str | None, data_dir: Path | None) -> str:
     """Where the memory is: as told, else in the store of a running `radii serve`, else where workers look."""
     from radii import embedded
     from radii.commands.running import default_data_dir

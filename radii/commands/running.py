@@ -15,6 +15,8 @@ from rich.console import Console
 from radii.commands.client import certify, fail
 from radii.embedded import DataDirectoryInUse
 from radii.stack import Stack, StackFailure, StackPlan, free_port, quiet_log, tail
+from workers import logs
+from workers.settings import WorkerSettings
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
@@ -121,6 +123,8 @@ def _running(plan: StackPlan, console: Console) -> Iterator[Stack]:
     """
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell that starts it in the background ignores SIGINT
         signal.signal(number, _interrupt)
+    settings = WorkerSettings()
+    logs.configure("radii", settings.log_format, settings.log_level)
     try:
         with Stack(plan) as stack:
             with console.status("starting store, API and workers"):
