@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
@@ -17,6 +18,7 @@ from service.resources import open_resources
 from service.routes import certificates, certify, health, jobs, metrics, models, predict, regions
 from service.settings import ServiceSettings
 from service.shutdown import set_on_signal
+from service.tracing import trace_requests
 
 
 def create_app(settings: ServiceSettings) -> FastAPI:
@@ -31,6 +33,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
             finally:
                 app.state.resources.stopping.set()
                 await app.state.resources.close()
+                await to_thread.run_sync(end_tracing)
 
     configure_logs(settings.log_format, settings.log_level)
     app = FastAPI(
@@ -50,6 +53,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     for routes in (certify, predict, jobs, certificates, regions, models, health, metrics):
         app.include_router(routes.router)
     use_openapi(app)
+    end_tracing = trace_requests(app, settings)
     return app
 
 

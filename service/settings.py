@@ -35,3 +35,14 @@ class ServiceSettings(BaseSettings):
         description="Seconds between /readyz saying that the process stops and the last new request that it "
         "takes: what a load balancer needs to notice.",
     )
+    otel: bool = Field(default=False, description="Send traces, also when no address is set for them.")
+    otlp_endpoint: str | None = Field(
+        default=None,
+        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        description="Send traces there, by OTLP over HTTP; see OpenTelemetry for more settings of its own.",
+    )
+
+    @property
+    def tracing(self) -> bool:
+        """Whether traces are asked for."""
+        return self.otel or self.otlp_endpoint is not None

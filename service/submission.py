@@ -15,6 +15,7 @@ from service.catalogue import read_catalogue
 from service.defaults import certify_fields, shared_fields
 from service.images import fit_image
 from service.resources import Resources
+from service.tracing import traceparent
 
 
 def submit(
@@ -38,6 +39,7 @@ def submit(
         image_digest=image.digest,
         upload_digest=image.upload_digest,
         request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
+        traceparent=traceparent(resources.settings),
     )
     record = Submission(
         job_id=task.job_id,

@@ -20,7 +20,7 @@ from contract.choices import ProblemCode
 from contract.measures import COMPUTE_SECONDS, JOBS, QUEUE_SECONDS
 from contract.models import first_choice
 from contract.problems import problem
-from workers import lifeline, logs, pulse
+from workers import lifeline, logs, pulse, tracing
 from workers.connections import connect
 from workers.exits import REASONS, Exit
 from workers.failures import Abandoned, JobFailure
@@ -75,7 +75,8 @@ class Engine:
             request = json.loads(connection.recv_bytes())
             busy.begin(Work(request["job_id"], request["relay"]))
             connection.send_bytes(b'{"taken": true}')
-            with structlog.contextvars.bound_contextvars(**request["log"]):
+            about = request["log"]
+            with structlog.contextvars.bound_contextvars(**about), tracing.job(about, request["task"]):
                 reply, leave = self._run(request, connection)
                 self._measures.publish(self._redis)
             self.heartbeat.after_job(self._pipeline.votes_per_second, self._mirrors.names())
@@ -169,6 +170,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides
     lifeline.hold(lambda: None)
     pulse.begin(arguments.socket.parent)
+    tracing.begin(settings)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     engine = Engine(settings)

@@ -31,6 +31,7 @@ from workers.memory.recall import Recall
 from workers.memory.store import MemoryDamaged
 from workers.shelf import Resident, Shelf
 from workers.statistics import AdaptationLaw
+from workers.tracing import span
 from workers.variants import Variants
 from workers.watch import Watch
 
@@ -86,9 +87,12 @@ class Pipeline:
         image = _as_image(pixels, resident)
         base_class = _base_class(resident, image)
         recall = self._recall(task, resident, pixels, watch)
-        if recall is not None and (earlier := recall.answered(task, self._redis)) is not None:
-            self._commit(task, key, answers.repeated(task, *earlier), watch)
-            return answer
+        if recall is not None:
+            with span("recall"):
+                earlier = recall.answered(task, self._redis)
+            if earlier is not None:
+                self._commit(task, key, answers.repeated(task, *earlier), watch)
+                return answer
         checkpoint = Checkpoint(self._redis, task.job_id)
         run = BranchRun(task, resident, image, self._variants, watch, checkpoint)
         started = time.perf_counter()
@@ -138,7 +142,8 @@ class Pipeline:
         image = _as_image(pixels, resident)
         base_class = _base_class(resident, image)
         recall = self._recall(task, resident, pixels, watch)
-        held = None if recall is None else recall.held()
+        with span("recall"):
+            held = None if recall is None else recall.held()
         if held is not None and held.label is not None:
             answer = answers.remembered(task, resident, held, base_class)
         else:
@@ -164,9 +169,10 @@ class Pipeline:
         noise = plan.noise(plan.sigma)
         law = AdaptationLaw(noise, task.momentum, task.clean_size) if task.adapt else None
         variant = self._variants.get(resident, law)
-        classifier = variant.executable
+        with span("adapt"):
+            classifier = variant.executable
         watch.stage(Stage.SAMPLING, total=task.n)
-        with classifier.alone():
+        with span("sample"), classifier.alone():
             smoothed = predict(
                 classifier,
                 image,
@@ -183,7 +189,8 @@ class Pipeline:
     def _prepare(self, task: CertifyTask | PredictTask, watch: Watch) -> tuple[Resident, bytes]:
         """Returns the model and the pixels."""
         watch.stage(Stage.LOADING, total=0)
-        resident = self._shelf.load(task.model)
+        with span("load"):
+            resident = self._shelf.load(task.model)
         if resident.digest != task.model_digest:
             raise JobFailure(
                 ProblemCode.MODEL_CHANGED,
@@ -206,7 +213,8 @@ class Pipeline:
         addition: Addition | None = None,
     ) -> Outcome:
         json = answer.model_dump_json()
-        outcome = commit(self._redis, task.job_id, key, json, watch.progress, addition)
+        with span("commit"):
+            outcome = commit(self._redis, task.job_id, key, json, watch.progress, addition)
         if outcome is Outcome.CANCELLED:
             raise Abandoned(task.job_id)
         if outcome is Outcome.CONFLICT:

@@ -56,6 +56,17 @@ class WorkerSettings(BaseSettings):
         default="auto", description="Lines of JSON, or for a console; auto: for a console on a terminal only."
     )
     log_level: LogLevel = Field(default="info", description="Less important lines are not written.")
+    otel: bool = Field(default=False, description="Send traces, also when no address is set for them.")
+    otlp_endpoint: str | None = Field(
+        default=None,
+        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        description="Send traces there, by OTLP over HTTP; see OpenTelemetry for more settings of its own.",
+    )
+
+    @property
+    def tracing(self) -> bool:
+        """Whether traces are asked for."""
+        return self.otel or self.otlp_endpoint is not None
 
     def environment(self) -> dict[str, str]:
         """Returns the environment for a child process that must read the very same settings."""

@@ -193,9 +193,9 @@ def test_restarting_everything_under_load_loses_no_job(site: Site) -> None:
             workers[place] = site.start_worker()
     assert len(load.jobs) > 20
     assert load.strange == []
-    ended = [final(apis[0][1], job_id) for job_id in load.jobs]
+    # One that a worker was given in the moment in which it was told to stop is swept up after a minute.
+    ended = [final(apis[0][1], job_id, seconds=200) for job_id in load.jobs]
     assert {job.status for job in ended} == {JobStatus.SUCCEEDED}
-    assert {job.attempt for job in ended} == {1}
     for part in (*workers, *(part for part, _ in apis)):
         assert part.stop() == 0
 
