@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -57,7 +58,10 @@ def test_names_follow_the_conventions(own_api: httpx.Client, redis: Redis) -> No
     names = [family.name for family in families]
     assert len(set(names)) == len(names)
     assert {family.name for family in FAMILIES.values()} <= set(names)
+    page = (Path(__file__).parents[2] / "docs" / "observability.md").read_text()
     for family in families:
+        name = family.name + "_total" if family.type == "counter" else family.name
+        assert f"`{name}`" in page or name.startswith("process_"), name
         assert re.fullmatch(r"(radii|process)_[a-z_]+", family.name)
         assert family.documentation
         assert family.type in ("counter", "gauge", "histogram")
