@@ -155,7 +155,7 @@ def test_a_stopping_process_says_so_first_and_ends_with_0(
 ) -> None:
     """A load balancer has time to look elsewhere: what it sends until then is served, waits end at once."""
     beat()
-    api = start(RADII_DRAIN_SECONDS="1.5")
+    api = start(RADII_DRAIN_SECONDS="2.5")
     assert api.http.get("/readyz").status_code == 200
     api.process.terminate()
     deadline = time.monotonic() + 1
@@ -163,6 +163,8 @@ def test_a_stopping_process_says_so_first_and_ends_with_0(
         assert time.monotonic() < deadline
     assert ready.json()["code"] == "stopping"
     assert "Retry-After" in ready.headers
+    while time.monotonic() < deadline:  # a second long, new connections are taken
+        assert httpx.get(f"http://127.0.0.1:{api.port}/livez").status_code == 200
     asked = time.monotonic()
     job = api.http.post(
         "/certify", files={"image": ("image", png)}, data={"model": "toy"}, headers={"Prefer": "wait=30"}
