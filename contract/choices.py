@@ -135,3 +135,4 @@ class ProblemCode(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     MEMORY_DAMAGED = "memory_damaged"
     VOLATILE_STORE = "volatile_store"
+    STOPPING = "stopping"

@@ -4,6 +4,7 @@ from typing import Final
 
 QUEUE: Final = "radii"
 ENGINES: Final = "radii:engines"  # sorted set: engine id by the server's time of its last heartbeat
+MEASURES: Final = "radii:measures"  # hash of what workers have counted: `contract.measures`
 CERTIFY_TASK: Final = "workers.tasks.certify"
 PREDICT_TASK: Final = "workers.tasks.predict"
 TASKS: Final = frozenset({CERTIFY_TASK, PREDICT_TASK})
@@ -84,6 +85,11 @@ def certificate(certificate_id: str) -> str:
 def prediction(job_id: str) -> str:
     """An immutable prediction."""
     return f"radii:prediction:{job_id}"
+
+
+def probe(name: str) -> str:
+    """A key that `radii doctor` writes to see that it can; gone after ten seconds."""
+    return f"radii:probe:{name}"
 
 
 def engine(engine_id: str) -> str:

@@ -83,6 +83,16 @@ class ModelList(BaseModel):
     models: list[ModelInfo]
 
 
+class MemoryName(BaseModel):
+    """A memory of certified regions that an engine follows."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    model_digest: str
+    namespace: str
+
+
 class EngineStatus(BaseModel):
     """One engine's heartbeat."""
 
@@ -96,3 +106,9 @@ class EngineStatus(BaseModel):
     jobs: int
     loads: int = Field(description="How often a model was loaded; it does not grow while an engine is warm.")
     models: list[ModelInfo]
+    resident_bytes: int = Field(default=0, description="Main memory that it takes; 0 where unknown.")
+    device_bytes: int = Field(default=0, description="GPU memory that it has reserved; 0 on a CPU.")
+    votes_per_second: dict[str, float] = Field(
+        default={}, description="Of the last answer of each model that needed votes."
+    )
+    memories: list[MemoryName] = Field(default=[], description="Those it has looked into last.")

@@ -57,6 +57,7 @@ KINDS: dict[ProblemCode, tuple[int, str]] = {
     ProblemCode.OUT_OF_MEMORY: (500, "The device has too little memory"),
     ProblemCode.MEMORY_DAMAGED: (500, "The memory of certified regions is damaged"),
     ProblemCode.VOLATILE_STORE: (503, "Redis may lose what was promised"),
+    ProblemCode.STOPPING: (503, "The process is stopping"),
 }
 
 

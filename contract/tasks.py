@@ -7,15 +7,21 @@ from pydantic import BaseModel, ConfigDict
 
 from contract.choices import BoundKind, NoiseKind, NoiseLevel
 
-PAYLOAD_VERSION: Final = 3
+PAYLOAD_VERSION: Final = 4
 
 
 _ABOUT_THIS_JOB: Final = {
     "version", "job_id", "image_digest", "upload_digest", "label", "memory", "seed", "fresh",
+    "request_id", "traceparent",
 }  # fmt: skip
 
 
 class _Task(BaseModel):
+    """What every task says.
+
+    ``request_id`` is that of the HTTP request, for logs; ``traceparent`` (W3C) is that of its span.
+    """
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: int = PAYLOAD_VERSION
@@ -35,6 +41,8 @@ class _Task(BaseModel):
     label: int | None
     memory: str | None
     seed: str
+    request_id: str = ""
+    traceparent: str | None = None
 
 
 class CertifyTask(_Task):

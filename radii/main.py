@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from contract.version import __version__
-from radii.commands import bundle, client, keys, memory, running, training
+from radii.commands import bundle, client, doctor, health, keys, memory, running, training
 
 app = typer.Typer(
     name="radii",
@@ -35,6 +35,8 @@ app.command("serve")(running.serve)
 app.command("demo")(running.demo)
 app.command("api")(running.api)
 app.command("worker")(running.worker)
+app.command("doctor")(doctor.doctor)
+app.command("healthcheck")(health.healthcheck)
 app.command("certify")(client.certify)
 app.command("predict")(client.predict)
 app.command("models")(client.models)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import ValidationError
@@ -14,12 +15,14 @@ from service.gate import GateMiddleware, open_guard
 from service.headers import use_headers
 from service.logs import configure_logs
 from service.middleware import BodyLimitMiddleware, RequestIdMiddleware
+from service.observing import ObservingMiddleware
 from service.openapi import problem_responses, use_openapi
 from service.problems import add_problem_handlers
 from service.resources import open_resources
-from service.routes import certificates, certify, health, jobs, models, page, predict, regions
+from service.routes import certificates, certify, health, jobs, metrics, models, page, predict, regions
 from service.settings import Misconfiguration, ServiceSettings
 from service.shutdown import set_on_signal
+from service.tracing import trace_requests
 
 
 def create_app(settings: ServiceSettings) -> FastAPI:
@@ -32,14 +35,15 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.resources = open_resources(settings)
-        with set_on_signal(app.state.resources.stopping):
+        with set_on_signal(app.state.resources.stopping, settings.drain_seconds):
             try:
                 yield
             finally:
                 app.state.resources.stopping.set()
                 await app.state.resources.close()
+                await to_thread.run_sync(end_tracing)
 
-    configure_logs()
+    configure_logs(settings.log_format, settings.log_level)
     app = FastAPI(
         title="radii",
         summary="Send an image, get a label and a radius within which no perturbation can change it.",
@@ -53,13 +57,15 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     add_problem_handlers(app)
     app.add_middleware(BodyLimitMiddleware, limit=MAX_BODY_BYTES)
     app.add_middleware(GateMiddleware, guard=open_guard(settings))
+    app.add_middleware(ObservingMiddleware)
     app.add_middleware(RequestIdMiddleware)
     use_headers(app, settings.cors_origins)
-    for routes in (certify, predict, jobs, certificates, regions, models):
+    for routes in (certify, predict, jobs, certificates, regions, models, metrics):
         app.include_router(routes.router, responses=problem_responses(401, 403))
     for routes in (health, page):
         app.include_router(routes.router)
     use_openapi(app)
+    end_tracing = trace_requests(app, settings)
     return app
 
 

@@ -56,7 +56,7 @@ class Catalogue:
 
 def read_catalogue(redis: Redis, default_model: str | None) -> Catalogue:
     """Reads the heartbeats; the time is the server's, so that no other clock matters."""
-    beats = _read_heartbeats(redis)
+    beats = read_heartbeats(redis)
     models = _merge(beats)
     ready = [name for name, model in models.items() if model.ready]
     return Catalogue(
@@ -64,7 +64,7 @@ def read_catalogue(redis: Redis, default_model: str | None) -> Catalogue:
     )
 
 
-def _read_heartbeats(redis: Redis) -> list[Heartbeat]:
+def read_heartbeats(redis: Redis) -> list[Heartbeat]:
     """Returns what the engines said, the one heard of last first."""
     seconds, microseconds = redis.time()
     now = seconds + microseconds / 1e6
@@ -81,6 +81,11 @@ def _read_heartbeats(redis: Redis) -> list[Heartbeat]:
         for value, time in zip(stored, times.values(), strict=True)
         if value is not None
     ]
+
+
+def ready_models(beats: Iterable[Heartbeat]) -> dict[str, bool]:
+    """Returns which models these engines know, and whether one of them can serve it."""
+    return {name: model.ready for name, model in _merge(beats).items()}
 
 
 def _merge(beats: Iterable[Heartbeat]) -> dict[str, ModelInfo]:

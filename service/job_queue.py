@@ -111,6 +111,59 @@ def stop(redis: Redis, job_id: str) -> None:
             job.cancel()
 
 
+@dataclass(frozen=True)
+class QueueSizes:
+    """How many jobs are where, and how old the one is that has waited longest.
+
+    Attributes:
+        waiting: On the queue.
+        taken: Taken by a worker that has not begun them: for longer than a moment only if it died.
+        running: Begun; those of a worker that was lost count until RQ gives them up.
+        oldest_seconds: Age of the job at the head of the queue; 0 if there is none.
+    """
+
+    waiting: int
+    taken: int
+    running: int
+    oldest_seconds: float
+
+
+def measure(redis: Redis) -> QueueSizes:
+    """Returns the sizes of the queue, in constant time.
+
+    RQ's own counts give up lost jobs as they are read, which two readers may do at once: these only read.
+    """
+    queue = _queue(redis)
+    with redis.pipeline(transaction=False) as pipeline:
+        pipeline.llen(queue.key)
+        pipeline.llen(queue.intermediate_queue_key)
+        pipeline.zcard(queue.started_job_registry.key)
+        pipeline.lindex(queue.key, 0)
+        pipeline.time()
+        waiting, taken, running, first, (seconds, _) = pipeline.execute()
+    return QueueSizes(waiting, taken, running, _age(redis, first, seconds))
+
+
+def taken(redis: Redis) -> set[str]:
+    """Returns the jobs between queue and worker: there for a few milliseconds, unless their worker died."""
+    ids: Any = redis.lrange(_queue(redis).intermediate_queue_key, 0, -1)
+    return {job_id.decode() for job_id in ids}
+
+
+def silent(redis: Redis) -> set[str]:
+    """Returns the jobs that were begun and whose workers have given no sign for longer than they may."""
+    ids: Any = redis.zrangebyscore(_queue(redis).started_job_registry.key, 0, redis.time()[0])
+    return {entry.decode().partition(":")[0] for entry in ids}
+
+
+def _age(redis: Redis, job_id: bytes | None, now: int) -> float:
+    """Seconds since a job was submitted, by the server's clock alone: ids of events are its time."""
+    if job_id is None:
+        return 0.0
+    events: Any = redis.xrange(keys.events(job_id.decode()), count=1)
+    return max(0.0, now - int(events[0][0].partition(b"-")[0]) / 1000) if events else 0.0
+
+
 def record_key(job_id: str) -> str:
     """Where RQ keeps its record of a job."""
     return Job.key_for(job_id)

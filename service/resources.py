@@ -1,7 +1,7 @@
 """What every request shares: settings, two Redis clients, and the limits on waiting and decoding."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from anyio import CapacityLimiter
@@ -12,6 +12,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
+from service.metrics import ApiMetrics
 from service.settings import ServiceSettings
 
 # Opening a connection is retried as well, so a silent server takes four timeouts to be noticed.
@@ -28,6 +29,7 @@ class Resources:
     waiters: asyncio.Semaphore
     decoders: CapacityLimiter
     stopping: asyncio.Event
+    metrics: ApiMetrics = field(default_factory=ApiMetrics)
 
     async def close(self) -> None:
         """Closes both clients."""

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from contract.environment import DEFAULT_REDIS_URL, RedisUrl, with_password_file
+from service.logs import LogFormat, LogLevel
 
 _ORIGIN: Final = re.compile(r"https?://[^\s/?#@*,]+")
 
@@ -54,6 +55,27 @@ class ServiceSettings(BaseSettings):
     )
     max_waiters: int = Field(default=64, ge=0, description="Requests that may wait for a job at a time.")
     max_decoders: int = Field(default=4, ge=1, description="Images decoded at a time; bounds memory.")
+    log_format: LogFormat = Field(
+        default="auto", description="Lines of JSON, or for a console; auto: for a console on a terminal only."
+    )
+    log_level: LogLevel = Field(default="info", description="Less important lines are not written.")
+    drain_seconds: float = Field(
+        default=0,
+        ge=0,
+        description="Seconds between /readyz saying that the process stops and the last new request that it "
+        "takes: what a load balancer needs to notice.",
+    )
+    otel: bool = Field(default=False, description="Send traces, also when no address is set for them.")
+    otlp_endpoint: str | None = Field(
+        default=None,
+        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        description="Send traces there, by OTLP over HTTP; see OpenTelemetry for more settings of its own.",
+    )
+
+    @property
+    def tracing(self) -> bool:
+        """Whether traces are asked for."""
+        return self.otel or self.otlp_endpoint is not None
 
     @model_validator(mode="before")
     @classmethod

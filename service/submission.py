@@ -3,6 +3,8 @@
 import secrets
 from datetime import UTC, datetime
 
+import structlog
+
 from contract import keys
 from contract.choices import JobKind
 from contract.jobs import Submission
@@ -14,6 +16,7 @@ from service.catalogue import read_catalogue
 from service.defaults import certify_fields, shared_fields
 from service.images import fit_image
 from service.resources import Resources
+from service.tracing import traceparent
 
 
 def submit(
@@ -37,6 +40,8 @@ def submit(
         job_id=secrets.token_hex(16),
         image_digest=image.digest,
         upload_digest=image.upload_digest,
+        request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
+        traceparent=traceparent(resources.settings),
     )
     record = Submission(
         job_id=task.job_id,
@@ -46,4 +51,5 @@ def submit(
         created_at=datetime.now(UTC),
     )
     job_queue.submit(resources.redis, record, task, image.pixels)
+    resources.metrics.submissions.labels(kind=record.kind.value).inc()
     return task.job_id

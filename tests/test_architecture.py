@@ -41,6 +41,9 @@ LIGHT = (
     "radii.stack",
     "radii.display",
     "radii.panels",
+    "radii.commands.doctor",
+    "radii.commands.health",
+    "workers.pulse",
 )
 MAX_LINES = 300
 

@@ -28,6 +28,7 @@ from workers.deadline import Deadline
 from workers.levels import Level, choose_level
 from workers.shelf import Resident
 from workers.statistics import AdaptationLaw
+from workers.tracing import span
 from workers.variants import Variant, Variants
 from workers.watch import Watch
 
@@ -95,12 +96,14 @@ class BranchRun:
     def run(self, plan: BranchPlan, *, branches_left: int) -> Branch:
         """Returns one noise's certification; from the votes of an earlier attempt, if any."""
         earlier = self._checkpoint.read(plan.kind.value)
-        level = self._level(plan) if earlier is None else _as_before(earlier)
+        with span("choose"):
+            level = self._level(plan) if earlier is None else _as_before(earlier)
         noise = plan.noise(level.sigma)
-        variant = self._variant(noise)
-        if self._task.adapt and "executable" not in vars(variant):
-            self._watch.stage(Stage.ADAPTING, total=0)
-        classifier = variant.executable
+        with span("adapt"):
+            variant = self._variant(noise)
+            if self._task.adapt and "executable" not in vars(variant):
+                self._watch.stage(Stage.ADAPTING, total=0)
+            classifier = variant.executable
         setting = Setting(
             sigma=noise.sigma,
             n_planned=self._votes(plan, classifier, branches_left),
@@ -174,7 +177,7 @@ class BranchRun:
         def on_votes(votes: Votes) -> None:
             self._checkpoint.write(plan.kind.value, replace(record, votes=votes))
 
-        with classifier.alone():
+        with span("sample"), classifier.alone():
             return certify(
                 classifier,
                 self._image,

@@ -2,7 +2,11 @@
 
 import argparse
 import json
+import os
 import signal
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
@@ -11,19 +15,25 @@ import structlog
 import torch
 from redis.exceptions import RedisError
 
+from contract import keys
 from contract.choices import ProblemCode
+from contract.measures import COMPUTE_SECONDS, JOBS, QUEUE_SECONDS
 from contract.models import first_choice
 from contract.problems import problem
-from workers import lifeline, logs
+from workers import lifeline, logs, pulse, tracing
 from workers.connections import connect
+from workers.exits import REASONS, Exit
 from workers.failures import Abandoned, JobFailure
 from workers.heartbeat import Heartbeat
+from workers.lifespan import Lifespan, is_device_lost
+from workers.measures import Measures
 from workers.memory.mirrors import Mirrors
 from workers.pipeline import Pipeline
 from workers.settings import WorkerSettings
 from workers.shelf import Shelf, open_shelf
 from workers.variants import Variants
 from workers.watch import Watch
+from workers.watchdog import Busy, Work
 
 log = structlog.get_logger()
 
@@ -35,48 +45,107 @@ class Engine:
         # One connection for jobs: the commit waits for the disk on the connection that wrote.
         self._redis = connect(settings.redis_url, one_connection=True)
         self.shelf = open_shelf(settings)
+        self.lifespan = Lifespan(settings)
         self.heartbeat = Heartbeat(connect(settings.redis_url), self.shelf)
-        variants = Variants(self._redis, settings.resident_variants)
-        mirrors = Mirrors(self._redis, settings.resident_memories)
-        self._pipeline = Pipeline(self.shelf, variants, mirrors, self._redis)
+        self._measures = Measures()
+        self._mirrors = Mirrors(self._redis, settings.resident_memories)
+        variants = Variants(self._redis, settings.resident_variants, self._measures)
+        self._pipeline = Pipeline(self.shelf, variants, self._mirrors, self._redis, self._measures)
 
-    def serve(self, socket: Path) -> None:
-        """Listens until the process is told to end."""
+    def serve(self, socket: Path) -> Exit:
+        """Answers relays until a new process should do so; returns why.
+
+        A relay that knocks while the engine leaves was not promised anything, and knocks again.
+        """
+        busy = Busy(socket.parent)
         with Listener(str(socket), "AF_UNIX", backlog=16) as listener:
             self.heartbeat.start()
             while True:
                 with listener.accept() as connection:
-                    self._answer(connection)
+                    leave = self._answer(connection, busy)
+                busy.end()
+                leave = leave or self.lifespan.over(self.heartbeat.jobs)
+                if leave is not None:
+                    return leave
 
-    def _answer(self, connection: Connection) -> None:
+    def _answer(self, connection: Connection, busy: Busy) -> Exit | None:
+        """Answers one relay; returns why the engine has to leave, if it has to."""
+        leave = None
         try:
             request = json.loads(connection.recv_bytes())
-            reply = self._run(request, connection)
-            self.heartbeat.jobs += 1
-            self.heartbeat.now()
+            busy.begin(Work(request["job_id"], request["relay"]))
+            connection.send_bytes(b'{"taken": true}')
+            about = request["log"]
+            with structlog.contextvars.bound_contextvars(**about), tracing.job(about, request["task"]):
+                reply, leave = self._run(request, connection)
+                self._measures.publish(self._redis)
+            self.heartbeat.after_job(self._pipeline.votes_per_second, self._mirrors.names())
             connection.send_bytes(json.dumps(reply).encode())
         except (EOFError, OSError):
             log.info("relay gone before its answer")
+        return leave
 
-    def _run(self, request: dict[str, Any], connection: Connection) -> dict[str, Any]:
-        job_id = request["job_id"]
+    def _run(self, request: Mapping[str, Any], connection: Connection) -> tuple[dict[str, Any], Exit | None]:
+        job_id, kind = request["job_id"], request["kind"]
+        labels = kind, self._model(request["task"])
+        started = time.monotonic()
+        log.info("job begins")
         try:
+            if request["attempt"] == 1:
+                self._observe_queue(job_id, labels[1])
             watch = Watch(self._redis, job_id, connection)
-            return {"result": self._pipeline.run(request["kind"], request["task"], watch)}
+            result = self._pipeline.run(kind, request["task"], watch)
+            seconds = time.monotonic() - started
+            self._measures.observe(COMPUTE_SECONDS, seconds, labels[1])
+            log.info("job done", seconds=round(seconds, 6))
+            return {"result": result}, None
         except Abandoned:
-            log.info("job abandoned", job=job_id)
-            return {"abandoned": job_id}
-        except JobFailure as failure:
-            log.warning("job failed", job=job_id, code=failure.code.value, detail=failure.detail)
-            return {"failure": {"code": failure.code.value, "detail": failure.detail}}
+            log.info("job abandoned")
+            self._count_cancelled(job_id, labels)
+            return {"abandoned": job_id}, None
         except (RedisError, TimeoutError) as error:
-            log.warning("store lost", job=job_id, error=type(error).__name__)
-            return {"lost": "the store was lost while the job ran"}
-        except Exception:
+            log.warning("store lost", error=type(error).__name__)
+            return {"lost": "the store was lost while the job ran"}, None
+        except Exception as error:
             # The engine must outlive every job; what went wrong is in the log and not in the answer.
-            log.exception("job failed", job=job_id)
-            internal = problem(ProblemCode.INTERNAL_ERROR, "the worker's log has the details")
-            return {"failure": {"code": internal.code.value, "detail": internal.detail}}
+            if is_device_lost(error):
+                log.exception("device lost")
+                return {"lost": "the device failed while the job ran"}, Exit.DEVICE_LOST
+            failure = _failure(error)
+            self._measures.add(JOBS, *labels, "failed", failure.code.value)
+            return {"failure": {"code": failure.code.value, "detail": failure.detail}}, None
+
+    def _count_cancelled(self, job_id: str, labels: tuple[str, str]) -> None:
+        """Counts a job that its client gave up; of another one its relay says why, or it is tried again."""
+        with suppress(RedisError):
+            if self._redis.exists(keys.cancel(job_id)):
+                self._measures.add(JOBS, *labels, "abandoned", "")
+
+    def _model(self, task: object) -> str:
+        """The model of a task as a label: a name that is known, so that labels cannot become many."""
+        name = task.get("model") if isinstance(task, dict) else None
+        return name if name in self.shelf.names else "unknown"
+
+    def _observe_queue(self, job_id: str, model: str) -> None:
+        """Measures how long a job has waited, by the server's clock alone: ids of events are its time."""
+        with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.xrange(keys.events(job_id), count=1)
+            pipeline.time()
+            events, (seconds, microseconds) = pipeline.execute()
+        if events:
+            submitted = int(events[0][0].partition(b"-")[0]) / 1000
+            waited = max(0.0, seconds + microseconds / 1e6 - submitted)
+            self._measures.observe(QUEUE_SECONDS, waited, model)
+
+
+def _failure(error: Exception) -> JobFailure:
+    """What the client is told."""
+    if isinstance(error, JobFailure):
+        log.warning("job failed", code=error.code.value, detail=error.detail)
+        return error
+    log.exception("job failed", code=ProblemCode.INTERNAL_ERROR.value)
+    internal = problem(ProblemCode.INTERNAL_ERROR, "the worker's log has the details")
+    return JobFailure(internal.code, internal.detail)
 
 
 def warm_up(shelf: Shelf, settings: WorkerSettings) -> None:
@@ -92,25 +161,36 @@ def warm_up(shelf: Shelf, settings: WorkerSettings) -> None:
 
 
 def main() -> None:
-    """Runs an engine until its parent ends or a SIGTERM comes."""
+    """Runs an engine until its parent ends, a SIGTERM comes, or a new process should go on."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--socket", type=Path, required=True)
     arguments = parser.parse_args()
-    logs.configure()
+    settings = WorkerSettings()
+    logs.configure("engine", settings.log_format, settings.log_level)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides
     lifeline.hold(lambda: None)
-    settings = WorkerSettings()
+    pulse.begin(arguments.socket.parent)
+    tracing.begin(settings)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     engine = Engine(settings)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: _leave(engine))
     warm_up(engine.shelf, settings)
+    engine.lifespan.begin()
     arguments.socket.unlink(missing_ok=True)
-    engine.serve(arguments.socket)
+    reason = engine.serve(arguments.socket)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it leaves already
+    log.info("engine leaves", reason=REASONS[reason], jobs=engine.heartbeat.jobs)
+    with suppress(RedisError):
+        engine.heartbeat.stop()
+    if reason is Exit.DEVICE_LOST:
+        os._exit(reason)  # a library may wait for the device as Python ends
+    raise SystemExit(reason)
 
 
 def _leave(engine: Engine) -> None:
-    engine.heartbeat.stop()
+    with suppress(RedisError):
+        engine.heartbeat.stop()
     raise SystemExit(0)
 
 

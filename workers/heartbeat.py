@@ -4,6 +4,7 @@ import os
 import secrets
 import socket
 import threading
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -12,7 +13,8 @@ from redis.exceptions import RedisError
 
 from contract import keys
 from contract.limits import ENGINE_HEARTBEAT_SECONDS, ENGINE_KNOWN_SECONDS
-from contract.models import EngineStatus
+from contract.models import EngineStatus, MemoryName
+from workers.lifespan import device_bytes, resident_bytes
 from workers.shelf import Shelf
 
 log = structlog.get_logger()
@@ -29,6 +31,8 @@ class Heartbeat:
         self._stopped = False
         self.engine_id = secrets.token_hex(8)
         self.jobs = 0
+        self._votes_per_second: dict[str, float] = {}
+        self._memories: list[tuple[str, str]] = []
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -36,8 +40,15 @@ class Heartbeat:
         self._publish()
         self._thread.start()
 
-    def now(self) -> None:
-        """Publishes soon: something changed."""
+    def after_job(self, votes_per_second: Mapping[str, float], memories: Sequence[tuple[str, str]]) -> None:
+        """Counts a job and publishes soon, since models may have been loaded.
+
+        Args:
+            votes_per_second: Of the last answer of each model.
+            memories: The memories that the engine follows: model digest and namespace.
+        """
+        self.jobs += 1
+        self._votes_per_second, self._memories = dict(votes_per_second), list(memories)
         self._wake.set()
 
     def stop(self) -> None:
@@ -60,6 +71,8 @@ class Heartbeat:
         # The server's clock: engines and API may be on machines whose clocks differ.
         seconds, microseconds = self._redis.time()
         now = seconds + microseconds / 1e6
+        models = self._shelf.catalogue()
+        names = {model.digest: model.name for model in models}
         status = EngineStatus(
             engine_id=self.engine_id,
             host=socket.gethostname(),
@@ -68,7 +81,15 @@ class Heartbeat:
             started_at=self._started_at,
             jobs=self.jobs,
             loads=self._shelf.loads,
-            models=self._shelf.catalogue(),
+            models=models,
+            resident_bytes=resident_bytes(),
+            device_bytes=device_bytes(),
+            votes_per_second=self._votes_per_second,
+            memories=[
+                MemoryName(model=names[digest], model_digest=digest, namespace=namespace)
+                for digest, namespace in self._memories
+                if digest in names
+            ],
         )
         with self._redis.pipeline() as pipeline:
             pipeline.set(keys.engine(self.engine_id), status.model_dump_json(), ex=ENGINE_KNOWN_SECONDS)

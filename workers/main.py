@@ -6,8 +6,9 @@ from pydantic import ValidationError
 from contract.environment import describe_settings
 from workers import lifeline as line
 from workers import logs
+from workers.exits import Exit
 from workers.settings import WorkerSettings
-from workers.supervisor import GAVE_UP, Supervisor
+from workers.supervisor import Supervisor
 
 
 def run(*, lifeline: bool = False) -> int:
@@ -16,14 +17,15 @@ def run(*, lifeline: bool = False) -> int:
     Args:
         lifeline: End when standard input ends, because a parent holds it.
     """
-    logs.configure()
-    if lifeline:
-        line.hold(lambda: None)
     try:
         settings = WorkerSettings()
     except ValidationError as error:
+        logs.configure("supervisor")
         structlog.get_logger().error("worker not started", reason=describe_settings(error))
-        return GAVE_UP
+        return Exit.GAVE_UP
+    logs.configure("supervisor", settings.log_format, settings.log_level)
+    if lifeline:
+        line.hold(lambda: None)
     return Supervisor(settings).run()
 
 

@@ -10,9 +10,10 @@ from redis import Redis
 from torch import Tensor
 
 from contract import keys
-from contract.certificates import Certificate
-from contract.choices import ProblemCode, Stage
+from contract.certificates import Certificate, Prediction
+from contract.choices import JobKind, ProblemCode, Stage
 from contract.images import pixel_digest
+from contract.measures import CERTIFICATES, COMMIT_CONFLICTS, JOBS, VOTES
 from contract.tasks import PAYLOAD_VERSION, CertifyTask, PredictTask
 from models.backends import BackendError
 from smoothing import NotAdaptable, predict
@@ -23,12 +24,14 @@ from workers.branch import BranchPlan, BranchRun, plans
 from workers.checkpoint import Checkpoint
 from workers.commit import Addition, Outcome, commit
 from workers.failures import Abandoned, JobFailure
+from workers.measures import Measures
 from workers.memory.mirrors import Mirrors
 from workers.memory.placing import NOT_ASKED, Finding, Placed, unremembered
 from workers.memory.recall import Recall
 from workers.memory.store import MemoryDamaged
 from workers.shelf import Resident, Shelf
 from workers.statistics import AdaptationLaw
+from workers.tracing import span
 from workers.variants import Variants
 from workers.watch import Watch
 
@@ -36,8 +39,12 @@ from workers.watch import Watch
 class Pipeline:
     """Everything a job needs: the models, the memories and the store."""
 
-    def __init__(self, shelf: Shelf, variants: Variants, mirrors: Mirrors, redis: Redis) -> None:
+    def __init__(
+        self, shelf: Shelf, variants: Variants, mirrors: Mirrors, redis: Redis, measures: Measures
+    ) -> None:
         self._shelf = shelf
+        self._measures = measures
+        self.votes_per_second: dict[str, float] = {}
         self._redis = redis
         self._variants = variants
         self._mirrors = mirrors
@@ -80,9 +87,12 @@ class Pipeline:
         image = _as_image(pixels, resident)
         base_class = _base_class(resident, image)
         recall = self._recall(task, resident, pixels, watch)
-        if recall is not None and (earlier := recall.answered(task, self._redis)) is not None:
-            self._commit(task.job_id, key, answers.repeated(task, *earlier).model_dump_json(), watch)
-            return answer
+        if recall is not None:
+            with span("recall"):
+                earlier = recall.answered(task, self._redis)
+            if earlier is not None:
+                self._commit(task, key, answers.repeated(task, *earlier), watch)
+                return answer
         checkpoint = Checkpoint(self._redis, task.job_id)
         run = BranchRun(task, resident, image, self._variants, watch, checkpoint)
         started = time.perf_counter()
@@ -95,8 +105,7 @@ class Pipeline:
             return answers.certificate(task, resident, branches, verdict, placed, base_class, seconds)
 
         if recall is None:
-            json = certificate(unremembered(verdict.finding)).model_dump_json()
-            self._commit(task.job_id, key, json, watch)
+            self._commit(task, key, certificate(unremembered(verdict.finding)), watch)
         else:
             self._remember(task, recall, verdict.finding, certificate, watch)
         checkpoint.clear()
@@ -118,9 +127,9 @@ class Pipeline:
             placed = placement.place(recall.on_load)
             answer = certificate(placed)
             outcome = self._commit(
-                task.job_id,
+                task,
                 keys.certificate(task.job_id),
-                answer.model_dump_json(),
+                answer,
                 watch,
                 recall.addition(task, placed, answer.created_at),
             )
@@ -133,7 +142,8 @@ class Pipeline:
         image = _as_image(pixels, resident)
         base_class = _base_class(resident, image)
         recall = self._recall(task, resident, pixels, watch)
-        held = None if recall is None else recall.held()
+        with span("recall"):
+            held = None if recall is None else recall.held()
         if held is not None and held.label is not None:
             answer = answers.remembered(task, resident, held, base_class)
         else:
@@ -142,7 +152,7 @@ class Pipeline:
             seconds = time.perf_counter() - started
             memory = NOT_ASKED if held is None else held.memory
             answer = answers.prediction(task, resident, branches, memory, base_class, seconds)
-        self._commit(task.job_id, key, answer.model_dump_json(), watch)
+        self._commit(task, key, answer, watch)
         return {"prediction": task.job_id}
 
     def _recall(
@@ -159,9 +169,10 @@ class Pipeline:
         noise = plan.noise(plan.sigma)
         law = AdaptationLaw(noise, task.momentum, task.clean_size) if task.adapt else None
         variant = self._variants.get(resident, law)
-        classifier = variant.executable
+        with span("adapt"):
+            classifier = variant.executable
         watch.stage(Stage.SAMPLING, total=task.n)
-        with classifier.alone():
+        with span("sample"), classifier.alone():
             smoothed = predict(
                 classifier,
                 image,
@@ -178,7 +189,8 @@ class Pipeline:
     def _prepare(self, task: CertifyTask | PredictTask, watch: Watch) -> tuple[Resident, bytes]:
         """Returns the model and the pixels."""
         watch.stage(Stage.LOADING, total=0)
-        resident = self._shelf.load(task.model)
+        with span("load"):
+            resident = self._shelf.load(task.model)
         if resident.digest != task.model_digest:
             raise JobFailure(
                 ProblemCode.MODEL_CHANGED,
@@ -193,12 +205,34 @@ class Pipeline:
         return resident, pixels
 
     def _commit(
-        self, job_id: str, key: str, answer: str, watch: Watch, addition: Addition | None = None
+        self,
+        task: CertifyTask | PredictTask,
+        key: str,
+        answer: Certificate | Prediction,
+        watch: Watch,
+        addition: Addition | None = None,
     ) -> Outcome:
-        outcome = commit(self._redis, job_id, key, answer, watch.progress, addition)
+        json = answer.model_dump_json()
+        with span("commit"):
+            outcome = commit(self._redis, task.job_id, key, json, watch.progress, addition)
         if outcome is Outcome.CANCELLED:
-            raise Abandoned(job_id)
+            raise Abandoned(task.job_id)
+        if outcome is Outcome.CONFLICT:
+            self._measures.add(COMMIT_CONFLICTS, task.model)
+        elif outcome is Outcome.OK:
+            self._count(answer)
         return outcome
+
+    def _count(self, answer: Certificate | Prediction) -> None:
+        """Counts an answer that was committed: once, however often its job was tried."""
+        kind = JobKind.CERTIFY if isinstance(answer, Certificate) else JobKind.PREDICT
+        self._measures.add(JOBS, kind.value, answer.model, "succeeded", "")
+        if answer.compute.samples:
+            self._measures.add(VOTES, answer.model, by=answer.compute.samples)
+            self.votes_per_second[answer.model] = answer.compute.samples_per_second
+        if isinstance(answer, Certificate):
+            outcome = "abstained" if answer.abstained else "certified"
+            self._measures.add(CERTIFICATES, answer.model, outcome, answer.memory.outcome.value)
 
 
 def _as_image(pixels: bytes, resident: Resident) -> Tensor:

@@ -1,7 +1,6 @@
 """The process that takes jobs from the queue: a stock RQ worker whose jobs are relays to the engine."""
 
 import argparse
-import logging
 from pathlib import Path
 
 from rq import Queue, Worker
@@ -14,7 +13,7 @@ from contract.limits import (
     RESULT_TTL,
     WORKER_TTL,
 )
-from workers import lifeline, relay, tasks
+from workers import lifeline, logs, relay, tasks
 from workers.allowed_job import AllowedJob
 from workers.connections import connect
 from workers.settings import WorkerSettings
@@ -37,6 +36,7 @@ def make_worker(redis_url: str) -> Worker:
         job_monitoring_interval=JOB_MONITORING_INTERVAL,
         maintenance_interval=MAINTENANCE_INTERVAL,
         log_job_description=False,
+        work_horse_killed_handler=relay.count_killed,
     )
 
 
@@ -45,11 +45,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--engine", type=Path, required=True)
     arguments = parser.parse_args()
-    logging.getLogger("rq.worker").setLevel(logging.WARNING)
+    settings = WorkerSettings()
+    logs.configure("queue worker", settings.log_format, settings.log_level)
     relay.use_engine(arguments.engine)
-    worker = make_worker(WorkerSettings().redis_url)
+    worker = make_worker(settings.redis_url)
     lifeline.hold(worker.kill_horse)
-    worker.work(with_scheduler=False, logging_level="WARNING")
+    worker.work(with_scheduler=False, logging_level=_rq_level(settings))
+
+
+def _rq_level(settings: WorkerSettings) -> str:
+    """RQ's own lines repeat what the relays say; they are for those who look for more."""
+    return {"debug": "INFO", "error": "ERROR"}.get(settings.log_level, "WARNING")
 
 
 if __name__ == "__main__":

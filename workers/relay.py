@@ -5,11 +5,13 @@ the work between two batches. Nothing here imports torch, so a fork costs millis
 """
 
 import json
+import os
 import time
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any
 
+import structlog
 from redis import Redis
 from rq import get_current_job
 from rq.job import Job
@@ -18,9 +20,13 @@ from rq.timeouts import JobTimeoutException
 from contract import keys
 from contract.choices import ProblemCode
 from contract.limits import ENGINE_BOOT_SECONDS, FAILURE_TTL, JOB_TIMEOUT
+from contract.limits import RETRIES as MOST_RETRIES
+from contract.measures import JOBS, RETRIES
 from workers.failures import Abandoned, EngineLost, JobFailure
+from workers.measures import Measures
 
 _engine_socket: Path | None = None
+log = structlog.get_logger()
 
 
 def use_engine(socket: Path) -> None:
@@ -40,28 +46,61 @@ def relay(kind: str, payload: dict[str, Any]) -> dict[str, str]:
     job = get_current_job()
     if job is None or _engine_socket is None:
         raise RuntimeError("a task runs only inside a queue worker")
-    redis = job.connection
+    attempt = 1 + MOST_RETRIES - (MOST_RETRIES if job.retries_left is None else job.retries_left)
+    told = _about(payload)
+    about = {"job_id": job.id, "kind": kind, "attempt": attempt, **told}
+    request = {"kind": kind, "job_id": job.id, "attempt": attempt, "task": payload}
+    with structlog.contextvars.bound_contextvars(process="relay", **about):
+        if attempt > 1:
+            _count(job.connection, RETRIES, told["model"])
+        return _run(job, _engine_socket, {**request, "relay": os.getpid(), "log": about})
+
+
+def count_killed(job: Job, *_: Any) -> None:
+    """Counts a job that ended because its relay was killed, which can say nothing; called by RQ's parent."""
+    if not job.retries_left:
+        payload = job.args[0] if job.args else None
+        _count_failure(job.connection, _kind(job), _about(payload)["model"], ProblemCode.WORKER_LOST)
+
+
+def _run(job: Job, socket: Path, request: dict[str, Any]) -> dict[str, str]:
+    redis, kind, model = job.connection, request["kind"], request["log"]["model"]
     if redis.exists(keys.cancel(job.id)):
         _never_again(job)
+        log.info("job was cancelled before it began")
+        _count(redis, JOBS, kind, model, "abandoned", "")
         raise Abandoned(job.id)
     try:
-        return _ask(_engine_socket, {"kind": kind, "job_id": job.id, "task": payload})
+        result = _ask(socket, request)
     except JobTimeoutException as timeout:
-        failure = JobFailure(ProblemCode.TIMEOUT, f"the computation took longer than {JOB_TIMEOUT} s")
+        seconds = job.timeout or JOB_TIMEOUT
+        failure = JobFailure(ProblemCode.TIMEOUT, f"the computation took longer than {seconds} s")
         _fail(redis, job, failure)
+        _count_failure(redis, kind, model, failure.code)
         raise failure from timeout
     except JobFailure as failure:
         _fail(redis, job, failure)
         raise
+    except EngineLost as lost:
+        log.warning("engine lost", detail=str(lost), tries_left=job.retries_left or 0)
+        if not job.retries_left:
+            _count_failure(redis, kind, model, ProblemCode.WORKER_LOST)
+        raise
+    log.info("job ended")
+    return result
 
 
 def _ask(socket: Path, request: dict[str, Any]) -> dict[str, str]:
-    with _connect(socket) as connection:
-        try:
-            connection.send_bytes(json.dumps(request).encode())
-            reply: dict[str, Any] = json.loads(connection.recv_bytes())
-        except (EOFError, OSError) as error:
-            raise EngineLost("the engine died while it worked on the job") from error
+    while True:
+        with _connect(socket) as connection:
+            try:
+                connection.send_bytes(json.dumps(request).encode())
+                reply: dict[str, Any] = json.loads(connection.recv_bytes())
+            except (EOFError, OSError):
+                continue  # it left, or was killed, without having taken this job: the next one may
+            if "taken" in reply:
+                reply = _wait(connection)
+        break
     if "failure" in reply:
         raise JobFailure(ProblemCode(reply["failure"]["code"]), reply["failure"]["detail"])
     if "lost" in reply:
@@ -70,6 +109,14 @@ def _ask(socket: Path, request: dict[str, Any]) -> dict[str, str]:
         raise Abandoned(reply["abandoned"])
     result: dict[str, str] = reply["result"]
     return result
+
+
+def _wait(connection: Connection) -> dict[str, Any]:
+    try:
+        reply: dict[str, Any] = json.loads(connection.recv_bytes())
+    except (EOFError, OSError) as error:
+        raise EngineLost("the engine died while it worked on the job") from error
+    return reply
 
 
 def _connect(socket: Path) -> Connection:
@@ -84,9 +131,34 @@ def _connect(socket: Path) -> Connection:
             time.sleep(0.02)
 
 
+def _about(payload: object) -> dict[str, str]:
+    """What the log says of a task. Whoever can write to Redis may have put anything there."""
+    told = payload if isinstance(payload, dict) else {}
+    model, request_id = told.get("model"), told.get("request_id")
+    return {
+        "model": model[:100] if isinstance(model, str) else "unknown",
+        "request_id": request_id[:128] if isinstance(request_id, str) else "",
+    }
+
+
+def _kind(job: Job) -> str:
+    return (job.func_name or "").rpartition(".")[2]
+
+
+def _count(redis: Redis, family: Any, *labels: str) -> None:
+    measures = Measures()
+    measures.add(family, *labels)
+    measures.publish(redis)
+
+
+def _count_failure(redis: Redis, kind: str, model: str, code: ProblemCode) -> None:
+    _count(redis, JOBS, kind, model, "failed", code.value)
+
+
 def _fail(redis: Redis, job: Job, failure: JobFailure) -> None:
     redis.set(keys.problem(job.id), failure.problem.model_dump_json(), ex=FAILURE_TTL)
     _never_again(job)
+    log.warning("job failed", code=failure.code.value, detail=failure.detail)
 
 
 def _never_again(job: Job) -> None:

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from contract.environment import DEFAULT_REDIS_URL, RedisUrl, with_password_file
+from workers.logs import LogFormat, LogLevel
 
 
 class WorkerSettings(BaseSettings):
@@ -39,6 +40,39 @@ class WorkerSettings(BaseSettings):
         default=8, ge=1, description="Memories of certified regions kept mirrored; the oldest goes first."
     )
     stop_grace: float = Field(default=600, ge=0, description="Seconds that a running job gets at shutdown.")
+    engine_max_rss_mb: int = Field(
+        default=0,
+        ge=0,
+        description="Resident MiB beyond which an engine is replaced between two jobs; 0: see the growth.",
+    )
+    engine_max_growth_mb: int = Field(
+        default=4096,
+        ge=0,
+        description="MiB that an engine may grow beyond what it took with its first model loaded; 0: any.",
+    )
+    engine_max_jobs: int = Field(
+        default=0, ge=0, description="An engine is replaced after so many jobs; 0: never."
+    )
+    engine_hang_seconds: float = Field(
+        default=60,
+        gt=0,
+        description="An engine that works on for so long when nobody waits any more is killed.",
+    )
+    log_format: LogFormat = Field(
+        default="auto", description="Lines of JSON, or for a console; auto: for a console on a terminal only."
+    )
+    log_level: LogLevel = Field(default="info", description="Less important lines are not written.")
+    otel: bool = Field(default=False, description="Send traces, also when no address is set for them.")
+    otlp_endpoint: str | None = Field(
+        default=None,
+        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        description="Send traces there, by OTLP over HTTP; see OpenTelemetry for more settings of its own.",
+    )
+
+    @property
+    def tracing(self) -> bool:
+        """Whether traces are asked for."""
+        return self.otel or self.otlp_endpoint is not None
 
     def environment(self) -> dict[str, str]:
         """Returns the environment for a child process that must read the very same settings."""

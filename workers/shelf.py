@@ -161,6 +161,11 @@ class Shelf:
         )
         return Resident(bundle, classifier, self._settings.dtype)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Every bundle that was found, also those that cannot be served."""
+        return frozenset(self._folders)
+
     def catalogue(self) -> list[ModelInfo]:
         """Returns every bundle as clients see it, also those that cannot be served, with the reason."""
         return [self._info(name, card) for name, card in sorted(self._cards.items())]

@@ -4,21 +4,28 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 import structlog
 
+from contract.measures import RESTARTS
+from workers import pulse
+from workers.connections import connect
+from workers.exits import PLANNED, REASONS, Exit
+from workers.measures import Measures
 from workers.settings import WorkerSettings
+from workers.watchdog import Busy, Watchdog
 
 log = structlog.get_logger()
 
 _POLL_SECONDS = 0.05
 _FAST_DEATHS = 5  # in a row; then the fault is not a job's, and the supervisor gives up
 _FAST_SECONDS = 10.0
-GAVE_UP = 3  # exit code of a supervisor whose child keeps dying: its own parent need not try again
 _FORCE_AFTER = 1.5  # RQ ignores a second signal within a second of the first
 
 
@@ -48,28 +55,40 @@ class Child:
             start_new_session=True,
         )
 
-    def keep_running(self) -> None:
+    def keep_running(self, *, excused: bool = False) -> int | None:
         """Starts the process again if it has died.
+
+        Args:
+            excused: Its death is the fault of a job, so it does not count as one of many.
+
+        Returns:
+            The exit code that it died with; None if it runs.
 
         Raises:
             RuntimeError: It dies as often as it is started.
         """
         code = self.process.poll()
         if code is None:
-            return
-        lived = time.monotonic() - self._started
-        self._fast_deaths = self._fast_deaths + 1 if lived < _FAST_SECONDS else 0
-        log.error("process died", process=self.name, code=code, lived=round(lived, 1))
-        if code == GAVE_UP:
-            self._let_go()
+            return None
+        self._let_go()
+        lived = round(time.monotonic() - self._started, 1)
+        if code in PLANNED:
+            log.info("process replaced", child=self.name, reason=REASONS[code], lived=lived)
+        else:
+            log.error("process died", child=self.name, code=code, lived=lived)
+            self._require_life(code, lived, excused=excused)
+        self.process = self._start()
+        return code
+
+    def _require_life(self, code: int, lived: float, *, excused: bool) -> None:
+        if code == Exit.GAVE_UP:
             raise RuntimeError(f"the {self.name} gave up: what it runs keeps dying")
+        if not excused:
+            self._fast_deaths = self._fast_deaths + 1 if lived < _FAST_SECONDS else 0
         if self._fast_deaths >= _FAST_DEATHS:
-            self._let_go()
             raise RuntimeError(
                 f"the {self.name} died {_FAST_DEATHS} times within {_FAST_SECONDS:g} s of its start"
             )
-        self._let_go()
-        self.process = self._start()
 
     def _let_go(self) -> None:
         if self.process.stdin is not None:
@@ -99,10 +118,12 @@ class Supervisor:
         """Runs until SIGTERM or SIGINT; the running job may finish. A second signal ends it at once."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._count_signal)
-        with tempfile.TemporaryDirectory(prefix="radii-") as folder:
+        with tempfile.TemporaryDirectory(prefix=pulse.FOLDER_PREFIX, ignore_cleanup_errors=True) as folder:
             socket = Path(folder) / "engine.sock"
-            engine = Child(
-                "engine", self._python("workers.engine", "--socket", str(socket)), self._environment
+            engine = WatchedEngine(
+                Child("engine", self._python("workers.engine", "--socket", str(socket)), self._environment),
+                Busy(Path(folder)),
+                self._settings,
             )
             queue_worker = Child(
                 "queue worker",
@@ -112,17 +133,18 @@ class Supervisor:
             try:
                 while not self._signals:
                     engine.keep_running()
-                    queue_worker.keep_running()
+                    if queue_worker.keep_running() is not None:
+                        count_restart(self._settings, "queue_worker", "died")
                     time.sleep(_POLL_SECONDS)
                 return 0
             except RuntimeError as error:
                 log.error("worker gives up", reason=str(error))
-                return GAVE_UP
+                return Exit.GAVE_UP
             finally:
-                self._stop_queue_worker(queue_worker)
-                engine.stop(grace=5)
+                self._stop_queue_worker(queue_worker, engine)
+                engine.child.stop(grace=5)
 
-    def _stop_queue_worker(self, queue_worker: Child) -> None:
+    def _stop_queue_worker(self, queue_worker: Child, engine: "WatchedEngine") -> None:
         """Lets the running job finish: the engine is still there while the queue worker ends."""
         process = queue_worker.process
         if process.poll() is not None:
@@ -135,6 +157,8 @@ class Supervisor:
             if forced and waited > _FORCE_AFTER:
                 queue_worker.stop(grace=5)
                 return
+            with suppress(RuntimeError):
+                engine.keep_running()
             time.sleep(_POLL_SECONDS)
 
     def _count_signal(self, _number: int, _frame: object) -> None:
@@ -143,3 +167,42 @@ class Supervisor:
     @staticmethod
     def _python(module: str, *arguments: str) -> list[str]:
         return [sys.executable, "-m", module, *arguments]
+
+
+class WatchedEngine:
+    """An engine that is started again when it dies, and killed when it hangs."""
+
+    def __init__(self, child: Child, busy: Busy, settings: WorkerSettings) -> None:
+        self.child = child
+        self._busy = busy
+        self._settings = settings
+        self._watchdog = Watchdog(busy, settings.engine_hang_seconds)
+
+    def keep_running(self) -> None:
+        """Starts the engine again if it has died, or has not left a job for which nobody waits.
+
+        Raises:
+            RuntimeError: It dies as often as it is started, and not by its jobs.
+        """
+        hung = self._watchdog.hung()
+        if hung is not None:
+            log.error("engine hangs", job_id=hung.job_id, seconds=self._settings.engine_hang_seconds)
+            self.child.process.kill()
+            self.child.process.wait()
+        at_work = self._busy.read() is not None
+        code = self.child.keep_running(excused=at_work)
+        if code is not None:
+            self._busy.end()
+            count_restart(self._settings, "engine", "hung" if hung else REASONS.get(code, "died"))
+
+
+def count_restart(settings: WorkerSettings, process: str, reason: str) -> None:
+    """Counts a restart in Redis, without waiting for it."""
+
+    def publish() -> None:
+        measures = Measures()
+        measures.add(RESTARTS, process, reason)
+        with connect(settings.redis_url, read_timeout=5) as redis:
+            measures.publish(redis)
+
+    threading.Thread(target=publish, name="restart", daemon=True).start()

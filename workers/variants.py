@@ -9,9 +9,11 @@ import torch
 from redis import Redis
 from torch import Tensor, nn
 
+from contract.measures import ADAPTATIONS, BATCHES_HALVED
 from models.backends import BackendError, ExecutableClassifier, prepare
-from smoothing import check_batch_invariance, generator_for, with_statistics
+from smoothing import Statistics, check_batch_invariance, generator_for, with_statistics
 from workers.clean_images import clean_images
+from workers.measures import Measures
 from workers.shelf import CALIBRATION_SIZE, Resident
 from workers.statistics import AdaptationLaw, estimate, shared_statistics
 
@@ -21,15 +23,24 @@ log = structlog.get_logger()
 class Variant:
     """One function that can be smoothed, executed in the way that its use asks for."""
 
-    def __init__(self, resident: Resident, law: AdaptationLaw | None, redis: Redis) -> None:
+    def __init__(
+        self, resident: Resident, law: AdaptationLaw | None, redis: Redis, measures: Measures
+    ) -> None:
         self._resident = resident
         self._law = law
+        self._measures = measures
         self.module: nn.Module = resident.bundle.base_classifier
         self.digest: str | None = None
         if law is not None:
-            statistics = shared_statistics(
-                redis, resident.digest, law, lambda: estimate(resident.bundle, law, resident.device)
-            )
+            source = "shared"
+
+            def estimate_here() -> Statistics:
+                nonlocal source
+                source = "estimated"
+                return estimate(resident.bundle, law, resident.device)
+
+            statistics = shared_statistics(redis, resident.digest, law, estimate_here)
+            measures.add(ADAPTATIONS, source)
             self.digest = statistics.digest
             self.module = with_statistics(self.module, statistics)
 
@@ -57,6 +68,7 @@ class Variant:
 
     def shrink(self, batch_size: int) -> None:
         """Starts with this many images a call from now on: the device had no memory for more."""
+        self._measures.add(BATCHES_HALVED)
         log.warning("batch halved", model=self._resident.card.name, batch_size=batch_size)
         self.executable = replace(self.executable, batch_size=batch_size)
 
@@ -107,9 +119,10 @@ class Variant:
 class Variants:
     """The variants that were used last; each holds a copy of the weights."""
 
-    def __init__(self, redis: Redis, capacity: int) -> None:
+    def __init__(self, redis: Redis, capacity: int, measures: Measures | None = None) -> None:
         self._redis = redis
         self._capacity = capacity
+        self._measures = measures or Measures()
         self._kept: OrderedDict[tuple[str, str], Variant] = OrderedDict()
 
     def get(self, resident: Resident, law: AdaptationLaw | None) -> Variant:
@@ -117,7 +130,9 @@ class Variants:
         key = (resident.digest, "" if law is None else law.name)
         if key not in self._kept:
             with torch.inference_mode(mode=False):
-                self._kept[key] = Variant(resident, law, self._redis)
+                self._kept[key] = Variant(resident, law, self._redis, self._measures)
+        elif law is not None:
+            self._measures.add(ADAPTATIONS, "resident")
         self._kept.move_to_end(key)
         while len(self._kept) > self._capacity:
             self._kept.popitem(last=False)

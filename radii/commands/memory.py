@@ -169,7 +169,7 @@ def _reading(redis_url: str | None, data_dir: Path | None) -> Iterator["Redis"]:
     from contract.environment import without_secrets
     from radii.memory.reading import MemoryReplaced
 
-    address = _address(redis_url, data_dir)
+    address = store_address(redis_url, data_dir)
     shown = without_secrets(address)
     try:
         client = Redis.from_url(address, socket_connect_timeout=5)
@@ -186,7 +186,7 @@ def _reading(redis_url: str | None, data_dir: Path | None) -> Iterator["Redis"]:
         raise fail(str(error)) from error
 
 
-def _address(redis_url: str | None, data_dir: Path | None) -> str:
+def store_address(redis_url: str | None, data_dir: Path | None) -> str:
     """Where the memory is: as told, else in the store of a running `radii serve`, else where workers look."""
     from contract.environment import full_redis_url
     from radii import embedded

@@ -16,6 +16,8 @@ from radii.commands.client import certify, fail
 from radii.embedded import DataDirectoryInUse
 from radii.own_key import default_data_dir, plain_file
 from radii.stack import Stack, StackFailure, StackPlan, free_port, quiet_log, tail
+from workers import logs
+from workers.settings import WorkerSettings
 
 Host = Annotated[str, typer.Option(envvar="RADII_HOST", help="Address to listen on.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
@@ -92,12 +94,16 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, lifeline: Lifeline = False)
 
         line.hold(lambda: None)
     os.environ["RADII_HOST"] = host  # what the API may do without depends on it
+    # uvicorn ends its process by the signal that stopped it; to stop when told to is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
     uvicorn.run(
         "service.app:create_app_from_environment",
         factory=True,
         host=host,
         port=port,
         access_log=False,
+        log_config=None,
         log_level="warning",
         timeout_graceful_shutdown=5,
         timeout_keep_alive=10,
@@ -143,6 +149,8 @@ def _running(plan: StackPlan, console: Console) -> Iterator[Stack]:
     """
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell that starts it in the background ignores SIGINT
         signal.signal(number, _interrupt)
+    settings = WorkerSettings()
+    logs.configure("radii", settings.log_format, settings.log_level)
     try:
         with Stack(plan) as stack:
             with console.status("starting store, API and workers"):
@@ -155,6 +163,10 @@ def _running(plan: StackPlan, console: Console) -> Iterator[Stack]:
     except KeyboardInterrupt:
         console.print("stopped")
         raise typer.Exit from None
+
+
+def _leave(_number: int, _frame: object) -> None:
+    raise typer.Exit
 
 
 def _interrupt(_number: int, _frame: object) -> None:

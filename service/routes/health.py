@@ -45,6 +45,8 @@ async def check_liveness() -> Liveness:
 @router.get("/readyz", responses=problem_responses())
 def check_readiness(resources: Annotated[Resources, Depends(get_resources)]) -> Readiness:
     """Say whether a request can be served now: a worker has a model ready, and Redis forgets nothing."""
+    if resources.stopping.is_set():
+        raise refusal(ProblemCode.STOPPING, "this process takes no new requests soon", headers=RETRY_AFTER)
     _require_durability(resources)
     catalogue = read_catalogue(resources.redis, resources.settings.default_model)
     ready = _ready_models(catalogue)

@@ -67,6 +67,7 @@ async def answer(
     """Submits a request, waits if that was preferred, and answers with the job."""
     caller = get_caller(request)
     job_id = await to_thread.run_sync(submit, resources, caller, asked, upload, limiter=resources.decoders)
+    request.state.job_id = job_id
     waits = wait is not None and not resources.waiters.locked()
     job = await wait_until_final(resources, request, job_id, wait or 0)
     headers = {"Location": job.links.self}

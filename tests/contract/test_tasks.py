@@ -30,6 +30,8 @@ ABOUT_THIS_JOB: dict[str, Any] = {
     "memory": "mine",
     "seed": "f" * 32,
     "fresh": True,
+    "request_id": "of-another-request",
+    "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 }
 ASKED: dict[str, Any] = {
     "model": "other",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from workers.exits import Exit
 from workers.settings import WorkerSettings
 from workers.supervisor import Child
 
@@ -37,6 +38,24 @@ def test_a_child_that_dies_at_once_is_given_up() -> None:
     child.process.wait()
     with pytest.raises(RuntimeError, match="broken died 5 times"):
         child.keep_running()
+
+
+def test_deaths_that_jobs_caused_are_no_reason_to_give_up() -> None:
+    """A client that sends one poisonous image after the other must not take a worker away."""
+    child = Child("engine", [sys.executable, "-c", "import os; os.abort()"], os.environ)
+    for _ in range(8):
+        child.process.wait()
+        assert child.keep_running(excused=True) == -signal.SIGABRT
+    child.stop(grace=5)
+
+
+def test_a_planned_end_is_no_death() -> None:
+    """However soon it comes; the next process is started."""
+    child = Child("engine", [sys.executable, "-c", f"raise SystemExit({Exit.GROWN:d})"], os.environ)
+    for _ in range(8):
+        child.process.wait()
+        assert child.keep_running() == Exit.GROWN
+    child.stop(grace=5)
 
 
 def test_a_child_that_gave_up_is_not_started_again() -> None:

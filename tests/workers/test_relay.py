@@ -67,6 +67,7 @@ def reply(content: dict[str, Any]) -> Answer:
 def die(connection: Connection) -> None:
     """An engine that is killed in mid-job."""
     connection.recv_bytes()
+    connection.send_bytes(b'{"taken": true}')
 
 
 def test_the_result_is_a_pointer(redis: Redis, engine: Callable[[Answer], None]) -> None:

@@ -25,3 +25,7 @@ class Mirrors:
         while len(self._kept) > self._capacity:
             self._kept.popitem(last=False)
         return self._kept[key]
+
+    def names(self) -> list[tuple[str, str]]:
+        """Returns model digest and namespace of each memory that is kept."""
+        return list(self._kept)

@@ -1,0 +1,106 @@
+"""What workers count for the API to export: names, labels and buckets, and how they lie in Redis.
+
+Workers have no port of their own. They add to fields of one hash, so that a count survives the engine that
+made it and is the same whichever API process is asked. Every label has few values: models, kinds, reasons.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
+
+
+@dataclass(frozen=True)
+class Family:
+    """A counter, or a histogram if it has buckets.
+
+    Attributes:
+        name: As Prometheus knows it, without the suffixes that it adds.
+        help: What is counted.
+        labels: What it is told apart by.
+        buckets: Upper bounds, without infinity.
+    """
+
+    name: str
+    help: str
+    labels: tuple[str, ...]
+    buckets: tuple[float, ...] = ()
+
+    def field(self, *values: str) -> str:
+        """Returns the field of a counter with these labels, in `contract.keys.MEASURES`."""
+        return json.dumps([self.name, *values])
+
+    def fields(self, observed: float, *values: str) -> dict[str, float]:
+        """Returns what one observation adds to a histogram: 1 to its bucket, itself to the sum."""
+        bucket = next((str(bound) for bound in self.buckets if observed <= bound), "+Inf")
+        return {self.field(*values, bucket): 1, self.field(*values, "sum"): observed}
+
+
+JOBS: Final = Family(
+    "radii_jobs",
+    "Jobs that ended at a worker. abandoned: cancelled by the client; code: why a job failed.",
+    ("kind", "model", "outcome", "code"),
+)
+RETRIES: Final = Family(
+    "radii_job_retries", "Attempts after the first, which were made because a worker was lost.", ("model",)
+)
+QUEUE_SECONDS: Final = Family(
+    "radii_job_queue_seconds",
+    "Time from a job's submission until an engine took it for the first time.",
+    ("model",),
+    _SECONDS,
+)
+COMPUTE_SECONDS: Final = Family(
+    "radii_job_compute_seconds", "Time that an engine spent on a job that it answered.", ("model",), _SECONDS
+)
+VOTES: Final = Family("radii_votes", "Noisy copies that were classified for answers.", ("model",))
+CERTIFICATES: Final = Family(
+    "radii_certificates",
+    "Certificates, by what they say and what the memory of certified regions did to them.",
+    ("model", "outcome", "memory"),
+)
+COMMIT_CONFLICTS: Final = Family(
+    "radii_commit_conflicts", "Commits repeated because the memory had grown meanwhile.", ("model",)
+)
+ADAPTATIONS: Final = Family(
+    "radii_adaptations",
+    "Adapted models that jobs asked for: resident, with the shared statistics, or with newly estimated ones.",
+    ("source",),
+)
+BATCHES_HALVED: Final = Family(
+    "radii_batches_halved",
+    "Times that a device had no memory for a batch, so that smaller ones are made.",
+    (),
+)
+RESTARTS: Final = Family(
+    "radii_worker_restarts", "Processes of workers that were started again.", ("process", "reason")
+)
+FAMILIES: Final = {
+    family.name: family
+    for family in (
+        JOBS,
+        RETRIES,
+        QUEUE_SECONDS,
+        COMPUTE_SECONDS,
+        VOTES,
+        CERTIFICATES,
+        COMMIT_CONFLICTS,
+        ADAPTATIONS,
+        BATCHES_HALVED,
+        RESTARTS,
+    )
+}
+
+
+def read_field(field: str) -> tuple[Family, tuple[str, ...]] | None:
+    """Returns family and labels of a field (its bucket or ``sum`` last); None: not of this release.
+
+    >>> read_field(VOTES.field("toy"))[1]
+    ('toy',)
+    """
+    name, *values = json.loads(field)
+    family = FAMILIES.get(name)
+    if family is None or len(values) != len(family.labels) + bool(family.buckets):
+        return None
+    return family, tuple(values)

@@ -1,0 +1,77 @@
+"""`radii doctor`: what is wrong with this deployment, and what to do about it."""
+
+import json as json_text
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from radii.commands.client import DEFAULT_URL
+from radii.commands.memory import store_address
+from radii.own_key import default_data_dir
+
+if TYPE_CHECKING:
+    from radii.doctor.findings import Finding
+
+
+def doctor(
+    url: Annotated[str, typer.Option(envvar="RADII_URL", help="The API.")] = DEFAULT_URL,
+    redis_url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="RADII_REDIS_URL", help="The store; else that of a running `radii serve`, if any."
+        ),
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(envvar="RADII_DATA_DIR", help="Where the embedded store keeps its files.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Look at libraries, bundles, store, API, engines and queue; exit with 1 if something must be done.
+
+    It changes nothing, but for one key in Redis that is gone after ten seconds.
+    """
+    from radii.doctor.findings import Level
+
+    found = _look(url, store_address(redis_url, data_dir), data_dir or default_data_dir())
+    if json:
+        typer.echo(json_text.dumps([asdict(finding) for finding in found], indent=2, ensure_ascii=False))
+    else:
+        _show(found)
+    if any(finding.level is Level.FAIL for finding in found):
+        raise typer.Exit(1)
+
+
+def _look(url: str, address: str, data_dir: Path) -> list["Finding"]:
+    from redis import Redis
+
+    from radii.doctor import machine, service, store
+    from radii.doctor.findings import guarded
+
+    shown = address.rpartition("@")[2].removeprefix("redis://")
+    found = guarded("software", machine.look_at_software)
+    found += guarded("bundles", machine.look_at_bundles)
+    found += guarded("files", lambda: machine.look_at_files(data_dir))
+    with Redis.from_url(address, socket_connect_timeout=3, socket_timeout=10) as redis:
+        of_store = guarded("Redis", lambda: store.look_at_store(redis, shown))
+        found += of_store
+        if len(of_store) > 1:
+            found += guarded("engines", lambda: service.look_at_engines(redis))
+            found += guarded("queue", lambda: service.look_at_queue(redis))
+        else:
+            found += store.look_at_nothing("Redis does not answer")
+    return found + guarded("API", lambda: service.look_at_api(url.rstrip("/")))
+
+
+def _show(found: list["Finding"]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    colours = {"ok": "green", "skip": "dim", "warn": "yellow", "fail": "bold red"}
+    table = Table("", "check", "found", "what to do")
+    for finding in found:
+        colour = colours[finding.level]
+        level = f"[{colour}]{finding.level}[/{colour}]"
+        table.add_row(level, finding.check, finding.message, finding.advice)
+    Console().print(table)

@@ -1,0 +1,49 @@
+"""`radii healthcheck`: what a container asks about the process that it holds, in a moment."""
+
+from typing import Annotated
+
+import typer
+
+from contract.limits import ENGINE_ALIVE_SECONDS
+
+
+def healthcheck(
+    api: Annotated[bool, typer.Option("--api", help="Ask the API on this machine.")] = False,
+    worker: Annotated[bool, typer.Option("--worker", help="Look for a worker on this machine.")] = False,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the API.")] = 8000,
+) -> None:
+    """Exit with 0 if the API or the worker of this machine lives, with 1 and the reason if not.
+
+    Neither needs Redis: a store that is away is no reason to start a container again.
+    """
+    if api == worker:
+        raise typer.BadParameter("one of --api and --worker must be given")
+    why = _why_no_api(port) if api else _why_no_worker()
+    if why is not None:
+        typer.echo(why, err=True)
+        raise typer.Exit(1)
+
+
+def _why_no_api(port: int) -> str | None:
+    from http.client import HTTPConnection, HTTPException
+
+    connection = HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/livez")
+        status = connection.getresponse().status
+    except (OSError, HTTPException) as error:
+        return f"the API on port {port} does not answer: {error or type(error).__name__}"
+    finally:
+        connection.close()
+    return None if status == 200 else f"the API on port {port} answers /livez with {status}"
+
+
+def _why_no_worker() -> str | None:
+    from workers import pulse
+
+    age = pulse.youngest()
+    if age is None:
+        return "no worker runs on this machine, or its engine has not begun yet"
+    if age <= ENGINE_ALIVE_SECONDS:
+        return None
+    return f"the engine's last sign of life must be <= {ENGINE_ALIVE_SECONDS} s old, got {age:.0f} s"

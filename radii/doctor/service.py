@@ -1,0 +1,81 @@
+"""Whether the parts of the service live: API, engines, queue."""
+
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+import httpx
+from redis import Redis
+
+from contract.limits import ENGINE_ALIVE_SECONDS
+from radii.doctor.findings import Finding, fail, ok, warn
+from service import job_queue
+from service.catalogue import read_heartbeats, ready_models
+
+_OLD_SECONDS: Final = 600.0
+_TWO_LOOKS_SECONDS: Final = 1.5  # a job is between queue and worker for a few milliseconds
+
+
+def look_at_api(url: str) -> Iterator[Finding]:
+    """Whether something answers there, whether it is an API of ours, and whether it is ready."""
+    try:
+        answer = httpx.get(f"{url}/readyz", timeout=5)
+        body: Any = answer.json()
+    except httpx.ConnectError:
+        advice = "`radii serve` or `radii api` starts one; --url names another address"
+        yield warn("API", f"nothing listens at {url}", advice)
+        return
+    except (httpx.TransportError, ValueError) as error:
+        advice = "stop the other program, or choose another port"
+        yield fail("API", f"what listens at {url} is no radii: {error}", advice)
+        return
+    if answer.status_code == httpx.codes.OK:
+        yield ok("API", f"{url} is ready, with {body['engines']} engines and {len(body['models'])} models")
+    else:
+        yield fail("API", f"{url} is not ready: {body.get('detail', body)}", "see the other findings")
+
+
+def look_at_engines(redis: Redis) -> Iterator[Finding]:
+    """Which engines are alive, and which models they cannot serve."""
+    beats = read_heartbeats(redis)
+    alive = [beat for beat in beats if beat.alive]
+    for beat in beats:
+        status = beat.status
+        told = f"{status.host} (pid {status.pid}), {status.device}, {status.jobs} jobs"
+        if beat.alive:
+            yield ok("engine", f"{told}, {status.resident_bytes / 2**20:.0f} MiB")
+        elif not alive:
+            advice = f"not heard of for {ENGINE_ALIVE_SECONDS} s: see the log of its worker"
+            yield warn("engine", told, advice)
+    if not alive:
+        yield fail("engines", "none is alive", "start one: `radii worker`, or `radii serve` for everything")
+    reasons = {model.name: model.reason for beat in alive for model in beat.status.models if not model.ready}
+    for name, ready in ready_models(alive).items():
+        if not ready:
+            yield warn(f"model {name}", f"cannot be served: {reasons.get(name)}", "see `radii bundle verify`")
+
+
+def look_at_queue(redis: Redis) -> Iterator[Finding]:
+    """How many jobs wait, and whether some of them wait in vain."""
+    sizes = job_queue.measure(redis)
+    told = f"{sizes.waiting} jobs wait, {sizes.running} run"
+    if sizes.oldest_seconds > _OLD_SECONDS:
+        advice = "start more workers: a job that waits for an hour expires"
+        yield warn("queue", f"{told}, the oldest waits for {sizes.oldest_seconds:.0f} s", advice)
+    else:
+        yield ok("queue", told)
+    stuck = _stuck(redis)
+    if stuck:
+        advice = "their workers died; another worker puts them back on the queue within two minutes"
+        yield warn("stuck jobs", ", ".join(sorted(stuck)), advice)
+    else:
+        yield ok("stuck jobs", "none")
+
+
+def _stuck(redis: Redis) -> set[str]:
+    """Jobs that a worker took and did not begin, or began and gives no sign of."""
+    taken = job_queue.taken(redis)
+    if taken:
+        time.sleep(_TWO_LOOKS_SECONDS)
+        taken &= job_queue.taken(redis)
+    return taken | job_queue.silent(redis)

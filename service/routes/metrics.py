@@ -1,0 +1,34 @@
+"""`/metrics`: what Prometheus asks."""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Response
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from service.access import Scope, require
+from service.measures import StoreCollector
+from service.openapi import problem_responses
+from service.resources import Resources, get_resources
+
+_TEXT: Final = CONTENT_TYPE_PLAIN_0_0_4
+router = APIRouter(tags=["service"], dependencies=[require(Scope.ADMIN)])
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={
+        200: {
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+            "description": "Prometheus' text format.",
+        },
+        **problem_responses(),
+    },
+)
+def get_metrics(resources: Annotated[Resources, Depends(get_resources)]) -> Response:
+    """Get counts and gauges for Prometheus; those of workers and queue are the same from every process."""
+    store = CollectorRegistry()
+    store.register(StoreCollector(resources.redis))
+    text = generate_latest(resources.metrics.registry) + generate_latest(store)
+    return Response(text, headers={"Content-Type": _TEXT})
