@@ -4,9 +4,10 @@ LABEL org.opencontainers.image.title="radii store" \
   org.opencontainers.image.description="Redis with an append-only file and one user." \
   org.opencontainers.image.version="0.1.0"
 COPY docker/redis.conf /etc/radii/redis.conf
-COPY docker/redis-start /usr/local/bin/redis-start
+COPY docker/redis-start docker/backup docker/restore /usr/local/bin/
 # Volumes begin as these folders: of the one user that all containers run as, and of nobody else.
-RUN chmod 0755 /etc/radii /usr/local/bin/redis-start && chmod 0644 /etc/radii/redis.conf \
+RUN chmod 0755 /etc/radii /usr/local/bin/redis-start /usr/local/bin/backup /usr/local/bin/restore \
+  && chmod 0644 /etc/radii/redis.conf \
   && groupadd --gid 10001 radii \
   && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin radii \
   && install --directory --owner 10001 --group 10001 --mode 0700 /store /secrets /secrets/redis

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -70,6 +71,27 @@ class Compose:
             timeout=600,
         )
         assert ran.returncode == 0 or not check, ran.stderr
+        return ran.stdout.strip()
+
+    def type(self, command: str, folder: Path) -> str:
+        """Does what a page tells a reader to type, for this project and from any folder."""
+        command = command.replace("docker compose", " ".join(self.command))
+        command = command.replace("radii_store", f"{self.project}_store")
+        ran = subprocess.run(
+            ["bash", "-c", command],
+            cwd=folder,
+            env={
+                **os.environ,
+                **self.settings,
+                "RADII_PORT": str(self.port),
+                "COMPOSE_FILE": str(ROOT / "docker-compose.yml"),
+                "COMPOSE_PROJECT_NAME": self.project,
+            },
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        assert ran.returncode == 0, f"{command}: {ran.stdout}{ran.stderr}"
         return ran.stdout.strip()
 
     def containers(self, *services: str) -> list[dict[str, Any]]:

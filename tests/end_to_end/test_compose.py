@@ -6,7 +6,9 @@ The tests build on each other's stack, in this order; the last one takes it down
 import json
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,6 +17,7 @@ from contract.choices import JobStatus
 from contract.jobs import Job
 from radii.stack import free_port
 from service.settings import ServiceSettings
+from tests.docs.pages import commands_of
 from tests.end_to_end.composing import (
     IMAGES,
     PICTURE,
@@ -241,6 +244,37 @@ def test_workers_can_be_added(compose: Compose) -> None:
         for job in jobs:
             http.delete(f"/jobs/{job.id}")
     assert {compose.until(job.id, final).status for job in jobs} == {JobStatus.CANCELLED}
+
+
+def test_what_the_page_tells_operators_to_type_works(compose: Compose, tmp_path: Path) -> None:
+    """In its order: another password, more workers, a backup, an empty store, the backup in it."""
+    before = compose.execute("redis", "cat", "/secrets/redis/password")
+    for command in commands_of("compose"):
+        said = compose.type(command, tmp_path)
+        if "radii memory" in command:
+            assert "holds" in said, said
+        if " up " in f"{command} ":
+            compose.wait_until_ready(engines=2 if "--scale" in command else 1)
+    assert compose.execute("redis", "cat", "/secrets/redis/password") != before
+    assert not list(tmp_path.glob("*.part"))
+    again = compose.until(compose.submit(wait=30, n=500, adapt="true", memory="default").id, final)
+    assert again.certificate is not None
+    assert again.certificate.memory.outcome == "repeated", "the backup does not hold the memory"
+
+
+def test_a_store_that_holds_something_is_not_restored_over(compose: Compose) -> None:
+    """Nor is an empty one by a file that is no snapshot."""
+    restore = ["docker", "run", "--rm", "-i", "--entrypoint", "restore"]
+    full = subprocess.run(
+        [*restore, "-v", f"{compose.project}_store:/store", "radii-redis"],
+        input=b"REDIS0011",
+        capture_output=True,
+    )
+    assert full.returncode == 1
+    assert b"not empty" in full.stderr
+    nonsense = subprocess.run([*restore, "radii-redis"], input=b"<html>", capture_output=True)
+    assert nonsense.returncode == 1
+    assert b"no snapshot" in nonsense.stderr
 
 
 def test_no_secret_is_in_a_log_or_in_what_docker_shows(compose: Compose) -> None:
