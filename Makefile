@@ -6,10 +6,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint format bench docs clean
+.PHONY: help demo serve test compose-test lint format bench docs lock clean
 
 help: ## what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "radii needs Python 3.11 or newer, $(PYTHON) is older; try: make PYTHON=python3.12 ..."; exit 1; }
@@ -39,6 +39,10 @@ serve: $(VENV)/.run ## start everything and stay up (PORT=8000)
 test: $(VENV)/.develop ## run all tests
 	@$(BIN)/python -m pytest
 
+compose-test: $(VENV)/.develop ## build the images, bring docker-compose.yml up and test it (needs a Docker engine)
+	@$$(docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) build
+	@RADII_COMPOSE=1 $(BIN)/python -m pytest tests/end_to_end/test_compose.py
+
 lint: $(VENV)/.develop ## check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -53,6 +57,10 @@ bench: $(VENV)/.bench ## measure votes per second and the service's overhead (ON
 
 docs: $(VENV)/.develop ## check that links and commands in README and docs are true
 	@$(BIN)/python -m pytest tests/end_to_end/test_readme.py
+
+lock: $(BIN)/python ## resolve what the images install into docker/*.txt
+	@$(PIP) install uv
+	@UV=$(BIN)/uv docker/lock $(UPGRADE)
 
 clean: ## remove what was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

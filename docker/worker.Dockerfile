@@ -1,15 +1,51 @@
-# A worker: engine and queue worker. The same image runs on CPU and on NVIDIA GPUs (PyTorch's wheels carry CUDA).
-FROM python:3.11-slim-bookworm AS build
-RUN python -m venv /venv
-# The large and slow part first: it does not change with our code.
-RUN /venv/bin/python -m pip install --no-cache-dir torch torchvision
-COPY . /source
-RUN /venv/bin/python -m pip install --no-cache-dir '/source[worker]'
+# A worker: engine and queue worker. Stage `worker` is for CPUs; `gpu` adds the C compiler with which Triton starts kernels.
+# PyTorch's wheels carry CUDA and have a layer of their own, which changes with their versions alone.
+FROM python:3.11-slim-bookworm AS pins
+COPY docker/worker.txt /
+RUN grep -E '^(torch|torchvision|triton|nvidia-.*|cuda-.*)==' /worker.txt > /torch.txt
 
-FROM python:3.11-slim-bookworm
-COPY --from=build /venv /venv
-RUN useradd --uid 10001 --create-home radii
-USER 10001
-ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1
+FROM python:3.11-slim-bookworm AS libraries
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+COPY --from=pins /torch.txt /docker/
+RUN python -m venv --without-pip /venv && pip --python /venv/bin/python install --no-deps -r /docker/torch.txt
+COPY docker/worker.txt /docker/
+RUN pip --python /venv/bin/python install --no-deps -r /docker/worker.txt
+
+FROM libraries AS code
+COPY pyproject.toml README.md LICENSE /source/
+COPY contract /source/contract
+COPY service /source/service
+COPY smoothing /source/smoothing
+COPY workers /source/workers
+COPY radii /source/radii
+COPY models /source/models
+RUN pip --python /venv/bin/python install --no-deps --target /app /source && PYTHONPATH=/app pip --python /venv/bin/python check
+
+FROM libraries AS worker
+LABEL org.opencontainers.image.title="radii worker" \
+  org.opencontainers.image.description="Certifies image classifiers: computes votes, bounds and regions." \
+  org.opencontainers.image.version="0.1.0" \
+  org.opencontainers.image.licenses="Apache-2.0"
+# The volume begins as this folder: of the one user that all containers run as, and of nobody else.
+RUN groupadd --gid 10001 radii \
+  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin radii \
+  && install --directory --owner 10001 --group 10001 --mode 0700 /secrets /secrets/redis
+COPY --from=code /app /app
+USER 10001:10001
+# Nothing is written outside of /tmp, so that the file system can be read-only; bytecode was compiled above.
+ENV PATH=/app/bin:/venv/bin:$PATH PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
+WORKDIR /tmp
 STOPSIGNAL SIGTERM
+# The engine of this container was heard of lately.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=120s \
+  CMD ["python", "-c", "import socket; from contract import keys; from contract.limits import ENGINE_ALIVE_SECONDS; from contract.models import EngineStatus; from workers.connections import connect; from workers.settings import WorkerSettings; redis = connect(WorkerSettings().redis_url); alive = redis.zrangebyscore(keys.ENGINES, redis.time()[0] - ENGINE_ALIVE_SECONDS, '+inf'); hosts = [EngineStatus.model_validate_json(redis.get(keys.engine(one.decode()))).host for one in alive]; raise SystemExit(socket.gethostname() not in hosts)"]
 CMD ["radii", "worker"]
+
+FROM worker AS gpu
+USER root
+RUN apt-get update \
+  && apt-get install --yes --no-install-recommends gcc libc6-dev \
+  && rm -rf /var/lib/apt/lists/*
+USER 10001:10001
+LABEL org.opencontainers.image.title="radii worker for GPUs"
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility

@@ -1,0 +1,51 @@
+"""docs/operations.md says what is so: settings, compose's variables, paths, times."""
+
+import re
+
+import pytest
+import yaml
+
+from contract import limits
+from tests.docs import settings_table
+from tests.docs.pages import ROOT
+
+PAGE = settings_table.PAGE.read_text()
+
+
+def test_the_table_of_settings_is_that_of_the_code() -> None:
+    """`python -m tests.docs.settings_table` writes it anew."""
+    assert settings_table.written() == settings_table.table()
+
+
+@pytest.mark.parametrize("settings", settings_table.all_settings(), ids=lambda settings: settings.__name__)
+def test_every_setting_has_a_row_and_every_row_a_setting(settings: type) -> None:
+    """By name, so that the table's own writer cannot leave one out."""
+    rows = re.findall(r"^\| `RADII_(\w+)` \| ([^|]*) \|", settings_table.written(), flags=re.MULTILINE)
+    reader = "API" if settings.__name__ == "ServiceSettings" else "workers"
+    fields = {name.upper() for name in settings.model_fields}  # type: ignore[attr-defined]
+    assert {name for name, readers in rows if reader in readers} == fields
+
+
+def test_variables_of_the_compose_file_are_told() -> None:
+    """All of them, with their defaults, and no other."""
+    text = (ROOT / "docker-compose.yml").read_text()
+    used = dict(re.findall(r"\$\{(RADII_\w+):-([^}]*)\}", text))
+    told = dict(re.findall(r"^\| `(RADII_\w+)` \| `([^`]*)` \|", PAGE, flags=re.MULTILINE))
+    assert told == used
+
+
+def test_services_and_files_that_are_named_are_there() -> None:
+    """Paths of the repository in code spans."""
+    for path in re.findall(r"`((?:deploy|docker|docs|tests)/[\w./-]+)`", PAGE):
+        assert (ROOT / path).exists(), path
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    for service in services:
+        assert f"`{service}`" in PAGE, service
+
+
+def test_times_are_those_of_the_code() -> None:
+    """Each is told as `NAME` (number)."""
+    named = re.findall(r"`([A-Z][A-Z_]+)` \(([\d ]+)", PAGE)
+    assert len(named) >= 3
+    for name, number in named:
+        assert getattr(limits, name) == int(number.replace(" ", "")), name
