@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 
 from contract.limits import MAX_BODY_BYTES
 from contract.version import __version__
+from service.guards import BodyDeadlineMiddleware, RateLimitMiddleware
 from service.logs import configure_logs
 from service.middleware import BodyLimitMiddleware, RequestIdMiddleware
 from service.openapi import use_openapi
@@ -43,7 +44,10 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         redirect_slashes=False,
     )
     add_problem_handlers(app)
+    # From the innermost outwards.
+    app.add_middleware(BodyDeadlineMiddleware, seconds=settings.body_seconds)
     app.add_middleware(BodyLimitMiddleware, limit=MAX_BODY_BYTES)
+    app.add_middleware(RateLimitMiddleware, settings=settings)
     app.add_middleware(RequestIdMiddleware)
     for routes in (certify, predict, jobs, certificates, regions, models, health):
         app.include_router(routes.router)

@@ -12,15 +12,24 @@ from contract.choices import ProblemCode
 from contract.jobs import Job
 from contract.requests import CertifyRequest, PredictRequest
 from service.access import get_caller
+from service.idempotency import HEADER, REPLAYED, make_idempotency
+from service.job_state import queued_job
 from service.openapi import MULTIPART, problem_responses
 from service.problems import refusal
+from service.rate_limits import account_of
 from service.resources import Resources
-from service.submission import submit
+from service.submission import Submitted, submit
 from service.waiting import wait_until_final
 
 JSON: Final = "application/json"
 
-_HEADERS: Final = {"Location": {"description": "The job.", "schema": {"type": "string"}}}
+_HEADERS: Final = {
+    "Location": {"description": "The job.", "schema": {"type": "string"}},
+    REPLAYED: {
+        "description": f"`true` when an earlier request with this `{HEADER}` made the job.",
+        "schema": {"type": "string"},
+    },
+}
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "model": Job,
@@ -28,7 +37,7 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
         "headers": _HEADERS,
     },
     202: {"model": Job, "description": "The job is queued or running.", "headers": _HEADERS},
-    **problem_responses(400, 413, 415, 422),
+    **problem_responses(400, 408, 413, 415, 422),
 }
 
 
@@ -63,14 +72,34 @@ async def answer(
     asked: CertifyRequest | PredictRequest,
     upload: bytes,
     wait: int | None,
+    key: str | None,
 ) -> JSONResponse:
     """Submits a request, waits if that was preferred, and answers with the job."""
-    caller = get_caller(request)
-    job_id = await to_thread.run_sync(submit, resources, caller, asked, upload, limiter=resources.decoders)
+    submitted = await to_thread.run_sync(
+        _submit, resources, request, asked, upload, key, limiter=resources.decoders
+    )
     waits = wait is not None and not resources.waiters.locked()
-    job = await wait_until_final(resources, request, job_id, wait or 0)
+    if submitted.submission is not None and not waits:
+        job = queued_job(submitted.submission)
+    else:
+        job = await wait_until_final(resources, request, submitted.job_id, wait or 0)
     headers = {"Location": job.links.self}
     if waits:
         headers["Preference-Applied"] = f"wait={wait}"
+    if submitted.replayed:
+        headers[REPLAYED] = "true"
     status = 200 if job.status.final else 202
     return JSONResponse(job.model_dump(mode="json"), status_code=status, headers=headers)
+
+
+def _submit(
+    resources: Resources,
+    request: Request,
+    asked: CertifyRequest | PredictRequest,
+    upload: bytes,
+    key: str | None,
+) -> Submitted:
+    caller = get_caller(request)
+    idempotency = make_idempotency(key, caller, request.url.path, asked, upload)
+    account = account_of(request.scope)
+    return submit(resources, caller, asked, upload, account=account, idempotency=idempotency)

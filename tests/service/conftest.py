@@ -1,11 +1,16 @@
 """The API on a real server, an engine's heartbeat, a queue worker, and true certificates."""
 
 import io
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,6 +29,7 @@ from contract import keys
 from contract.certificates import Certificate
 from contract.jobs import Progress
 from contract.models import EngineStatus, FitRule, ModelInfo
+from radii.stack import free_port
 from service.app import create_app
 from service.settings import ServiceSettings
 from tests.service.examples import DIGITS, make_certificate
@@ -57,7 +63,9 @@ def serve(app: FastAPI) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def _api_url(_valkey: ValkeyServer) -> Iterator[str]:
-    with serve(create_app(ServiceSettings(redis_url=f"{_valkey.connection_url}/0"))) as url:
+    with serve(
+        create_app(ServiceSettings(redis_url=f"{_valkey.connection_url}/0", catalogue_seconds=0))
+    ) as url:
         yield url
 
 
@@ -205,3 +213,55 @@ def progress(redis: Redis) -> Callable[..., str]:
 def certificate() -> Callable[..., Certificate]:
     """Makes a true certificate from votes."""
     return make_certificate
+
+
+@dataclass(frozen=True)
+class ApiProcess:
+    """A process that runs `radii api`."""
+
+    url: str
+    port: int
+    pid: int
+
+    @property
+    def resident(self) -> int:
+        """Bytes of memory that are its own."""
+        fields = Path(f"/proc/{self.pid}/statm").read_text().split()
+        return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGESIZE")
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What its threads have computed so far."""
+        threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+        return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
+
+
+@pytest.fixture
+def api_process(redis_url: str) -> Iterator[Callable[..., ApiProcess]]:
+    """Starts `radii api` with settings, as ``max_queued=2``."""
+    processes = []
+
+    def start(**settings: object) -> ApiProcess:
+        port = free_port()
+        environment = {f"RADII_{name.upper()}": str(value) for name, value in settings.items()}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "radii", "api", "--port", str(port)],
+            env={**os.environ, "RADII_REDIS_URL": redis_url, **environment},
+        )
+        processes.append(process)
+        url = f"http://127.0.0.1:{port}"
+        for _ in range(600):
+            try:
+                httpx.get(f"{url}/livez")
+            except httpx.TransportError:
+                assert process.poll() is None, "it did not start"
+                time.sleep(0.05)
+            else:
+                return ApiProcess(url, port, process.pid)
+        raise AssertionError("it did not start")
+
+    yield start
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.wait()
