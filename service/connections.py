@@ -78,8 +78,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
-        if self.cycle is not None and self.cycle.response_complete:
-            self._cancel(self._timer)
+        self._cancel(self._timer)
         super().on_message_complete()
         if self.cycle is not None:
             self.cycle.more_body = False
@@ -114,11 +113,13 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, refusal: Problem) -> None:
-        """Answers and ends the connection; unless an answer is under way, which only ends."""
+        """Answers and ends the connection; one whose answer is under way ends after it."""
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.write(_as_http(refusal))
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+            return
+        self.transport.write(_as_http(refusal))
         self.transport.close()
 
     def _within(self, seconds: float, otherwise: Callable[[], None]) -> None:

@@ -236,32 +236,44 @@ class ApiProcess:
         return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
 
-@pytest.fixture
-def api_process(redis_url: str) -> Iterator[Callable[..., ApiProcess]]:
-    """Starts `radii api` with settings, as ``max_queued=2``."""
-    processes = []
-
-    def start(**settings: object) -> ApiProcess:
-        port = free_port()
-        environment = {f"RADII_{name.upper()}": str(value) for name, value in settings.items()}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "radii", "api", "--port", str(port)],
-            env={**os.environ, "RADII_REDIS_URL": redis_url, **environment},
-        )
-        processes.append(process)
-        url = f"http://127.0.0.1:{port}"
-        for _ in range(600):
-            try:
-                httpx.get(f"{url}/livez")
-            except httpx.TransportError:
-                assert process.poll() is None, "it did not start"
-                time.sleep(0.05)
-            else:
-                return ApiProcess(url, port, process.pid)
-        raise AssertionError("it did not start")
-
-    yield start
-    for process in processes:
+@contextmanager
+def run_api(redis_url: str, **settings: object) -> Iterator[ApiProcess]:
+    """Runs `radii api` with settings, as ``max_queued=2``."""
+    port = free_port()
+    environment = {f"RADII_{name.upper()}": str(value) for name, value in settings.items()}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "radii", "api", "--port", str(port)],
+        env={**os.environ, "RADII_REDIS_URL": redis_url, **environment},
+    )
+    try:
+        _wait_until_it_answers(process, f"http://127.0.0.1:{port}")
+        yield ApiProcess(f"http://127.0.0.1:{port}", port, process.pid)
+    finally:
         process.terminate()
-    for process in processes:
         process.wait()
+
+
+def _wait_until_it_answers(process: subprocess.Popen[bytes], url: str) -> None:
+    for _ in range(600):
+        assert process.poll() is None, "it did not start"
+        try:
+            httpx.get(f"{url}/livez")
+        except httpx.TransportError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError("it does not answer")
+
+
+@pytest.fixture(scope="module")
+def patient(_valkey: ValkeyServer) -> Iterator[ApiProcess]:
+    """`radii api` with its default settings, and catalogues that are always read anew."""
+    with run_api(f"{_valkey.connection_url}/0", catalogue_seconds=0, rate_limit_submit="off") as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def impatient(_valkey: ValkeyServer) -> Iterator[ApiProcess]:
+    """`radii api` that waits a second for headers and bodies."""
+    with run_api(f"{_valkey.connection_url}/0", header_seconds=1, body_seconds=1) as api:
+        yield api
