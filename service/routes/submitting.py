@@ -22,6 +22,8 @@ from service.submission import Submitted, submit
 from service.waiting import wait_until_final
 
 JSON: Final = "application/json"
+_MARKS: Final = (b",", b":", b"{", b"[")
+_MAX_MARKS: Final = 1_000  # every field at its longest has fewer than half of them
 
 _HEADERS: Final = {
     "Location": {"description": "The job.", "schema": {"type": "string"}},
@@ -51,19 +53,38 @@ class MultipartRoute(APIRoute):
         handler = super().get_route_handler()
 
         async def checked(request: Request) -> Response:
-            sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if sent != self.media_type:
-                detail = f"'Content-Type' must be {self.media_type}, got {sent or 'none'}"
+            if not self._is_mine(request):
+                detail = f"'Content-Type' must be {self.media_type}, got {_media_type(request) or 'none'}"
                 raise refusal(ProblemCode.UNSUPPORTED_MEDIA_TYPE, detail)
             return await handler(request)
 
         return checked
 
+    def _is_mine(self, request: Request) -> bool:
+        return _media_type(request) == self.media_type
+
 
 class JsonRoute(MultipartRoute):
-    """A route that takes `application/json` alone."""
+    """A route that takes `application/json` alone, and no document of a million members."""
 
     media_type = JSON
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Counts what a member or an item needs, which base64 has none of, before the document is parsed."""
+        handler = super().get_route_handler()
+
+        async def checked(request: Request) -> Response:
+            body = await request.body() if self._is_mine(request) else b""
+            if sum(map(body.count, _MARKS)) > _MAX_MARKS:
+                detail = f"the document must have <= {_MAX_MARKS} commas, colons and opening brackets"
+                raise refusal(ProblemCode.MALFORMED_BODY, detail)
+            return await handler(request)
+
+        return checked
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def answer(
