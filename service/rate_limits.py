@@ -72,14 +72,19 @@ class RateLimits:
         if time.monotonic() >= self._alone_until:
             try:
                 return await _take(self._shared, limit, name, account)
-            except Exception as error:  # whatever fails, requests go on; once per `_ALONE_SECONDS` at most
-                self._alone_until = time.monotonic() + _ALONE_SECONDS
-                _log.warning("rate_limits_are_local", error=type(error).__name__)
+            except Exception as error:  # whatever fails, requests go on
+                self._go_alone(error)
         try:
             return await _take(self._own, limit, name, account)
         except Exception as error:
             _log.warning("rate_limits_are_off", error=type(error).__name__)
             return None
+
+    def _go_alone(self, error: Exception) -> None:
+        """Says so once, not for every request that was under way."""
+        if time.monotonic() >= self._alone_until:
+            _log.warning("rate_limits_are_local", error=type(error).__name__, seconds=_ALONE_SECONDS)
+        self._alone_until = time.monotonic() + _ALONE_SECONDS
 
 
 async def _take(limiter: MovingWindowRateLimiter, limit: RateLimitItem, name: str, account: str) -> Allowance:

@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import os
 import signal
+from contextlib import suppress
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
@@ -100,6 +102,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides
     lifeline.hold(lambda: None)
     settings = WorkerSettings()
+    _step_back(settings.niceness)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     engine = Engine(settings)
@@ -107,6 +110,14 @@ def main() -> None:
     warm_up(engine.shelf, settings)
     arguments.socket.unlink(missing_ok=True)
     engine.serve(arguments.socket)
+
+
+def _step_back(niceness: int) -> None:
+    """Lets the API go first where it shares the machine: it needs little, and somebody waits for it."""
+    os.nice(niceness)
+    # Where Linux shares the processor out by session, niceness counts only within one; a session has its own.
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(niceness))
 
 
 def _leave(engine: Engine) -> None:
