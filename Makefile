@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test compose-test lint format bench docs lock clean
+.PHONY: help demo serve test compose-test lint format bench load docs lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ format: $(VENV)/.develop ## rewrite the code in the house style
 
 bench: $(VENV)/.bench ## measure votes per second and the service's overhead (ONLY="certificates anytime")
 	@$(BIN)/python -m benchmarks $(ONLY)
+
+load: $(VENV)/.run ## measure how fast jobs are let in while the workers are busy, and jobs a second by workers
+	@$(BIN)/python -m benchmarks.load
 
 docs: $(VENV)/.develop ## check that links and commands in README and docs are true
 	@$(BIN)/python -m pytest tests/end_to_end/test_readme.py

@@ -4,7 +4,7 @@ import sys
 
 from rich.console import Console
 
-from benchmarks import anytime, certificates, memory, overhead, precision, votes
+from benchmarks import anytime, certificates, load, memory, overhead, precision, votes
 
 BENCHMARKS = {
     "votes": votes.run,
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "certificates": certificates.run,
     "anytime": anytime.run,
     "memory": memory.run,
+    "load": load.run,
 }
 SPEED = ("votes", "overhead")
 

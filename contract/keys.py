@@ -7,6 +7,7 @@ ENGINES: Final = "radii:engines"  # sorted set: engine id by the server's time o
 MEASURES: Final = "radii:measures"  # hash of what workers have counted: `contract.measures`
 CERTIFY_TASK: Final = "workers.tasks.certify"
 PREDICT_TASK: Final = "workers.tasks.predict"
+RATE_LIMITS: Final = "radii:limit"  # prefix of the windows of the rate limits
 TASKS: Final = frozenset({CERTIFY_TASK, PREDICT_TASK})
 
 
@@ -43,6 +44,16 @@ def problem(job_id: str) -> str:
 def votes(job_id: str) -> str:
     """The votes that a job has made so far; an attempt after a crash goes on from them."""
     return f"radii:job:{job_id}:votes"
+
+
+def idempotency(digest: str) -> str:
+    """Which job an idempotency key stands for, and the fingerprint of the request that it came with."""
+    return f"radii:idempotency:{digest}"
+
+
+def waiting(account: str) -> str:
+    """Set of the jobs of one caller that wait, or did when last looked at."""
+    return f"radii:waiting:{account}"
 
 
 def statistics(model_digest: str, law: str) -> str:

@@ -12,6 +12,9 @@ MAX_IMAGE_PIXELS: Final = 16_000_000
 IMAGE_FORMATS: Final = ("PNG", "JPEG", "WEBP", "BMP")
 MAX_SAMPLES: Final = 10_000_000
 MAX_WAIT_SECONDS: Final = 30  # below every proxy's 60
+MAX_HEADER_BYTES: Final = 32 * 1024
+MAX_IDEMPOTENCY_KEY: Final = 255
+MAX_RETRY_AFTER: Final = 3_600  # of a full queue; nothing waits longer (`QUEUED_TTL`)
 
 # Sampling.
 SIGMA_GRID: Final = (0.12, 0.25, 0.37, 0.5, 0.67, 0.75, 0.87, 1.0)  # of `auto`, failing others
@@ -36,6 +39,7 @@ STATISTICS_TTL: Final = 2_592_000  # 30 days since they were last used; they can
 VOTES_TTL: Final = 3 * JOB_TIMEOUT  # outlives every attempt of a job
 CERTIFICATE_TTL: Final = 2_592_000  # 30 days; a certificate can be verified offline for ever
 OWNER_TTL: Final = CERTIFICATE_TTL + SUBMISSION_TTL  # outlives the certificate, however late that is made
+IDEMPOTENCY_TTL: Final = 86_400  # less than a job id is known, so that a replay always finds its job
 IMAGE_TTL: Final = QUEUED_TTL + 3 * JOB_TIMEOUT  # outlives the queue and every attempt
 
 # Attempts. RQ retries at once; only a lost worker or engine is retried, never a failure that would repeat.

@@ -2,11 +2,15 @@
 
 ::
 
+    connections                 how long a connection may idle, how large its headers may be
     gate ─────── api_keys       who is let in, before anything is read
+    guards ──── rate_limits     how often one caller may ask, how long its body may take
     routes ──┬── access         who asks, and what they may
              ├── submission     a request becomes a task: model, image, defaults
              │      ├── catalogue     what the engines say they hold
-             │      └── images        uploads become checked pixels
+             │      ├── images        uploads become checked pixels
+             │      ├── idempotency   the client's own name for its request
+             │      └── admission     onto the queue, in one step, if there is a place
              ├── job_queue      the only module that touches RQ
              ├── job_state      what a job is, derived from what Redis holds
              ├── cancellation   giving a job up

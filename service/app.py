@@ -12,6 +12,7 @@ from contract.environment import describe_settings
 from contract.limits import MAX_BODY_BYTES
 from contract.version import __version__
 from service.gate import GateMiddleware, open_guard
+from service.guards import BodyDeadlineMiddleware, RateLimitMiddleware
 from service.headers import use_headers
 from service.logs import configure_logs
 from service.middleware import BodyLimitMiddleware, RequestIdMiddleware
@@ -55,7 +56,10 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         redirect_slashes=False,
     )
     add_problem_handlers(app)
+    # From the innermost outwards.
+    app.add_middleware(BodyDeadlineMiddleware, seconds=settings.body_seconds)
     app.add_middleware(BodyLimitMiddleware, limit=MAX_BODY_BYTES)
+    app.add_middleware(RateLimitMiddleware, settings=settings)
     app.add_middleware(GateMiddleware, guard=open_guard(settings))
     app.add_middleware(ObservingMiddleware)
     app.add_middleware(RequestIdMiddleware)

@@ -45,7 +45,7 @@ _WORDED: Final = frozenset({"too_few_samples", "pointless"})
 def field_problem(error: Mapping[str, Any]) -> FieldProblem:
     """Makes the field problem of one of pydantic's errors."""
     path = [str(part) for part in error["loc"] if part not in _PLACES] or _named_path(error)
-    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
+    pointer = "".join("/" + part[:_VALUE_LENGTH].replace("~", "~0").replace("/", "~1") for part in path)
     return FieldProblem(pointer=pointer, message=_message(path, error))
 
 

@@ -6,17 +6,24 @@ something only when the client asked for it (``fit=resize``). Sizes are read fro
 
 import hashlib
 import io
+import warnings
 from dataclasses import dataclass
 from typing import Final
 
-from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from contract.choices import Fit, ProblemCode
 from contract.images import pixel_digest
 from contract.limits import IMAGE_FORMATS, MAX_IMAGE_PIXELS
 from contract.models import ModelInfo
+from service.image_headers import require_plain, require_short_header
 from service.problems import ProblemError, refusal
 
+# Python remembers every warning that it has shown, and a file can cause thousands of different ones.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+PngImagePlugin.MAX_TEXT_MEMORY = 4 * PngImagePlugin.MAX_TEXT_CHUNK  # bytes of comments, unpacked
+
+_LARGE: Final = 1_000_000  # pixels that take long to decode
 _POINTER: Final = "/image"
 _WANTED: Final = "'image' must be a PNG, JPEG, WebP or BMP file"
 _SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
@@ -53,15 +60,14 @@ def fit_image(upload: bytes, model: ModelInfo, fit: Fit) -> FittedImage:
     Raises:
         ProblemError: It is no image of a supported type, it is too large or broken, or it does not fit.
     """
-    image = _to_channels(_to_grey_or_rgb(_decode(upload)), model.input_shape[0], fit)
+    opened = _open(upload)
+    if fit is Fit.EXACT and opened.width * opened.height > _LARGE:
+        _require_size(opened, model, upright=False)
+    image = _to_channels(_to_grey_or_rgb(_decode(opened, upload)), model.input_shape[0], fit)
     if fit is Fit.RESIZE:
         image = _resize(image, model)
+    _require_size(image, model)
     channels, height, width = model.input_shape
-    if image.size != (width, height):
-        raise _mismatch(
-            f"'image' must be {width}×{height} pixels for '{model.name}', got {image.width}×{image.height}"
-            + ("; 'fit' = resize would fit it" if model.fit else "")
-        )
     pixels = image.tobytes()
     return FittedImage(
         pixels=pixels,
@@ -70,11 +76,17 @@ def fit_image(upload: bytes, model: ModelInfo, fit: Fit) -> FittedImage:
     )
 
 
-def _decode(upload: bytes) -> Image.Image:
+def _require_size(image: Image.Image, model: ModelInfo, *, upright: bool = True) -> None:
+    _, height, width = model.input_shape
+    if image.size != (width, height) and (upright or image.size != (height, width)):
+        raise _mismatch(
+            f"'image' must be {width}×{height} pixels for '{model.name}', got {image.width}×{image.height}"
+            + ("; 'fit' = resize would fit it" if model.fit else "")
+        )
+
+
+def _decode(image: Image.Image, upload: bytes) -> Image.Image:
     """Returns the upright picture."""
-    image = _open(upload)
-    if image.width * image.height > MAX_IMAGE_PIXELS:
-        raise _too_large(f"got {image.width}×{image.height}")
     # A phone's JPEG may carry a second picture; the first is the one that is shown.
     if image.format in ("PNG", "WEBP") and getattr(image, "n_frames", 1) > 1:
         raise _unsupported("'image' must be a single picture, got an animation")
@@ -82,7 +94,7 @@ def _decode(upload: bytes) -> Image.Image:
         raise _unsupported("'image' must have 8 bits per channel, got 16")  # Pillow would drop half of them
     try:
         if image.format == "PNG":
-            _open(upload).verify()  # the checksums, also of what comes after the last pixel
+            _read_header(upload).verify()  # the checksums, also of what comes after the last pixel
         image.load()
         return ImageOps.exif_transpose(image)
     except Exception:  # a decoder raises whatever its parser met
@@ -92,6 +104,16 @@ def _decode(upload: bytes) -> Image.Image:
 
 
 def _open(upload: bytes) -> Image.Image:
+    """Reads the header, and refuses what its pixels would cost before any is decoded."""
+    require_short_header(upload)
+    image = _read_header(upload)
+    if image.width * image.height > MAX_IMAGE_PIXELS:
+        raise _too_large(f"got {image.width}×{image.height}")
+    require_plain(image)
+    return image
+
+
+def _read_header(upload: bytes) -> Image.Image:
     if not upload:
         raise _undecodable(f"{_WANTED}, got an empty one")
     found = _sniff(upload)

@@ -12,8 +12,10 @@ from rq import Queue, Retry
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job, JobStatus
+from rq.registry import FinishedJobRegistry
 from rq.results import Result
 from rq.serializers import JSONSerializer
+from rq.utils import str_to_date
 
 from contract import keys
 from contract.choices import Stage
@@ -29,6 +31,7 @@ from contract.limits import (
     SUBMISSION_TTL,
 )
 from contract.tasks import CertifyTask, PredictTask
+from service.admission import Admitted, Terms, admit
 
 
 class QueueState(Enum):
@@ -71,12 +74,21 @@ class QueueRecord:
     ended_at: datetime | None
 
 
-def submit(redis: Redis, submission: Submission, task: CertifyTask | PredictTask, pixels: bytes) -> None:
-    """Stores the image and the record of the job, and enqueues the task, all at once or not at all."""
+def submit(
+    redis: Redis, submission: Submission, task: CertifyTask | PredictTask, pixels: bytes, terms: Terms
+) -> Admitted:
+    """Stores the image and the record of the job, and enqueues the task, all at once or not at all.
+
+    Raises:
+        QueueFull: As many jobs wait as may.
+        ProblemError: The caller's own cap is reached, or its idempotency key stands for another request.
+    """
     job_id = submission.job_id
     name = keys.CERTIFY_TASK if isinstance(task, CertifyTask) else keys.PREDICT_TASK
+    queue = _queue(redis)
+    # It only collects what RQ and we would write; the script then writes it, or nothing.
     with redis.pipeline(transaction=True) as pipeline:
-        _queue(redis).enqueue_call(
+        queue.enqueue_call(
             name,
             args=[task.model_dump(mode="json")],
             job_id=job_id,
@@ -93,7 +105,24 @@ def submit(redis: Redis, submission: Submission, task: CertifyTask | PredictTask
         pipeline.set(keys.owner(job_id), submission.tenant, ex=OWNER_TTL)
         pipeline.xadd(keys.events(job_id), {"progress": Progress(stage=Stage.QUEUED).model_dump_json()})
         pipeline.expire(keys.events(job_id), SUBMISSION_TTL)
-        pipeline.execute()
+        commands = [command for command, _ in pipeline.command_stack]
+    return admit(redis, job_id, queue.key, record_key(""), commands, terms)
+
+
+def read_job_seconds(redis: Redis, jobs: int) -> list[float]:
+    """Returns how long the jobs that finished last took to compute, at most so many of them."""
+    finished: Any = redis.zrevrange(FinishedJobRegistry(keys.QUEUE, connection=redis).key, 0, jobs - 1)
+    with redis.pipeline(transaction=False) as pipeline:
+        for job_id in finished:
+            pipeline.hmget(record_key(job_id.decode()), "started_at", "ended_at")
+        times = [(str_to_date(began), str_to_date(ended)) for began, ended in pipeline.execute()]
+    return [(ended - began).total_seconds() for began, ended in times if began and ended]
+
+
+def count_waiting(redis: Redis) -> int:
+    """Returns how many jobs wait."""
+    waiting: Any = redis.llen(_queue(redis).key)
+    return int(waiting)
 
 
 def stop(redis: Redis, job_id: str) -> None:

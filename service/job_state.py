@@ -62,6 +62,13 @@ async def read_job_async(resources: Resources, job_id: str) -> Reading | None:
         return _reading(resources.redis, job_id, await pipeline.execute())
 
 
+def queued_job(submission: Submission) -> Job:
+    """Returns the job that was enqueued just now, as it was then."""
+    record = QueueRecord(QueueState.WAITING, attempt=1, started_at=None, ended_at=None)
+    progress = Progress(stage=Stage.QUEUED)
+    return _derive(_Held(submission, None, None, None, None, record, progress, "0-0", timed_out=False))
+
+
 def watched_keys(job_id: str) -> list[str]:
     """The keys whose change can make a job final."""
     return [record_key(job_id), keys.certificate(job_id), keys.prediction(job_id), keys.problem(job_id)]

@@ -17,10 +17,13 @@ _UNUSED: Final = ("HTTPValidationError", "ValidationError")
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Declares which problems a route can answer; every route can also meet a store that is away."""
+    """Declares which problems a route can answer.
+
+    Every route can also be asked too often, or meet a store that is away.
+    """
     codes = {
         status: [code.value for code, (kind, _) in KINDS.items() if kind == status]
-        for status in (*statuses, 503)
+        for status in (*statuses, 429, 503)
     }
     return {
         status: {

@@ -23,6 +23,7 @@ _CODES: Final[Mapping[int, ProblemCode]] = {
     400: ProblemCode.MALFORMED_BODY,
     404: ProblemCode.NOT_FOUND,
     405: ProblemCode.METHOD_NOT_ALLOWED,
+    408: ProblemCode.BODY_TIMEOUT,
     413: ProblemCode.BODY_TOO_LARGE,
     415: ProblemCode.UNSUPPORTED_MEDIA_TYPE,
 }

@@ -1,4 +1,4 @@
-"""What every request shares: settings, two Redis clients, and the limits on waiting and decoding."""
+"""What every request shares: settings, Redis clients, limits, and what need not be read for each request."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -12,7 +12,11 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
+from service.backlog import mean_job_seconds, read_store_fill
+from service.cached import Cached
+from service.catalogue import Catalogue, read_catalogue
 from service.metrics import ApiMetrics
+from service.rate_limits import RateLimits
 from service.settings import ServiceSettings
 
 # Opening a connection is retried as well, so a silent server takes four timeouts to be noticed.
@@ -27,13 +31,19 @@ class Resources:
     redis: Redis
     redis_async: AsyncRedis
     waiters: asyncio.Semaphore
+    streams: asyncio.Semaphore
     decoders: CapacityLimiter
     stopping: asyncio.Event
+    rate_limits: RateLimits
+    catalogue: Cached[Catalogue]
+    store_fill: Cached[float]
+    job_seconds: Cached[float]
     metrics: ApiMetrics = field(default_factory=ApiMetrics)
 
     async def close(self) -> None:
-        """Closes both clients."""
+        """Closes the clients."""
         self.redis.close()
+        await self.rate_limits.close()
         await self.redis_async.aclose()
 
 
@@ -47,13 +57,20 @@ def open_resources(settings: ServiceSettings) -> Resources:
         "health_check_interval": 15,
         "retry_on_error": [exceptions.ConnectionError, exceptions.TimeoutError],
     }
+    redis = Redis.from_url(settings.redis_url, retry=Retry(backoff, _RETRIES), **options)
+    seconds = settings.catalogue_seconds
     return Resources(
         settings=settings,
-        redis=Redis.from_url(settings.redis_url, retry=Retry(backoff, _RETRIES), **options),
+        redis=redis,
         redis_async=AsyncRedis.from_url(settings.redis_url, retry=AsyncRetry(backoff, _RETRIES), **options),
         waiters=asyncio.Semaphore(settings.max_waiters),
+        streams=asyncio.Semaphore(settings.max_streams),
         decoders=CapacityLimiter(settings.max_decoders),
         stopping=asyncio.Event(),
+        rate_limits=RateLimits(settings.redis_url),
+        catalogue=Cached(lambda: read_catalogue(redis, settings.default_model), seconds),
+        store_fill=Cached(lambda: read_store_fill(redis), seconds),
+        job_seconds=Cached(lambda: mean_job_seconds(redis), seconds),
     )
 
 

@@ -5,7 +5,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import Field, field_validator, model_validator
+import limits
+from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from contract.environment import DEFAULT_REDIS_URL, RedisUrl, with_password_file
@@ -23,6 +24,21 @@ class Auth(StrEnum):
 
     KEYS = "keys"
     OFF = "off"
+
+
+OFF = "off"
+
+
+def _rate(text: str) -> str:
+    if text != OFF:
+        try:
+            limits.parse(text)
+        except ValueError:
+            raise ValueError(f"must be 'off' or a rate such as 600/minute, got {text!r}") from None
+    return text
+
+
+Rate = Annotated[str, AfterValidator(_rate)]
 
 
 class ServiceSettings(BaseSettings):
@@ -55,6 +71,38 @@ class ServiceSettings(BaseSettings):
     )
     max_waiters: int = Field(default=64, ge=0, description="Requests that may wait for a job at a time.")
     max_decoders: int = Field(default=4, ge=1, description="Images decoded at a time; bounds memory.")
+    catalogue_seconds: float = Field(
+        default=1.0, ge=0, description="For how long a submission may rely on what the engines said."
+    )
+
+    # The queue's cap bounds the work; a rate bounds what one caller can ask to be looked at. By default it
+    # can fill the queue within a minute, but not keep the requests of others from being read.
+    rate_limit_submit: Rate = Field(
+        default="1200/minute", description="Submissions of one caller (of one address, without keys), or off."
+    )
+    # Reads are one round trip to Redis and a limit is two more: it would cost more than what it saves.
+    rate_limit_read: Rate = Field(default=OFF, description="Other requests of one caller, or off.")
+    max_queued: int = Field(default=1000, ge=1, description="Jobs that may wait.")
+    max_queued_per_caller: int | None = Field(
+        default=None, ge=1, description="Jobs of one caller that may wait; no cap of its own if unset."
+    )
+    max_store_fill: float = Field(
+        default=0.9,
+        gt=0,
+        le=1,
+        description="Part of Redis' `maxmemory` up to which jobs are taken; the rest is for their answers.",
+    )
+    header_seconds: float = Field(
+        default=10, gt=0, description="Seconds that a connection may take for a request's headers."
+    )
+    body_seconds: float = Field(
+        default=30, gt=0, description="Seconds that a body may take to arrive, or an answer to be taken."
+    )
+    max_connections: int = Field(default=1000, ge=1, description="Open connections of one API process.")
+    max_streams: int = Field(default=128, ge=0, description="Event streams that may be open at a time.")
+    stream_seconds: float = Field(
+        default=600, gt=0, description="Seconds after which a stream ends; its client resumes."
+    )
     log_format: LogFormat = Field(
         default="auto", description="Lines of JSON, or for a console; auto: for a console on a terminal only."
     )

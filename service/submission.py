@@ -1,6 +1,7 @@
 """From a request to a task on the queue."""
 
 import secrets
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
@@ -8,26 +9,62 @@ import structlog
 from contract import keys
 from contract.choices import JobKind
 from contract.jobs import Submission
+from contract.models import ModelInfo
 from contract.requests import CertifyRequest, PredictRequest
 from contract.tasks import CertifyTask, PredictTask
 from service import job_queue
 from service.access import Caller
-from service.catalogue import read_catalogue
+from service.admission import QueueFull, Terms
+from service.backlog import queue_full, require_room
 from service.defaults import certify_fields, shared_fields
+from service.idempotency import Idempotency
 from service.images import fit_image
+from service.problems import ProblemError
 from service.resources import Resources
 from service.tracing import traceparent
 
 
+@dataclass(frozen=True)
+class Submitted:
+    """What a request ended in: a new job, or the one that an earlier request with the same key had made."""
+
+    job_id: str
+    submission: Submission | None
+
+    @property
+    def replayed(self) -> bool:
+        """Whether the job was there already."""
+        return self.submission is None
+
+
 def submit(
-    resources: Resources, caller: Caller, request: CertifyRequest | PredictRequest, upload: bytes
-) -> str:
-    """Checks a request against its model and its image, enqueues it and returns the job's id.
+    resources: Resources,
+    caller: Caller,
+    request: CertifyRequest | PredictRequest,
+    upload: bytes,
+    *,
+    account: str,
+    idempotency: Idempotency | None = None,
+) -> Submitted:
+    """Checks a request against its model and its image, and enqueues it.
+
+    Args:
+        resources: The API's.
+        caller: Who asks.
+        request: The fields.
+        upload: The image file.
+        account: Whom the job is counted for.
+        idempotency: The client's name for the request.
 
     Raises:
-        ProblemError: The model, the image or a field is refused.
+        ProblemError: The model, the image or a field is refused, or there is no place for the job.
     """
-    model = read_catalogue(resources.redis, resources.settings.default_model).resolve(request.model)
+    known = idempotency.find(resources.redis) if idempotency else None
+    if known is not None:
+        return Submitted(known, None)
+    settings = resources.settings
+    require_room(resources.store_fill.get(), settings.max_store_fill)
+    model = _resolve(resources, request.model)
     fields = shared_fields(request, model)
     if isinstance(request, CertifyRequest):
         fields |= certify_fields(request, model, fields)
@@ -50,6 +87,21 @@ def submit(
         model=model.name,
         created_at=datetime.now(UTC),
     )
-    job_queue.submit(resources.redis, record, task, image.pixels)
+    terms = Terms(account, settings.max_queued, settings.max_queued_per_caller, idempotency)
+    try:
+        admitted = job_queue.submit(resources.redis, record, task, image.pixels, terms)
+    except QueueFull as full:
+        engines = resources.catalogue.get().engines_alive
+        raise queue_full(full.length, settings.max_queued, resources.job_seconds.get(), engines) from None
+    if admitted.replayed:
+        return Submitted(admitted.job_id, None)
     resources.metrics.submissions.labels(kind=record.kind.value).inc()
-    return task.job_id
+    return Submitted(admitted.job_id, record)
+
+
+def _resolve(resources: Resources, name: str | None) -> ModelInfo:
+    """Finds the model in what the engines said lately; before it is refused, they are asked again."""
+    try:
+        return resources.catalogue.get().resolve(name)
+    except ProblemError:
+        return resources.catalogue.read().resolve(name)

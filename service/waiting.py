@@ -62,9 +62,11 @@ async def wait_until_final(resources: Resources, request: Request, job_id: str, 
 async def follow(resources: Resources, job_id: str, position: str) -> AsyncIterator[Event | Job | None]:
     """Yields every event after ``position``, nothing now and then, and the job when it is final.
 
-    A stopping server ends it early; the client then asks again from its last event.
+    A stopping server ends it early, and so does its time; the client then asks again from its last event.
     """
-    while not resources.stopping.is_set():
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + resources.settings.stream_seconds
+    while not resources.stopping.is_set() and loop.time() < deadline:
         # State before events: what is written before a job is final is read after it was seen to be so.
         reading = await require_reading(resources, job_id)
         for event in await _events_after(resources, job_id, position):

@@ -171,6 +171,7 @@ def main() -> None:
     lifeline.hold(lambda: None)
     pulse.begin(arguments.socket.parent)
     tracing.begin(settings)
+    _step_back(settings.niceness)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     engine = Engine(settings)
@@ -186,6 +187,14 @@ def main() -> None:
     if reason is Exit.DEVICE_LOST:
         os._exit(reason)  # a library may wait for the device as Python ends
     raise SystemExit(reason)
+
+
+def _step_back(niceness: int) -> None:
+    """Lets the API go first where it shares the machine: it needs little, and somebody waits for it."""
+    os.nice(niceness)
+    # Where Linux shares the processor out by session, niceness counts only within one; a session has its own.
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(niceness))
 
 
 def _leave(engine: Engine) -> None:

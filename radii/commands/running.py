@@ -89,6 +89,9 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, lifeline: Lifeline = False)
     """Run the HTTP front end alone (needs Redis; see `RADII_REDIS_URL`)."""
     import uvicorn
 
+    from service.connections import guarded_protocol
+    from service.settings import ServiceSettings
+
     if lifeline:
         from workers import lifeline as line
 
@@ -107,6 +110,8 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, lifeline: Lifeline = False)
         log_level="warning",
         timeout_graceful_shutdown=5,
         timeout_keep_alive=10,
+        http=guarded_protocol(ServiceSettings()),
+        ws="none",
     )
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from contract.jobs import Job
 from contract.requests import CertifyJsonRequest, CertifyRequest
 from service.access import Scope, require
+from service.idempotency import SentKey
 from service.openapi import MULTIPART
 from service.preferences import PreferredWait
 from service.resources import Resources, get_resources
@@ -40,9 +41,10 @@ async def certify(
     resources: Annotated[Resources, Depends(get_resources)],
     form: Annotated[CertifyForm, Form(media_type=MULTIPART)],
     wait: PreferredWait,
+    key: SentKey,
 ) -> JSONResponse:
     """Ask for the label of an image, and a radius within which no perturbation can change it."""
-    return await answer(resources, request, form, await form.image.read(), wait)
+    return await answer(resources, request, form, await form.image.read(), wait, key)
 
 
 @_json.post("/certify/json", status_code=202, response_model=Job, responses=RESPONSES)
@@ -51,9 +53,10 @@ async def certify_json(
     resources: Annotated[Resources, Depends(get_resources)],
     body: CertifyJsonRequest,
     wait: PreferredWait,
+    key: SentKey,
 ) -> JSONResponse:
     """Ask for a label and a radius, the image being part of a JSON document."""
-    return await answer(resources, request, body, body.image, wait)
+    return await answer(resources, request, body, body.image, wait, key)
 
 
 router.include_router(_form)

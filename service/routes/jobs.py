@@ -15,7 +15,7 @@ from contract.limits import MAX_WAIT_SECONDS
 from service.access import Scope, get_caller, require
 from service.cancellation import cancel
 from service.openapi import problem_responses
-from service.problems import refusal
+from service.problems import RETRY_AFTER, refusal
 from service.resources import Resources, get_resources
 from service.waiting import Event, follow, is_stream_id, require_reading, wait_until_final
 
@@ -66,6 +66,15 @@ async def _position(
     return last_event_id or "0-0"
 
 
+async def _slot(resources: Shared) -> AsyncIterator[None]:
+    """Dependency: one of the streams that may be open; free again when the stream ends, however it does."""
+    if resources.streams.locked():
+        detail = f"<= {resources.settings.max_streams} streams may be open; `?wait=` of the job does as well"
+        raise refusal(ProblemCode.TOO_MANY_STREAMS, detail, headers=RETRY_AFTER)
+    async with resources.streams:
+        yield
+
+
 @router.get("/jobs/{job_id}", dependencies=_READ, responses=problem_responses(404, 422))
 async def get_job(
     request: Request,
@@ -96,14 +105,18 @@ def cancel_job(resources: Shared, job_id: JobId, response: Response) -> Job:
 
 @router.get(
     "/jobs/{job_id}/events",
-    dependencies=_READ,
+    dependencies=[*_READ, Depends(_slot)],
     response_class=EventSourceResponse,
     responses=problem_responses(404, 422),
 )
 async def follow_job(
     resources: Shared, job_id: JobId, position: Annotated[str, Depends(_position)]
 ) -> AsyncIterator[ServerSentEvent]:
-    """Follow a job: `progress` events, then one `job` event with the job as it ended."""
+    """Follow a job: `progress` events, then one `job` event with the job as it ended.
+
+    A stream that ends without it (after ten minutes, or because the server stops) is resumed with
+    `Last-Event-ID`.
+    """
     loop = asyncio.get_running_loop()
     spoken = loop.time()
     async for item in follow(resources, job_id, position):

@@ -9,6 +9,7 @@ from pydantic import Field
 from contract.jobs import Job
 from contract.requests import PredictJsonRequest, PredictRequest
 from service.access import Scope, require
+from service.idempotency import SentKey
 from service.openapi import MULTIPART
 from service.preferences import PreferredWait
 from service.resources import Resources, get_resources
@@ -32,9 +33,10 @@ async def predict(
     resources: Annotated[Resources, Depends(get_resources)],
     form: Annotated[PredictForm, Form(media_type=MULTIPART)],
     wait: PreferredWait,
+    key: SentKey,
 ) -> JSONResponse:
     """Ask for the label of an image."""
-    return await answer(resources, request, form, await form.image.read(), wait)
+    return await answer(resources, request, form, await form.image.read(), wait, key)
 
 
 @_json.post("/predict/json", status_code=202, response_model=Job, responses=RESPONSES)
@@ -43,9 +45,10 @@ async def predict_json(
     resources: Annotated[Resources, Depends(get_resources)],
     body: PredictJsonRequest,
     wait: PreferredWait,
+    key: SentKey,
 ) -> JSONResponse:
     """Ask for a label, the image being part of a JSON document."""
-    return await answer(resources, request, body, body.image, wait)
+    return await answer(resources, request, body, body.image, wait, key)
 
 
 router.include_router(_form)

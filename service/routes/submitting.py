@@ -12,15 +12,26 @@ from contract.choices import ProblemCode
 from contract.jobs import Job
 from contract.requests import CertifyRequest, PredictRequest
 from service.access import get_caller
+from service.idempotency import HEADER, REPLAYED, make_idempotency
+from service.job_state import queued_job
 from service.openapi import MULTIPART, problem_responses
 from service.problems import refusal
+from service.rate_limits import account_of
 from service.resources import Resources
-from service.submission import submit
+from service.submission import Submitted, submit
 from service.waiting import wait_until_final
 
 JSON: Final = "application/json"
+_MARKS: Final = (b",", b":", b"{", b"[")
+_MAX_MARKS: Final = 1_000  # every field at its longest has fewer than half of them
 
-_HEADERS: Final = {"Location": {"description": "The job.", "schema": {"type": "string"}}}
+_HEADERS: Final = {
+    "Location": {"description": "The job.", "schema": {"type": "string"}},
+    REPLAYED: {
+        "description": f"`true` when an earlier request with this `{HEADER}` made the job.",
+        "schema": {"type": "string"},
+    },
+}
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "model": Job,
@@ -28,7 +39,7 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
         "headers": _HEADERS,
     },
     202: {"model": Job, "description": "The job is queued or running.", "headers": _HEADERS},
-    **problem_responses(400, 413, 415, 422),
+    **problem_responses(400, 408, 413, 415, 422),
 }
 
 
@@ -42,19 +53,38 @@ class MultipartRoute(APIRoute):
         handler = super().get_route_handler()
 
         async def checked(request: Request) -> Response:
-            sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if sent != self.media_type:
-                detail = f"'Content-Type' must be {self.media_type}, got {sent or 'none'}"
+            if not self._is_mine(request):
+                detail = f"'Content-Type' must be {self.media_type}, got {_media_type(request) or 'none'}"
                 raise refusal(ProblemCode.UNSUPPORTED_MEDIA_TYPE, detail)
             return await handler(request)
 
         return checked
 
+    def _is_mine(self, request: Request) -> bool:
+        return _media_type(request) == self.media_type
+
 
 class JsonRoute(MultipartRoute):
-    """A route that takes `application/json` alone."""
+    """A route that takes `application/json` alone, and no document of a million members."""
 
     media_type = JSON
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Counts what a member or an item needs, which base64 has none of, before the document is parsed."""
+        handler = super().get_route_handler()
+
+        async def checked(request: Request) -> Response:
+            body = await request.body() if self._is_mine(request) else b""
+            if sum(map(body.count, _MARKS)) > _MAX_MARKS:
+                detail = f"the document must have <= {_MAX_MARKS} commas, colons and opening brackets"
+                raise refusal(ProblemCode.MALFORMED_BODY, detail)
+            return await handler(request)
+
+        return checked
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def answer(
@@ -63,15 +93,35 @@ async def answer(
     asked: CertifyRequest | PredictRequest,
     upload: bytes,
     wait: int | None,
+    key: str | None,
 ) -> JSONResponse:
     """Submits a request, waits if that was preferred, and answers with the job."""
-    caller = get_caller(request)
-    job_id = await to_thread.run_sync(submit, resources, caller, asked, upload, limiter=resources.decoders)
-    request.state.job_id = job_id
+    submitted = await to_thread.run_sync(
+        _submit, resources, request, asked, upload, key, limiter=resources.decoders
+    )
+    request.state.job_id = submitted.job_id
     waits = wait is not None and not resources.waiters.locked()
-    job = await wait_until_final(resources, request, job_id, wait or 0)
+    if submitted.submission is not None and not waits:
+        job = queued_job(submitted.submission)
+    else:
+        job = await wait_until_final(resources, request, submitted.job_id, wait or 0)
     headers = {"Location": job.links.self}
     if waits:
         headers["Preference-Applied"] = f"wait={wait}"
+    if submitted.replayed:
+        headers[REPLAYED] = "true"
     status = 200 if job.status.final else 202
     return JSONResponse(job.model_dump(mode="json"), status_code=status, headers=headers)
+
+
+def _submit(
+    resources: Resources,
+    request: Request,
+    asked: CertifyRequest | PredictRequest,
+    upload: bytes,
+    key: str | None,
+) -> Submitted:
+    caller = get_caller(request)
+    idempotency = make_idempotency(key, caller, request.url.path, asked, upload)
+    account = account_of(request.scope)
+    return submit(resources, caller, asked, upload, account=account, idempotency=idempotency)

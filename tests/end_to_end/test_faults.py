@@ -78,6 +78,13 @@ def test_killing_an_engine_loses_no_job(running: Running) -> None:
     assert sorted(job.attempt for job in final) == [1, 2]
 
 
+def test_engines_let_the_api_go_first(running: Running) -> None:
+    """On a machine that they share, somebody waits for the API."""
+    polite = min(19, os.nice(0) + 5)
+    alive = [engine.pid for engine in running.engines() if process_is_alive(engine.pid)]
+    assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in alive} == {polite}
+
+
 def test_killing_every_engine_loses_no_job(running: Running) -> None:
     """The job waits until one is there again."""
     job = running.certify(wait=0, n=40_000)

@@ -1,11 +1,16 @@
 """The API on a real server, an engine's heartbeat, a queue worker, and true certificates."""
 
 import io
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,6 +29,7 @@ from contract import keys
 from contract.certificates import Certificate
 from contract.jobs import Progress
 from contract.models import EngineStatus, FitRule, ModelInfo
+from radii.stack import free_port
 from service.app import create_app
 from service.settings import Auth, ServiceSettings
 from tests.service.examples import DIGITS, make_certificate
@@ -66,7 +72,9 @@ def _no_keys() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def _api_url(_valkey: ValkeyServer) -> Iterator[str]:
-    settings = ServiceSettings(redis_url=f"{_valkey.connection_url}/0", auth=Auth.OFF, host="127.0.0.1")
+    settings = ServiceSettings(
+        redis_url=f"{_valkey.connection_url}/0", auth=Auth.OFF, host="127.0.0.1", catalogue_seconds=0
+    )
     with serve(create_app(settings)) as url:
         yield url
 
@@ -215,3 +223,67 @@ def progress(redis: Redis) -> Callable[..., str]:
 def certificate() -> Callable[..., Certificate]:
     """Makes a true certificate from votes."""
     return make_certificate
+
+
+@dataclass(frozen=True)
+class ApiProcess:
+    """A process that runs `radii api`."""
+
+    url: str
+    port: int
+    pid: int
+
+    @property
+    def resident(self) -> int:
+        """Bytes of memory that are its own."""
+        fields = Path(f"/proc/{self.pid}/statm").read_text().split()
+        return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGESIZE")
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What its threads have computed so far."""
+        threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+        return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
+
+
+@contextmanager
+def run_api(redis_url: str, **settings: object) -> Iterator[ApiProcess]:
+    """Runs `radii api` with settings, as ``max_queued=2``."""
+    port = free_port()
+    environment = {f"RADII_{name.upper()}": str(value) for name, value in settings.items()}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "radii", "api", "--port", str(port)],
+        env={**os.environ, "RADII_REDIS_URL": redis_url, **environment},
+    )
+    try:
+        _wait_until_it_answers(process, f"http://127.0.0.1:{port}")
+        yield ApiProcess(f"http://127.0.0.1:{port}", port, process.pid)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_until_it_answers(process: subprocess.Popen[bytes], url: str) -> None:
+    for _ in range(600):
+        assert process.poll() is None, "it did not start"
+        try:
+            httpx.get(f"{url}/livez")
+        except httpx.TransportError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError("it does not answer")
+
+
+@pytest.fixture(scope="module")
+def patient(_valkey: ValkeyServer) -> Iterator[ApiProcess]:
+    """`radii api` with its default settings, and catalogues that are always read anew."""
+    with run_api(f"{_valkey.connection_url}/0", catalogue_seconds=0, rate_limit_submit="off") as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def impatient(_valkey: ValkeyServer) -> Iterator[ApiProcess]:
+    """`radii api` that waits a second for headers and bodies."""
+    with run_api(f"{_valkey.connection_url}/0", header_seconds=1, body_seconds=1) as api:
+        yield api

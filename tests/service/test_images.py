@@ -177,6 +177,46 @@ def test_16_bits_are_not_cut_to_8(toy: ModelInfo) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("upload", "rule"),
+    [
+        (png_header(28, 28) + png_chunk(b"teST", b"") * 4_000, "<= 4000 chunks as a PNG file"),
+        (b"\xff\xd8" + b"\xff\xe5\x00\x02" * 501, "<= 500 segments before its first scan as a JPEG file"),
+        (b"\xff\xd8" + b"\xff" * 600, "<= 500 segments before its first scan as a JPEG file"),
+        (write(gradient(), "JPEG") + b"\xff\xda" * 64, "<= 64 scans as a JPEG file"),
+        (write(gradient(), exif=b"Exif\x00\x00MM\x00*" + bytes(65_536)), "<= 65536 bytes of EXIF"),
+        (b"\xff\xd8" + (b"\xff\xe1\xff\xfeExif\x00\x00" + bytes(65_526)) * 2, "<= 65536 bytes of EXIF"),
+    ],
+)
+def test_header_that_keeps_a_reader_busy(toy: ModelInfo, upload: bytes, rule: str) -> None:
+    """Decoders have no such bounds, and would go on for seconds or minutes."""
+    code, detail = refused(upload, toy)
+    assert code is ProblemCode.UNDECODABLE_IMAGE
+    assert detail.startswith(f"'image' must have {rule}, got ")
+
+
+def test_run_lengths_are_refused(toy: ModelInfo) -> None:
+    """A BMP may be packed so; it is read byte by byte, and nobody writes it."""
+    upload = bytearray(write(gradient(), "BMP"))
+    upload[30] = 1
+    assert refused(bytes(upload), toy) == (
+        ProblemCode.UNSUPPORTED_IMAGE_TYPE,
+        "'image' must be an uncompressed BMP, got a run-length encoded one",
+    )
+
+
+def test_large_picture_of_another_size_is_not_decoded(toy: ModelInfo) -> None:
+    """Its header says enough; a picture of that size that lies on its side could still be the right one."""
+    large = write(Image.new("L", (2000, 1500)))
+    assert refused(large[:-20], toy)[0] is ProblemCode.IMAGE_SIZE_MISMATCH
+    portrait = toy.model_copy(update={"input_shape": [1, 2000, 1500]})
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert fit_image(write(Image.new("L", (2000, 1500)), exif=exif), portrait, Fit.EXACT).pixels == bytes(
+        3_000_000
+    )
+
+
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
 def test_transparency_is_refused(toy: ModelInfo, mode: str) -> None:
     """What is behind it is not ours to choose."""

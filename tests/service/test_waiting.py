@@ -128,6 +128,82 @@ def test_gone_client_frees_its_long_poll(api: httpx.Client, redis: Redis, submit
     assert blocked(redis) == 0
 
 
+@pytest.fixture
+def one_stream(redis_url: str, beat: Callable[..., None], serve_app: Any) -> Iterator[httpx.Client]:
+    """An API in which one stream may be open, for a second and a half."""
+    beat()
+    settings = ServiceSettings(redis_url=redis_url, max_streams=1, stream_seconds=1.5)
+    with serve_app(create_app(settings)) as url, httpx.Client(base_url=url) as client:
+        yield client
+
+
+def post(client: httpx.Client, png: bytes) -> str:
+    response = client.post("/certify", files={"image": ("image", png)}, data={"model": "toy"})
+    job_id: str = response.json()["id"]
+    return job_id
+
+
+def test_streams_are_bounded(one_stream: httpx.Client, png: bytes) -> None:
+    """The next is told to come back; a place is free within a second of its client's leaving."""
+    job_id = post(one_stream, png)
+    with stream(one_stream, job_id) as events:
+        next(events)
+        refused = one_stream.get(f"/jobs/{job_id}/events")
+        assert (refused.status_code, refused.json()["code"]) == (503, "too_many_streams")
+        assert int(refused.headers["Retry-After"]) > 0
+        left = time.monotonic()
+    wait_for(lambda: opens(one_stream, job_id), seconds=1)
+    assert time.monotonic() - left < 1
+
+
+def test_refused_stream_takes_no_place(one_stream: httpx.Client, png: bytes) -> None:
+    job_id = post(one_stream, png)
+    for _ in range(3):
+        assert one_stream.get(f"/jobs/{'a' * 32}/events").status_code == 404
+        bad = {"Last-Event-ID": "x"}
+        assert one_stream.get(f"/jobs/{job_id}/events", headers=bad).status_code == 422
+    assert opens(one_stream, job_id)
+
+
+def opens(client: httpx.Client, job_id: str) -> bool:
+    with client.stream("GET", f"/jobs/{job_id}/events") as response:
+        return response.status_code == 200
+
+
+def test_stream_ends_and_is_resumed(one_stream: httpx.Client, png: bytes, progress: Write) -> None:
+    """None is for ever; the client asks again from where it was, and misses nothing."""
+    job_id = post(one_stream, png)
+    with stream(one_stream, job_id) as events:
+        began = time.monotonic()
+        (first,) = list(events)
+        assert 1 < time.monotonic() - began < 4
+    written = progress(job_id, stage="sampling", completed=1, total=2)
+    with stream(one_stream, job_id, after=first["id"]) as events:
+        assert next(events)["id"] == written
+
+
+def test_clients_that_leave_leak_no_connection(api: httpx.Client, redis: Redis, submit: Submit) -> None:
+    """Many streams and long polls, given up: Redis has as many clients as one round of them needs."""
+    job_id = submit()
+
+    def leave(_: int) -> None:
+        with stream(api, job_id) as events:
+            next(events)
+        with pytest.raises(httpx.ReadTimeout):
+            api.get(f"/jobs/{job_id}", params={"wait": 30}, timeout=0.1)
+
+    def round_of_them() -> int:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(leave, range(16)))
+        wait_for(lambda: blocked(redis) == 0)
+        time.sleep(0.6)  # a waiter whose client is gone looks every half second
+        return int(redis.info("clients")["connected_clients"])
+
+    needed = round_of_them()
+    assert [round_of_them() for _ in range(2)][-1] <= needed + 12  # a leak would be 32 for each round
+    assert api.get(f"/jobs/{job_id}").json()["id"] == job_id
+
+
 def blocked(redis: Redis) -> int:
     return int(redis.info("clients")["blocked_clients"])
 

@@ -1,0 +1,154 @@
+"""How fast the service lets jobs in while its workers are busy, and how many jobs more workers finish."""
+
+import base64
+import contextlib
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.arrivals import Answers, Load
+from models.bundles import ZOO
+from radii.stack import Stack, StackPlan, free_port, quiet_log
+
+RATE = 100  # requests a second
+SECONDS = 20.0
+WORKERS = (1, 2, 3)
+JOBS = 120  # to be finished
+VOTES = 1000  # of each of them
+# Nothing is refused; that the limits are counted belongs to what is measured.
+SETTINGS = {"RADII_MAX_QUEUED": "1000000", "RADII_RATE_LIMIT_SUBMIT": "1000000/minute"}
+
+
+def run(console: Console) -> None:
+    """Prints percentiles of submitting and of asking under load, and the throughput by number of workers."""
+    with _stack(workers=2) as (stack, http):
+        busy = [_submit(http, n=10_000_000) for _ in range(2)]
+        _wait_until_running(http, busy)
+        asked = b"GET /jobs/%s HTTP/1.1\r\nHost: radii\r\n\r\n" % busy[0].encode()
+        rows = [
+            ("submit", _measure(stack, _submission(http))),
+            ("status", _measure(stack, asked)),
+        ]
+        _require_busy(http, busy)
+    console.print(_latencies(rows))
+    table = Table("workers", "jobs a second", title=f"{JOBS} jobs of {VOTES} votes", title_justify="left")
+    for workers in WORKERS:
+        with _stack(workers) as (_, http):
+            table.add_row(str(workers), f"{_throughput(http):.1f}")
+    console.print(table)
+
+
+@contextlib.contextmanager
+def _stack(workers: int) -> Iterator[tuple[Stack, httpx.Client]]:
+    with tempfile.TemporaryDirectory() as folder, quiet_log(Path(folder)) as log:
+        plan = StackPlan(
+            Path(folder) / "store",
+            port=free_port(),
+            workers=workers,
+            environment=SETTINGS,
+            stop_grace=0,
+            log=log,
+        )
+        with Stack(plan) as stack, httpx.Client(base_url=stack.url, timeout=60) as http:
+            stack.wait_until_ready()
+            _wait_for_workers(http, workers)
+            for _ in range(3 * workers):  # so that every worker is warm
+                _submit(http, n=VOTES)
+            _wait_until_idle(http)
+            yield stack, http
+
+
+def _fields(n: int) -> dict[str, str]:
+    return {"n": str(n), "sigma": "0.5", "adapt": "false", "memory": "off"}
+
+
+def _request(http: httpx.Client, n: int) -> httpx.Request:
+    picture = max((ZOO / "fashion-mnist-gaussian" / "examples").glob("*.png"))
+    return http.build_request("POST", "/certify", files={"image": picture.read_bytes()}, data=_fields(n))
+
+
+def _submit(http: httpx.Client, n: int) -> str:
+    response = http.send(_request(http, n))
+    assert response.status_code == 202, response.text
+    job_id: str = response.json()["id"]
+    return job_id
+
+
+def _submission(http: httpx.Client) -> bytes:
+    """The same request, as it goes over the wire."""
+    request = _request(http, VOTES)
+    lines = [b"POST /certify HTTP/1.1", *(name + b": " + value for name, value in request.headers.raw)]
+    return b"\r\n".join([*lines, b"", request.read()])
+
+
+def _measure(stack: Stack, request: bytes) -> Answers:
+    url = httpx.URL(stack.url)
+    assert url.port is not None
+    load = Load(url.host, url.port, base64.b64encode(request).decode(), RATE, SECONDS)
+    ran = subprocess.run(
+        [sys.executable, "-m", "benchmarks.arrivals"],
+        input=json.dumps(asdict(load)),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=SECONDS + 60,
+    )
+    return Answers(**json.loads(ran.stdout))
+
+
+def _latencies(rows: list[tuple[str, Answers]]) -> Table:
+    table = Table(
+        "milliseconds", "p50", "p95", "p99", "most", "answers",
+        title=f"{RATE} requests a second for {SECONDS:g} s, two workers busy", title_justify="left",
+    )  # fmt: skip
+    for name, answers in rows:
+        cuts = statistics.quantiles(answers.times, n=100, method="inclusive")
+        cells = [cuts[49], cuts[94], cuts[98], max(answers.times)]
+        table.add_row(name, *(f"{1000 * cell:.1f}" for cell in cells), str(answers.statuses))
+    return table
+
+
+def _throughput(http: httpx.Client) -> float:
+    """Jobs finished a second, from the moment at which the first was sent: sending goes much faster."""
+    began = time.perf_counter()
+    for job_id in [_submit(http, n=VOTES) for _ in range(JOBS)]:
+        while http.get(f"/jobs/{job_id}", params={"wait": 30}).json()["status"] != "succeeded":
+            pass
+    return JOBS / (time.perf_counter() - began)
+
+
+def _wait_for_workers(http: httpx.Client, workers: int) -> None:
+    while http.get("/readyz").json()["engines"] < workers:
+        time.sleep(0.1)
+
+
+def _wait_until_idle(http: httpx.Client) -> None:
+    """The queue is first in, first out: what is submitted last ends last."""
+    last = _submit(http, n=VOTES)
+    while http.get(f"/jobs/{last}", params={"wait": 30}).json()["status"] != "succeeded":
+        pass
+
+
+def _wait_until_running(http: httpx.Client, jobs: list[str]) -> None:
+    while not all(http.get(f"/jobs/{job_id}").json()["status"] == "running" for job_id in jobs):
+        time.sleep(0.1)
+
+
+def _require_busy(http: httpx.Client, jobs: list[str]) -> None:
+    """A measurement during which a worker had nothing to do says less than it seems to."""
+    for job_id in jobs:
+        assert http.get(f"/jobs/{job_id}").json()["status"] == "running", "the long jobs were too short"
+
+
+if __name__ == "__main__":
+    run(Console())

