@@ -13,7 +13,7 @@ from service.middleware import BodyLimitMiddleware, RequestIdMiddleware
 from service.openapi import use_openapi
 from service.problems import add_problem_handlers
 from service.resources import open_resources
-from service.routes import certificates, certify, health, jobs, models, predict, regions
+from service.routes import certificates, certify, documentation, health, jobs, models, predict, regions
 from service.settings import ServiceSettings
 from service.shutdown import set_on_signal
 
@@ -38,6 +38,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         version=__version__,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
+        openapi_url=None,  # `documentation` serves it, and a page that loads nothing from elsewhere
         generate_unique_id_function=_operation_id,
         separate_input_output_schemas=False,
         redirect_slashes=False,
@@ -45,7 +46,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     add_problem_handlers(app)
     app.add_middleware(BodyLimitMiddleware, limit=MAX_BODY_BYTES)
     app.add_middleware(RequestIdMiddleware)
-    for routes in (certify, predict, jobs, certificates, regions, models, health):
+    for routes in (certify, predict, jobs, certificates, regions, models, health, documentation):
         app.include_router(routes.router)
     use_openapi(app)
     return app

@@ -54,7 +54,7 @@ async def _position(
     return last_event_id or "0-0"
 
 
-@router.get("/jobs/{job_id}", responses=problem_responses(404, 422))
+@router.get("/jobs/{job_id}", responses=problem_responses(404, ProblemCode.INVALID_FIELD))
 async def get_job(
     request: Request,
     resources: Shared,
@@ -82,7 +82,9 @@ def cancel_job(resources: Shared, job_id: JobId, response: Response) -> Job:
 
 
 @router.get(
-    "/jobs/{job_id}/events", response_class=EventSourceResponse, responses=problem_responses(404, 422)
+    "/jobs/{job_id}/events",
+    response_class=EventSourceResponse,
+    responses=problem_responses(404, ProblemCode.INVALID_FIELD),
 )
 async def follow_job(
     resources: Shared, job_id: JobId, position: Annotated[str, Depends(_position)]

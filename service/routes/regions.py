@@ -31,7 +31,12 @@ def _namespace(
     return memory
 
 
-@router.get("/regions", responses=problem_responses(422))
+@router.get(
+    "/regions",
+    responses=problem_responses(
+        ProblemCode.INVALID_FIELD, ProblemCode.UNKNOWN_MODEL, ProblemCode.MEMORY_DAMAGED, 500
+    ),
+)
 def list_regions(
     resources: Annotated[Resources, Depends(get_resources)],
     namespace: Annotated[str, Depends(_namespace)],

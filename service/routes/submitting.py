@@ -12,7 +12,7 @@ from contract.choices import ProblemCode
 from contract.jobs import Job
 from contract.requests import CertifyRequest, PredictRequest
 from service.access import get_caller
-from service.openapi import MULTIPART, problem_responses
+from service.openapi import MULTIPART, header, problem_responses
 from service.problems import refusal
 from service.resources import Resources
 from service.submission import submit
@@ -20,7 +20,10 @@ from service.waiting import wait_until_final
 
 JSON: Final = "application/json"
 
-_HEADERS: Final = {"Location": {"description": "The job.", "schema": {"type": "string"}}}
+_HEADERS: Final = {
+    "Location": header("The job."),
+    "Preference-Applied": header("The wait that was granted: `wait=N`.", required=False),
+}
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "model": Job,
