@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint format bench docs clean
+.PHONY: help demo serve test lint format bench docs openapi examples clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -53,6 +53,13 @@ bench: $(VENV)/.bench ## measure votes per second and the service's overhead (ON
 
 docs: $(VENV)/.develop ## check that links and commands in README and docs are true
 	@$(BIN)/python -m pytest tests/end_to_end/test_readme.py
+
+openapi: $(VENV)/.develop ## write docs/openapi.json, the description of the HTTP API
+	@$(BIN)/radii openapi --out docs/openapi.json
+
+examples: $(VENV)/.develop ## record the answers of a real service for docs/openapi.json, and write it
+	@$(BIN)/python docs/record_examples.py
+	@$(BIN)/radii openapi --out docs/openapi.json
 
 clean: ## remove what was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

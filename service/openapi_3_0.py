@@ -16,7 +16,9 @@ _DATA: Final = ("example", "examples")
 def to_openapi_3_0(document: Document) -> Document:
     """Returns a document in the older dialect, which says the same in other words; the given one is kept.
 
-    What 3.0.3 has no words for is left out (the SPDX name of a licence) or put elsewhere (the summary).
+    What 3.0.3 has no words for is left out (the SPDX name of a licence) or put elsewhere (the summary). "This
+    type or null" is `allOf` with `nullable`, which is how generators read it, though a strict validator would
+    refuse null.
     """
     older: Document = _node({key: value for key, value in document.items() if key != "webhooks"})
     schemas = {name: _schema(schema) for name, schema in document["components"]["schemas"].items()}

@@ -21,7 +21,7 @@ def add_examples(document: dict[str, Any]) -> None:
                 _add(operation["requestBody"]["content"], recorded["request"])
             for status, body in recorded.get("responses", {}).items():
                 if status in operation["responses"]:
-                    _add(operation["responses"][status]["content"], body)
+                    _add(operation["responses"][status].get("content", {}), body)
 
 
 def read_examples(operation_id: str) -> dict[str, Any]:
@@ -34,5 +34,5 @@ def read_examples(operation_id: str) -> dict[str, Any]:
 
 
 def _add(content: dict[str, Any], body: Any) -> None:
-    ((name, media),) = content.items()
-    content[name] = {**media, "example": body}
+    for name, media in content.items():
+        content[name] = {**media, "example": body}

@@ -27,8 +27,8 @@ def adjust_schemas(document: Document, asked: set[str]) -> None:
             if name not in asked:
                 schema["required"] = list(schema["properties"])
             schema["properties"] = {key: _member(member) for key, member in schema["properties"].items()}
-    for old, new in _RENAMED.items():
-        schemas[new] = {**schemas.pop(old), "title": new}
+    for old in _RENAMED.keys() & schemas.keys():
+        schemas[_RENAMED[old]] = {**schemas.pop(old), "title": _RENAMED[old]}
     document["components"]["schemas"] = _with_new_names(dict(sorted(schemas.items())))
     document["paths"] = _with_new_names(document["paths"])
     for path in document["paths"].values():
