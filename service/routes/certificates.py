@@ -10,6 +10,7 @@ from contract.certificates import Certificate, Verification
 from contract.choices import ProblemCode
 from contract.limits import CERTIFICATE_TTL
 from service.openapi import header, problem_responses
+from service.openapi_links import TO_ITS_VERIFICATION
 from service.problems import refusal
 from service.resources import Resources, get_resources
 from service.verification import verify_certificate
@@ -38,7 +39,7 @@ Stored = Annotated[bytes, Depends(_stored)]
     "/certificates/{certificate_id}",
     response_model=Certificate,
     responses={
-        200: {"headers": _HEADERS},
+        200: {"headers": _HEADERS, "links": TO_ITS_VERIFICATION},
         304: {"description": "The client has it already.", "headers": _HEADERS},
         **problem_responses(404),
     },

@@ -13,9 +13,10 @@ from contract.jobs import Job
 from contract.limits import MAX_WAIT_SECONDS
 from service.cancellation import cancel
 from service.openapi import problem_responses
+from service.openapi_links import TO_ITS_CERTIFICATE
 from service.problems import refusal
 from service.resources import Resources, get_resources
-from service.waiting import Event, follow, is_stream_id, require_reading, wait_until_final
+from service.waiting import EVENT_ID, Event, follow, is_stream_id, require_reading, wait_until_final
 
 _KEEP_ALIVE_SECONDS: Final = 10
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -43,6 +44,7 @@ async def _position(
         Header(
             alias="Last-Event-ID",
             description="Resume after this event: the `id` of the last one received.",
+            json_schema_extra={"pattern": EVENT_ID},
         ),
     ] = None,
 ) -> str:
@@ -54,7 +56,10 @@ async def _position(
     return last_event_id or "0-0"
 
 
-@router.get("/jobs/{job_id}", responses=problem_responses(404, ProblemCode.INVALID_FIELD))
+@router.get(
+    "/jobs/{job_id}",
+    responses={200: {"links": TO_ITS_CERTIFICATE}, **problem_responses(404, ProblemCode.INVALID_FIELD)},
+)
 async def get_job(
     request: Request,
     resources: Shared,

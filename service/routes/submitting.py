@@ -13,6 +13,7 @@ from contract.jobs import Job
 from contract.requests import CertifyRequest, PredictRequest
 from service.access import get_caller
 from service.openapi import MULTIPART, header, problem_responses
+from service.openapi_links import TO_ITS_CERTIFICATE, TO_THE_JOB
 from service.problems import refusal
 from service.resources import Resources
 from service.submission import submit
@@ -29,8 +30,14 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
         "model": Job,
         "description": "The job has ended within the time that was waited.",
         "headers": _HEADERS,
+        "links": {**TO_THE_JOB, **TO_ITS_CERTIFICATE},
     },
-    202: {"model": Job, "description": "The job is queued or running.", "headers": _HEADERS},
+    202: {
+        "model": Job,
+        "description": "The job is queued or running.",
+        "headers": _HEADERS,
+        "links": TO_THE_JOB,
+    },
     **problem_responses(400, 413, 415, 422),
 }
 
