@@ -43,9 +43,9 @@ def _with_new_names(node: Any) -> Any:
         return [_with_new_names(item) for item in node]
     if not isinstance(node, dict):
         return node
+    renamed = {key: _with_new_names(value) for key, value in node.items()}
     place, _, name = str(node.get("$ref", "")).rpartition("/")
-    moved = {"$ref": f"{place}/{_RENAMED[name]}"} if name in _RENAMED else {}
-    return {**{key: _with_new_names(value) for key, value in node.items()}, **moved}
+    return {**renamed, "$ref": f"{place}/{_RENAMED[name]}"} if name in _RENAMED else renamed
 
 
 def _member(member: Document) -> Document:
