@@ -52,6 +52,11 @@ class Recorder:
             kept["request"] = shown
         return body
 
+    def ask_until_done(self, operation: str, path: str, **arguments: Any) -> None:
+        """Submits a job until one ends within the wait; the first may have to load and adapt a model."""
+        while (job := self.ask(operation, "POST", path, **arguments))["finished_at"] is None:
+            self.until_final(job["id"])
+
     def until_final(self, job_id: str) -> None:
         """Waits for a job, however long it takes."""
         while self._http.get(f"/jobs/{job_id}", params={"wait": 20}).json()["finished_at"] is None:
@@ -64,14 +69,14 @@ def record_answers(recorder: Recorder) -> str:
     form = {"files": {"image": (PICTURE.name, picture, "image/png")}}
     encoded = base64.b64encode(picture).decode()
     ask = recorder.ask
-    wait = {"headers": {"Prefer": "wait=30"}}
+    waiting: dict[str, Any] = {"headers": {"Prefer": "wait=30"}}
     for operation, path in SUBMITTING.items():
-        # The first one loads the model and adapts it, which takes a while.
-        recorder.until_final(ask(operation, "POST", path, data={**FIELDS, "memory": "first"}, **form)["id"])
-        ask(operation, "POST", path, data=FIELDS, shown={"image": PICTURE.name, **FIELDS}, **form, **wait)
+        ask(operation, "POST", path, data={**FIELDS, "memory": "first"}, **form)
+        shown = {"image": PICTURE.name, **FIELDS}
+        recorder.ask_until_done(operation, path, data=FIELDS, shown=shown, **form, **waiting)
         sent = {"image": encoded, **FIXED}
-        recorder.until_final(ask(f"{operation}_json", "POST", f"{path}/json", json=sent)["id"])
-        ask(f"{operation}_json", "POST", f"{path}/json", json=sent, shown=sent, **wait)
+        ask(f"{operation}_json", "POST", f"{path}/json", json=sent)
+        recorder.ask_until_done(f"{operation}_json", f"{path}/json", json=sent, shown=sent, **waiting)
         record_refusals(recorder, operation, path)
     certificate_id: str = recorder.recorded["certify"]["responses"]["200"]["certificate"]["id"]
     record_jobs(recorder, certificate_id, form)
@@ -101,7 +106,7 @@ def record_refusals(recorder: Recorder, operation: str, path: str) -> None:
         ask(
             json_operation, "POST", f"{path}/json", json={"image": base64.b64encode(image).decode(), **fields}
         )
-    broken = {"content": b"{", "headers": {"Content-Type": "multipart/form-data"}}
+    broken: dict[str, Any] = {"content": b"{", "headers": {"Content-Type": "multipart/form-data"}}
     ask(operation, "POST", path, **broken)
     ask(json_operation, "POST", f"{path}/json", content=b"{", headers={"Content-Type": "application/json"})
 

@@ -55,7 +55,7 @@ def _member(member: Document) -> Document:
         member["format"] = "byte" if member.get("format") == "base64" else "binary"
     if member.get("default", ...) is None:
         del member["default"]
-    kind = member.get("type")
+    kind = str(member.get("type"))
     if kind in _FORMATS:
         member.setdefault("format", _FORMATS[kind])
     if kind == "integer":

@@ -1,5 +1,6 @@
 """Every operation against everything that its description allows, and much that it does not."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -43,10 +44,15 @@ def test_the_service_does_what_its_document_says(
         known = Submission(job_id=job_id, kind=JobKind.CERTIFY, model="toy", created_at=datetime.now(UTC))
         redis.set(keys.submission(job_id), known.model_dump_json())
     redis.set(keys.certificate(FINISHED), certificate(FINISHED).model_dump_json())
-    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "run"]
+    config = str(FOLDER / "schemathesis.toml")
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", config, "run"]
     with (tmp_path / "printed").open("w+") as printed:
         process = subprocess.Popen(
-            [*command, f"{api.base_url}/openapi.json"], cwd=FOLDER, stdout=printed, stderr=subprocess.STDOUT
+            [*command, f"{api.base_url}/openapi.json"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(FOLDER)},
+            stdout=printed,
+            stderr=subprocess.STDOUT,
         )
         try:
             while process.poll() is None:
