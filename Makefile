@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test compose-test lint format bench load docs lock clean
+.PHONY: help demo serve test compose-test lint format bench load docs openapi examples lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,13 @@ load: $(VENV)/.run ## measure how fast jobs are let in while the workers are bus
 
 docs: $(VENV)/.develop ## check that links and commands in README and docs are true
 	@$(BIN)/python -m pytest tests/end_to_end/test_readme.py
+
+openapi: $(VENV)/.develop ## write docs/openapi.json, the description of the HTTP API
+	@$(BIN)/radii openapi --out docs/openapi.json
+
+examples: $(VENV)/.develop ## record the answers of a real service for docs/openapi.json, and write it
+	@$(BIN)/python docs/record_examples.py
+	@$(BIN)/radii openapi --out docs/openapi.json
 
 lock: $(BIN)/python ## resolve what the images install into docker/*.txt
 	@$(PIP) install uv

@@ -232,7 +232,7 @@ ImageFile = Annotated[
 
 
 class CertifyJsonRequest(CertifyRequest):
-    """`CertifyRequest` with its image, as one JSON document."""
+    """Ask for a label and a radius within which no perturbation can change it, as one JSON document."""
 
     image: Annotated[bytes, EncodedBytes(encoder=_Base64)] = Field(
         description="The image file (PNG, JPEG, WebP or BMP), in base64."
@@ -240,7 +240,7 @@ class CertifyJsonRequest(CertifyRequest):
 
 
 class PredictJsonRequest(PredictRequest):
-    """`PredictRequest` with its image, as one JSON document."""
+    """Ask for the label alone, as one JSON document."""
 
     image: Annotated[bytes, EncodedBytes(encoder=_Base64)] = Field(
         description="The image file (PNG, JPEG, WebP or BMP), in base64."

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from contract.version import __version__
-from radii.commands import bundle, client, doctor, health, keys, memory, running, training
+from radii.commands import bundle, client, description, doctor, health, keys, memory, running, training
 
 app = typer.Typer(
     name="radii",
@@ -41,6 +41,7 @@ app.command("certify")(client.certify)
 app.command("predict")(client.predict)
 app.command("models")(client.models)
 app.command("verify")(client.verify)
+app.command("openapi")(description.openapi)
 app.command("train")(training.train)
 app.add_typer(bundle.app, name="bundle", help="Make bundles, which workers serve, and check them.")
 app.add_typer(keys.app, name="keys", help="Make API keys, list them, and take them back.")

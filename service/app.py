@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from anyio import to_thread
 from fastapi import FastAPI
@@ -17,13 +18,28 @@ from service.headers import use_headers
 from service.logs import configure_logs
 from service.middleware import BodyLimitMiddleware, RequestIdMiddleware
 from service.observing import ObservingMiddleware
-from service.openapi import problem_responses, use_openapi
+from service.openapi import use_openapi
 from service.problems import add_problem_handlers
 from service.resources import open_resources
-from service.routes import certificates, certify, health, jobs, metrics, models, page, predict, regions
+from service.routes import (
+    certificates,
+    certify,
+    documentation,
+    health,
+    jobs,
+    metrics,
+    models,
+    page,
+    predict,
+    regions,
+)
 from service.settings import Misconfiguration, ServiceSettings
 from service.shutdown import set_on_signal
 from service.tracing import trace_requests
+
+_ROUTES: Final = (
+    certify, predict, jobs, certificates, regions, models, metrics, health, documentation, page,
+)  # fmt: skip
 
 
 def create_app(settings: ServiceSettings) -> FastAPI:
@@ -51,6 +67,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         version=__version__,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
+        openapi_url=None,  # `documentation` serves it, and a page that loads nothing from elsewhere
         generate_unique_id_function=_operation_id,
         separate_input_output_schemas=False,
         redirect_slashes=False,
@@ -64,9 +81,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     app.add_middleware(ObservingMiddleware)
     app.add_middleware(RequestIdMiddleware)
     use_headers(app, settings.cors_origins)
-    for routes in (certify, predict, jobs, certificates, regions, models, metrics):
-        app.include_router(routes.router, responses=problem_responses(401, 403))
-    for routes in (health, page):
+    for routes in _ROUTES:
         app.include_router(routes.router)
     use_openapi(app)
     end_tracing = trace_requests(app, settings)

@@ -16,7 +16,7 @@ from service.settings import Auth, Misconfiguration, ServiceSettings
 _OPEN: Final = frozenset(
     {"/", "/livez", "/readyz", "/version", "/openapi.json", "/openapi-3.0.json", "/docs"}
 )
-_OPEN_BELOW: Final = "/page/"
+_OPEN_BELOW: Final = ("/page/", "/docs/")
 
 
 class Guard(Protocol):

@@ -1,100 +1,110 @@
-"""The API's description, kept to what client generators read correctly."""
+"""The API's description (OpenAPI 3.1), kept to what client generators read correctly.
 
-from collections.abc import Mapping
+What the framework writes is adjusted in passes: `openapi_operations`, `openapi_schemas`, `openapi_examples`.
+`openapi_3_0` makes the older dialect of the result.
+"""
+
 from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from contract.choices import ProblemCode
 from contract.problems import KINDS, Problem
-from service.problems import MEDIA_TYPE
+from service.openapi_examples import add_examples
+from service.openapi_operations import FORM, adjust_operations
+from service.openapi_schemas import adjust_schemas
 
-_Document = dict[str, Any]
-_PROBLEM: Final = {"$ref": "#/components/schemas/Problem"}
-MULTIPART: Final = "multipart/form-data"
-_IMAGE_TYPES: Final = "image/png, image/jpeg, image/webp, image/bmp"
-_UNUSED: Final = ("HTTPValidationError", "ValidationError")
+MULTIPART: Final = FORM
 
+_DESCRIPTION: Final = """\
+A certificate is a label, a radius within which no perturbation of the image changes that label, and the votes
+that prove it. `POST /certify` queues a job, `GET /jobs/{job_id}?wait=20` waits for it, and the job holds the
+certificate.
 
-def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Declares which problems a route can answer.
-
-    Every route can also be asked too often, or meet a store that is away.
-    """
-    codes = {
-        status: [code.value for code, (kind, _) in KINDS.items() if kind == status]
-        for status in (*statuses, 429, 503)
+Whatever goes wrong is answered as `application/problem+json` (RFC 9457), whose `code` is for programs.
+Answers hold every member always; what does not apply is null. A later release may add members to answers, and
+values to the enums in them.
+"""
+_TAGS: Final = {
+    "certify": "Ask for a label and a radius.",
+    "predict": "Ask for a label alone, which takes far fewer votes.",
+    "jobs": "What became of a request.",
+    "certificates": "The answers, which never change, and their verification.",
+    "regions": "The memory of certified regions.",
+    "models": "What can be certified.",
+    "service": "What operators and their probes ask.",
+}
+# What a job may end with, and no request is answered with unless its route says so.
+_OF_JOBS: Final = frozenset(
+    {
+        ProblemCode.WORKER_LOST,
+        ProblemCode.TIMEOUT,
+        ProblemCode.IMAGE_EXPIRED,
+        ProblemCode.MODEL_CHANGED,
+        ProblemCode.MODEL_LOAD_FAILED,
+        ProblemCode.UNUSABLE_CLASSIFIER,
+        ProblemCode.OUT_OF_MEMORY,
+        ProblemCode.MEMORY_DAMAGED,
     }
+)
+
+
+def problem_responses(*asked: int | ProblemCode) -> dict[int | str, dict[str, Any]]:
+    """Declares which problems a route can answer; every route can also meet a store that is away.
+
+    Args:
+        asked: Codes, or statuses that stand for every code of theirs.
+    """
+    codes: dict[int, list[ProblemCode]] = {}
+    for one in (*asked, 503):
+        status = KINDS[one][0] if isinstance(one, ProblemCode) else one
+        codes.setdefault(status, []).extend([one] if isinstance(one, ProblemCode) else _codes(status))
     return {
         status: {
             "model": Problem,
-            "description": "Problem: " + ", ".join(f"`{name}`" for name in names) if names else "Problem.",
+            "description": "Problem: " + ", ".join(f"`{code.value}`" for code in dict.fromkeys(found))
+            if found
+            else "Problem.",
         }
-        for status, names in codes.items()
+        for status, found in codes.items()
     }
 
 
-def use_openapi(app: FastAPI) -> None:
-    """Makes the app serve the adjusted document."""
+def _codes(status: int) -> list[ProblemCode]:
+    return [code for code, (kind, _) in KINDS.items() if kind == status and code not in _OF_JOBS]
 
-    def document() -> _Document:
+
+def header(description: str, *, required: bool = True) -> dict[str, Any]:
+    """Declares a header of an answer."""
+    return {"description": description, "required": required, "schema": {"type": "string"}}
+
+
+def use_openapi(app: FastAPI) -> None:
+    """Makes the app describe itself by the adjusted document."""
+
+    def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _adjust(
-                get_openapi(
-                    title=app.title,
-                    version=app.version,
-                    summary=app.summary,
-                    license_info=app.license_info,
-                    routes=app.routes,
-                    separate_input_output_schemas=False,
-                )
-            )
+            app.openapi_schema = _describe(app)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
 
 
-def _adjust(document: _Document) -> _Document:
-    asked: set[str] = set()
-    for path in document["paths"].values():
-        for operation in path.values():
-            operation["responses"] = {
-                status: _response(status, response)
-                for status, response in operation["responses"].items()
-                if not _is_default_validation(response)
-            }
-            asked |= _adjust_body(operation.get("requestBody", {}).get("content", {}))
-    schemas = document["components"]["schemas"]
-    for name in _UNUSED:
-        schemas.pop(name, None)
-    for name, schema in schemas.items():
-        if "properties" in schema:
-            schema["properties"] = {key: _member(member) for key, member in schema["properties"].items()}
-            if name not in asked:  # an answer always holds every member
-                schema["required"] = list(schema["properties"])
+def _describe(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=_DESCRIPTION,
+        license_info=app.license_info,
+        servers=[{"url": "/"}],
+        routes=app.routes,
+        separate_input_output_schemas=False,
+    )
+    asked = adjust_operations(document, common=problem_responses(401, 403, 429, 500))
+    adjust_schemas(document, asked)
+    add_examples(document)
+    used = {tag for path in document["paths"].values() for one in path.values() for tag in one["tags"]}
+    document["tags"] = [{"name": name, "description": _TAGS[name]} for name in _TAGS if name in used]
     return document
-
-
-def _adjust_body(content: _Document) -> set[str]:
-    """Says what an uploaded file may be; returns the names of the schemas that are asked for."""
-    if MULTIPART in content:
-        content[MULTIPART]["encoding"] = {"image": {"contentType": _IMAGE_TYPES}}
-    return {body["schema"]["$ref"].rpartition("/")[2] for body in content.values()}
-
-
-def _is_default_validation(response: Mapping[str, Any]) -> bool:
-    return "HTTPValidationError" in str(response.get("content", ""))
-
-
-def _response(status: str, response: _Document) -> _Document:
-    if not status.startswith("2") and "content" in response:
-        return {**response, "content": {MEDIA_TYPE: {"schema": _PROBLEM}}}
-    return response
-
-
-def _member(member: _Document) -> _Document:
-    """Drops titles, which generators take for names of types, and marks files the way they all read."""
-    member = {key: value for key, value in member.items() if key != "title"}
-    if member.pop("contentMediaType", None):
-        member["format"] = "byte" if member.get("format") == "base64" else "binary"
-    return member

@@ -13,7 +13,10 @@ _WAIT: Final = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?=$|[,;])
 def preferred_wait(
     prefer: Annotated[
         str | None,
-        Header(description=f"`wait=N` waits up to N seconds (at most {MAX_WAIT_SECONDS}) for the answer."),
+        Header(
+            alias="Prefer",
+            description=f"`wait=N` waits up to N seconds (at most {MAX_WAIT_SECONDS}) for the answer.",
+        ),
     ] = None,
 ) -> int | None:
     """Returns the seconds that were asked for, capped; a preference that cannot be read is ignored."""

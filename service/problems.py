@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from contract.choices import ProblemCode
 from contract.problems import FieldProblem, Problem, problem
 from service.field_messages import field_problem
+from service.methods import allowed_methods
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER: Final[Mapping[str, str]] = {"Retry-After": "2"}
@@ -71,10 +72,11 @@ def add_problem_handlers(app: FastAPI) -> None:
         return problem_response(validation_problem(error.errors()))
 
     @app.exception_handler(HTTPException)
-    def _(_: Request, error: HTTPException) -> JSONResponse:
+    def _(request: Request, error: HTTPException) -> JSONResponse:
         code = _CODES.get(error.status_code, ProblemCode.INTERNAL_ERROR)
         detail = _DETAILS.get(error.status_code, str(error.detail))
-        return problem_response(problem(code, detail), error.headers)
+        headers = {"Allow": allowed_methods(request)} if error.status_code == 405 else error.headers
+        return problem_response(problem(code, detail), headers)
 
     # ResponseError: it is full, read-only, or cannot write to its disk.
     @app.exception_handler(redis_errors.ResponseError)

@@ -10,13 +10,18 @@ from contract.certificates import Certificate, Verification
 from contract.choices import ProblemCode
 from contract.limits import CERTIFICATE_TTL
 from service.access import KEY_HEADER, Caller, Scope, require
-from service.openapi import problem_responses
+from service.openapi import header, problem_responses
+from service.openapi_links import TO_ITS_VERIFICATION
 from service.problems import refusal
 from service.resources import Resources, get_resources
 from service.verification import verify_certificate
 
 _CACHE: Final = f"private, max-age={CERTIFICATE_TTL}, immutable"  # not for others than who asked
 _VARY: Final = f"Authorization, {KEY_HEADER}"
+_HEADERS: Final = {
+    "ETag": header("A strong tag: the SHA-256 of the body."),
+    "Cache-Control": header("It never changes, so it may be kept."),
+}
 router = APIRouter(tags=["certificates"], dependencies=[require(Scope.READ)])
 
 
@@ -40,10 +45,18 @@ Stored = Annotated[bytes, Depends(_stored)]
 @router.get(
     "/certificates/{certificate_id}",
     response_model=Certificate,
-    responses={304: {"description": "The client has it already."}, **problem_responses(404)},
+    responses={
+        200: {"headers": _HEADERS, "links": TO_ITS_VERIFICATION},
+        304: {"description": "The client has it already.", "headers": _HEADERS},
+        **problem_responses(404),
+    },
 )
 def get_certificate(
-    stored: Stored, if_none_match: Annotated[str | None, Header(include_in_schema=False)] = None
+    stored: Stored,
+    if_none_match: Annotated[
+        str | None,
+        Header(alias="If-None-Match", description="Tags that the client has, as `ETag` gave them."),
+    ] = None,
 ) -> Response:
     """Get a certificate. It is kept for 30 days, never changes and can be verified offline."""
     tag = f'"{hashlib.sha256(stored).hexdigest()}"'

@@ -17,7 +17,7 @@ from service.routes.submitting import RESPONSES, JsonRoute, MultipartRoute, answ
 
 
 class CertifyForm(CertifyRequest):
-    """`CertifyRequest` with its image, as a form."""
+    """Ask for a label and a radius within which no perturbation can change it, as a form."""
 
     image: UploadFile = Field(description="The image file: PNG, JPEG, WebP or BMP.")
 

@@ -15,9 +15,10 @@ from contract.limits import MAX_WAIT_SECONDS
 from service.access import Scope, get_caller, require
 from service.cancellation import cancel
 from service.openapi import problem_responses
+from service.openapi_links import TO_ITS_CERTIFICATE
 from service.problems import RETRY_AFTER, refusal
 from service.resources import Resources, get_resources
-from service.waiting import Event, follow, is_stream_id, require_reading, wait_until_final
+from service.waiting import EVENT_ID, Event, follow, is_stream_id, require_reading, wait_until_final
 
 _KEEP_ALIVE_SECONDS: Final = 10
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -55,6 +56,7 @@ async def _position(
         Header(
             alias="Last-Event-ID",
             description="Resume after this event: the `id` of the last one received.",
+            json_schema_extra={"pattern": EVENT_ID},
         ),
     ] = None,
 ) -> str:
@@ -75,7 +77,11 @@ async def _slot(resources: Shared) -> AsyncIterator[None]:
         yield
 
 
-@router.get("/jobs/{job_id}", dependencies=_READ, responses=problem_responses(404, 422))
+@router.get(
+    "/jobs/{job_id}",
+    dependencies=_READ,
+    responses={200: {"links": TO_ITS_CERTIFICATE}, **problem_responses(404, ProblemCode.INVALID_FIELD)},
+)
 async def get_job(
     request: Request,
     resources: Shared,
@@ -107,7 +113,7 @@ def cancel_job(resources: Shared, job_id: JobId, response: Response) -> Job:
     "/jobs/{job_id}/events",
     dependencies=[*_READ, Depends(_slot)],
     response_class=EventSourceResponse,
-    responses=problem_responses(404, 422),
+    responses=problem_responses(404, ProblemCode.INVALID_FIELD),
 )
 async def follow_job(
     resources: Shared, job_id: JobId, position: Annotated[str, Depends(_position)]

@@ -9,13 +9,14 @@ from contract.models import ModelInfo, ModelList
 from service.access import Scope, require
 from service.catalogue import read_catalogue
 from service.openapi import problem_responses
+from service.openapi_links import TO_A_MODEL
 from service.problems import refusal
 from service.resources import Resources, get_resources
 
 router = APIRouter(tags=["models"], dependencies=[require(Scope.READ)])
 
 
-@router.get("/models", responses=problem_responses())
+@router.get("/models", responses={200: {"links": TO_A_MODEL}, **problem_responses()})
 def list_models(resources: Annotated[Resources, Depends(get_resources)]) -> ModelList:
     """List the models that workers hold, the default first."""
     return read_catalogue(resources.redis, resources.settings.default_model).listing()

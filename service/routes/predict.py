@@ -17,7 +17,7 @@ from service.routes.submitting import RESPONSES, JsonRoute, MultipartRoute, answ
 
 
 class PredictForm(PredictRequest):
-    """`PredictRequest` with its image, as a form."""
+    """Ask for the label alone, as a form."""
 
     image: UploadFile = Field(description="The image file: PNG, JPEG, WebP or BMP.")
 

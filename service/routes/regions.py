@@ -39,7 +39,12 @@ def _memory(
     return keys.memory_name(caller.tenant if tenant is None else tenant, memory)
 
 
-@router.get("/regions", responses=problem_responses(422))
+@router.get(
+    "/regions",
+    responses=problem_responses(
+        ProblemCode.INVALID_FIELD, ProblemCode.UNKNOWN_MODEL, ProblemCode.MEMORY_DAMAGED, 500
+    ),
+)
 def list_regions(
     resources: Annotated[Resources, Depends(get_resources)],
     memory: Annotated[str, Depends(_memory)],

@@ -14,7 +14,8 @@ from contract.requests import CertifyRequest, PredictRequest
 from service.access import get_caller
 from service.idempotency import HEADER, REPLAYED, make_idempotency
 from service.job_state import queued_job
-from service.openapi import MULTIPART, problem_responses
+from service.openapi import MULTIPART, header, problem_responses
+from service.openapi_links import TO_ITS_CERTIFICATE, TO_THE_JOB
 from service.problems import refusal
 from service.rate_limits import account_of
 from service.resources import Resources
@@ -26,19 +27,23 @@ _MARKS: Final = (b",", b":", b"{", b"[")
 _MAX_MARKS: Final = 1_000  # every field at its longest has fewer than half of them
 
 _HEADERS: Final = {
-    "Location": {"description": "The job.", "schema": {"type": "string"}},
-    REPLAYED: {
-        "description": f"`true` when an earlier request with this `{HEADER}` made the job.",
-        "schema": {"type": "string"},
-    },
+    "Location": header("The job."),
+    "Preference-Applied": header("The wait that was granted: `wait=N`.", required=False),
+    REPLAYED: header(f"`true` when an earlier request with this `{HEADER}` made the job.", required=False),
 }
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "model": Job,
         "description": "The job has ended within the time that was waited.",
         "headers": _HEADERS,
+        "links": {**TO_THE_JOB, **TO_ITS_CERTIFICATE},
     },
-    202: {"model": Job, "description": "The job is queued or running.", "headers": _HEADERS},
+    202: {
+        "model": Job,
+        "description": "The job is queued or running.",
+        "headers": _HEADERS,
+        "links": TO_THE_JOB,
+    },
     **problem_responses(400, 408, 413, 415, 422),
 }
 

@@ -190,3 +190,10 @@ def test_request_id_is_echoed(bare_api: httpx.Client) -> None:
     for sent in ("", "x" * 129, "a b", "é"):
         response = bare_api.get("/livez", headers=[(b"X-Request-ID", sent.encode())])
         assert re.fullmatch(r"[0-9a-f]{32}", response.headers["X-Request-ID"])
+
+
+def test_a_wrong_method_is_told_every_right_one(bare_api: httpx.Client) -> None:
+    """A path may have several, each with a route of its own."""
+    for path, allowed in ((f"/jobs/{'f' * 32}", "DELETE, GET"), ("/certify", "POST"), ("/docs", "GET")):
+        response = bare_api.patch(path)
+        assert (response.status_code, response.headers["Allow"]) == (405, allowed)

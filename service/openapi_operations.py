@@ -1,0 +1,108 @@
+"""Operations as they are: every problem that can come, every header that is sent, no null outside of JSON."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from service.problems import MEDIA_TYPE, REQUEST_ID
+
+Document = dict[str, Any]
+
+_PROBLEM: Final = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+FORM: Final = "multipart/form-data"
+_STREAM: Final = "text/event-stream"
+_IMAGE_TYPES: Final = "image/png, image/jpeg, image/webp, image/bmp"
+_HEADERS: Final[Mapping[str, Document]] = {
+    REQUEST_ID: {
+        "description": "Names the request in the log: the client's own `X-Request-ID`, or one that was made.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "Retry-After": {
+        "description": "Seconds to wait before trying again.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0},
+    },
+}
+_TRY_AGAIN: Final = frozenset({"429", "503"})
+
+
+def adjust_operations(document: Document, common: Mapping[int | str, Document]) -> set[str]:
+    """Completes every operation's answers, and cleans its parameters and bodies.
+
+    Args:
+        document: What the framework wrote; it is changed.
+        common: The problems that are not declared by routes: 401, 403 and 429, for an operation that needs
+            a key, and 500, for each.
+
+    Returns:
+        The names of the schemas that are asked for, rather than answered with.
+    """
+    schemas = document["components"]["schemas"]
+    document["components"]["headers"] = {name: dict(header) for name, header in _HEADERS.items()}
+    asked: set[str] = set()
+    for path in document["paths"].values():
+        for operation in path.values():
+            operation["responses"] = _responses(operation, common, schemas)
+            for parameter in operation.get("parameters", []):
+                parameter["schema"] = without_null(parameter["schema"])
+                for described in ("title", "description"):
+                    parameter["schema"].pop(described, None)
+            operation.setdefault("security", [])  # said outright: no key is needed
+            asked |= _adjust_body(operation.get("requestBody", {}).get("content", {}), schemas)
+    return asked
+
+
+def without_null(schema: Document) -> Document:
+    """Returns a schema of what can be sent outside of JSON, where nothing stands for null."""
+    schema = dict(schema)
+    kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+    if len(kinds) == 1:
+        del schema["anyOf"]
+        schema = {**kinds[0], **schema}
+    if schema.get("default", ...) is None:
+        del schema["default"]
+    return schema
+
+
+def _responses(operation: Document, common: Mapping[int | str, Document], schemas: Document) -> Document:
+    declared = {
+        status: response
+        for status, response in operation["responses"].items()
+        if "HTTPValidationError" not in str(response.get("content", ""))
+    }
+    needed = common if operation.get("security") else {500: common[500]}
+    for status, response in needed.items():
+        declared.setdefault(str(status), {"description": response["description"], "content": {}})
+    return {status: _response(status, response, schemas) for status, response in sorted(declared.items())}
+
+
+def _response(status: str, response: Document, schemas: Document) -> Document:
+    names = [REQUEST_ID, "Retry-After"] if status in _TRY_AGAIN else [REQUEST_ID]
+    shared = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+    response = {**response, "headers": {**response.get("headers", {}), **shared}}
+    content = response.get("content")
+    if status.startswith(("4", "5")):
+        response["content"] = _PROBLEM
+    elif content is not None and _STREAM in content:
+        response["content"] = {_STREAM: {"schema": {"type": "string"}}}
+    if response["description"] == "Successful Response":
+        response["description"] = _told_by_schema(content or {}, schemas)
+    return response
+
+
+def _told_by_schema(content: Document, schemas: Document) -> str:
+    for media in content.values():
+        name = media.get("schema", {}).get("$ref", "").rpartition("/")[2]
+        if "description" in schemas.get(name, {}):
+            return str(schemas[name]["description"])
+    return "The answer."
+
+
+def _adjust_body(content: Document, schemas: Document) -> set[str]:
+    """Says what an uploaded file may be; returns the names of the schemas that are asked for."""
+    asked = {name: body["schema"]["$ref"].rpartition("/")[2] for name, body in content.items()}
+    if FORM in content:
+        content[FORM]["encoding"] = {"image": {"contentType": _IMAGE_TYPES}}
+        form = schemas[asked[FORM]]
+        form["properties"] = {name: without_null(member) for name, member in form["properties"].items()}
+    return set(asked.values())

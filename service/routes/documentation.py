@@ -1,0 +1,70 @@
+"""`/openapi.json`, `/openapi-3.0.json` and `/docs`: the API's description, for generators and for people."""
+
+from importlib.resources import files
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from contract.choices import ProblemCode
+from service.openapi_3_0 import to_openapi_3_0
+from service.problems import refusal
+
+_ASSETS: Final = "fastapi_swagger.resources"  # Swagger UI as it is released, without a CDN
+_MEDIA_TYPES: Final = {
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
+    "favicon-32x32.png": "image/png",
+}
+_ASSET_CACHE: Final = "public, max-age=86400"
+router = APIRouter(include_in_schema=False)
+
+
+def _document(request: Request) -> dict[str, Any]:
+    """Dependency: the document of the app that serves this request, at the address where a proxy shows it."""
+    document: dict[str, Any] = request.app.openapi()
+    return {**document, "servers": [{"url": _root(request) or "/"}]}
+
+
+Document = Annotated[dict[str, Any], Depends(_document)]
+
+
+@router.get("/openapi.json")
+async def get_document(document: Document) -> JSONResponse:
+    """Get the description of this API in OpenAPI 3.1."""
+    return JSONResponse(document)
+
+
+@router.get("/openapi-3.0.json")
+async def get_older_document(document: Document) -> JSONResponse:
+    """Get the description of this API in OpenAPI 3.0.3."""
+    return JSONResponse(to_openapi_3_0(document))
+
+
+@router.get("/docs")
+async def show_documentation(request: Request) -> HTMLResponse:
+    """Show the description to people; everything that the page loads comes from this server."""
+    root = _root(request)
+    return get_swagger_ui_html(
+        openapi_url=f"{root}/openapi.json",
+        title=request.app.title,
+        swagger_js_url=f"{root}/docs/swagger-ui-bundle.js",
+        swagger_css_url=f"{root}/docs/swagger-ui.css",
+        swagger_favicon_url=f"{root}/docs/favicon-32x32.png",
+        # Its badge would have an outside host validate the document.
+        swagger_ui_parameters={"validatorUrl": None, "persistAuthorization": True},
+    )
+
+
+@router.get("/docs/{name}")
+async def get_asset(name: str) -> Response:
+    """Get a file of Swagger UI."""
+    if name not in _MEDIA_TYPES:
+        raise refusal(ProblemCode.NOT_FOUND, "no such path")
+    content = (files(_ASSETS) / name).read_bytes()
+    return Response(content, media_type=_MEDIA_TYPES[name], headers={"Cache-Control": _ASSET_CACHE})
+
+
+def _root(request: Request) -> str:
+    return str(request.scope.get("root_path", "")).rstrip("/")

@@ -1,0 +1,65 @@
+"""Every operation against everything that its description allows, and much that it does not."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from redis import Redis
+
+from contract import keys
+from contract.certificates import Certificate
+from contract.choices import JobKind
+from contract.jobs import Submission
+from tests.service.examples import make_prediction
+
+FOLDER = Path(__file__).parent / "schemathesis"
+FINISHED, EXPIRED = "ab" * 16, "cd" * 16  # `schemathesis.toml` knows them
+
+
+@pytest.mark.timeout(200)
+def test_the_service_does_what_its_document_says(
+    api: httpx.Client,
+    redis: Redis,
+    beat: Callable[..., None],
+    work: Callable[..., None],
+    certificate: Callable[..., Certificate],
+    tmp_path: Path,
+) -> None:
+    """Requests from examples, from edges, at random, and chained; a worker answers what they queue."""
+
+    def task(payload: dict[str, Any]) -> None:
+        made = certificate(payload["job_id"])
+        if "bound" in payload:
+            redis.set(keys.certificate(made.id), made.model_dump_json())
+        else:
+            redis.set(keys.prediction(made.id), make_prediction(made).model_dump_json())
+
+    for job_id in (FINISHED, EXPIRED):
+        known = Submission(job_id=job_id, kind=JobKind.CERTIFY, model="toy", created_at=datetime.now(UTC))
+        redis.set(keys.submission(job_id), known.model_dump_json())
+    redis.set(keys.certificate(FINISHED), certificate(FINISHED).model_dump_json())
+    config = str(FOLDER / "schemathesis.toml")
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", config, "run"]
+    with (tmp_path / "printed").open("w+") as printed:
+        process = subprocess.Popen(
+            [*command, f"{api.base_url}/openapi.json"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(FOLDER)},
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            while process.poll() is None:
+                beat()  # as long as it takes
+                work(task)
+        finally:
+            process.kill()
+            process.wait()
+        printed.seek(0)
+        assert process.returncode == 0, printed.read()
