@@ -16,7 +16,7 @@ from contract.models import first_choice
 from contract.problems import problem
 from workers import lifeline, logs
 from workers.connections import connect
-from workers.failures import Abandoned, JobFailure
+from workers.failures import Abandoned, JobFailure, Superseded
 from workers.heartbeat import Heartbeat
 from workers.memory.mirrors import Mirrors
 from workers.pipeline import Pipeline
@@ -61,11 +61,14 @@ class Engine:
     def _run(self, request: dict[str, Any], connection: Connection) -> dict[str, Any]:
         job_id = request["job_id"]
         try:
-            watch = Watch(self._redis, job_id, connection)
+            watch = Watch(self._redis, job_id, connection, request["attempt"])
             return {"result": self._pipeline.run(request["kind"], request["task"], watch)}
         except Abandoned:
             log.info("job abandoned", job=job_id)
             return {"abandoned": job_id}
+        except Superseded:
+            log.info("attempt superseded", job=job_id, attempt=request["attempt"])
+            return {"superseded": job_id}
         except JobFailure as failure:
             log.warning("job failed", job=job_id, code=failure.code.value, detail=failure.detail)
             return {"failure": {"code": failure.code.value, "detail": failure.detail}}

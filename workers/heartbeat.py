@@ -32,8 +32,8 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Publishes for the first time, then goes on in a thread."""
-        self._publish()
+        """Publishes for the first time, then goes on in a thread; if the store is away, when it is back."""
+        self._wake.set()
         self._thread.start()
 
     def now(self) -> None:

@@ -22,7 +22,7 @@ from workers import answers
 from workers.branch import BranchPlan, BranchRun, plans
 from workers.checkpoint import Checkpoint
 from workers.commit import Addition, Outcome, commit
-from workers.failures import Abandoned, JobFailure
+from workers.failures import Abandoned, JobFailure, Superseded
 from workers.memory.mirrors import Mirrors
 from workers.memory.placing import NOT_ASKED, Finding, Placed, unremembered
 from workers.memory.recall import Recall
@@ -48,6 +48,7 @@ class Pipeline:
         Raises:
             JobFailure: The job cannot succeed; the client is told why.
             Abandoned: The client has cancelled, or the relay is gone.
+            Superseded: A later attempt has begun.
         """
         version = payload["version"]
         if version != PAYLOAD_VERSION:
@@ -195,9 +196,11 @@ class Pipeline:
     def _commit(
         self, job_id: str, key: str, answer: str, watch: Watch, addition: Addition | None = None
     ) -> Outcome:
-        outcome = commit(self._redis, job_id, key, answer, watch.progress, addition)
-        if outcome is Outcome.CANCELLED:
+        outcome = commit(self._redis, job_id, key, answer, watch.progress, addition, attempt=watch.attempt)
+        if outcome in (Outcome.CANCELLED, Outcome.FAILED):
             raise Abandoned(job_id)
+        if outcome is Outcome.STALE:
+            raise Superseded(job_id)
         return outcome
 
 

@@ -5,10 +5,11 @@ the work between two batches. Nothing here imports torch, so a fork costs millis
 """
 
 import json
+import os
 import time
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from redis import Redis
 from rq import get_current_job
@@ -17,8 +18,15 @@ from rq.timeouts import JobTimeoutException
 
 from contract import keys
 from contract.choices import ProblemCode
-from contract.limits import ENGINE_BOOT_SECONDS, FAILURE_TTL, JOB_TIMEOUT
-from workers.failures import Abandoned, EngineLost, JobFailure
+from contract.limits import ENGINE_BOOT_SECONDS, FAILURE_TTL, JOB_TIMEOUT, SUBMISSION_TTL
+from workers.failures import Abandoned, EngineLost, JobFailure, Superseded
+
+# Only the latest attempt may say that the job has failed, and only once.
+_FAIL: Final = """
+if (redis.call('GET', KEYS[1]) or ARGV[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[2], ARGV[2], 'NX', 'EX', ARGV[3])
+return 1
+"""
 
 _engine_socket: Path | None = None
 
@@ -35,24 +43,47 @@ def relay(kind: str, payload: dict[str, Any]) -> dict[str, str]:
     Raises:
         JobFailure: The engine says why the job cannot succeed. Not tried again.
         EngineLost: The engine died or cannot be reached. RQ tries again.
-        Abandoned: The client cancelled before the job began.
+        Abandoned: The client cancelled, or the job has failed before. Not tried again.
     """
     job = get_current_job()
     if job is None or _engine_socket is None:
         raise RuntimeError("a task runs only inside a queue worker")
     redis = job.connection
-    if redis.exists(keys.cancel(job.id)):
-        _never_again(job)
-        raise Abandoned(job.id)
+    attempt = 0
     try:
-        return _ask(_engine_socket, {"kind": kind, "job_id": job.id, "task": payload})
+        attempt = _begin(redis, job)
+        request = {"kind": kind, "job_id": job.id, "attempt": attempt, "task": payload}
+        return _ask(_engine_socket, request)
     except JobTimeoutException as timeout:
         failure = JobFailure(ProblemCode.TIMEOUT, f"the computation took longer than {JOB_TIMEOUT} s")
-        _fail(redis, job, failure)
+        _fail(redis, job, failure, attempt)
         raise failure from timeout
     except JobFailure as failure:
-        _fail(redis, job, failure)
+        _fail(redis, job, failure, attempt)
         raise
+    except Abandoned:
+        _never_again(job)
+        raise
+    except EngineLost:
+        latest = redis.get(keys.attempt(job.id))
+        if isinstance(latest, bytes) and int(latest) != attempt:
+            _leave()
+        raise
+    except Superseded:
+        _leave()
+        raise
+
+
+def _begin(redis: Redis, job: Job) -> int:
+    """Returns the number of this attempt; from now on no earlier one may commit."""
+    with redis.pipeline(transaction=True) as pipeline:
+        pipeline.exists(keys.cancel(job.id), keys.problem(job.id))
+        pipeline.incr(keys.attempt(job.id))
+        pipeline.expire(keys.attempt(job.id), SUBMISSION_TTL)
+        final, attempt, _ = pipeline.execute()
+    if final:
+        raise Abandoned(job.id)
+    return int(attempt)
 
 
 def _ask(socket: Path, request: dict[str, Any]) -> dict[str, str]:
@@ -68,6 +99,8 @@ def _ask(socket: Path, request: dict[str, Any]) -> dict[str, str]:
         raise EngineLost(reply["lost"])
     if "abandoned" in reply:
         raise Abandoned(reply["abandoned"])
+    if "superseded" in reply:
+        raise Superseded(reply["superseded"])
     result: dict[str, str] = reply["result"]
     return result
 
@@ -84,9 +117,16 @@ def _connect(socket: Path) -> Connection:
             time.sleep(0.02)
 
 
-def _fail(redis: Redis, job: Job, failure: JobFailure) -> None:
-    redis.set(keys.problem(job.id), failure.problem.model_dump_json(), ex=FAILURE_TTL)
+def _fail(redis: Redis, job: Job, failure: JobFailure, attempt: int) -> None:
+    names = (keys.attempt(job.id), keys.problem(job.id))
+    if not redis.eval(_FAIL, len(names), *names, attempt, failure.problem.model_dump_json(), FAILURE_TTL):
+        _leave()
     _never_again(job)
+
+
+def _leave() -> None:
+    """Ends this process without a word to RQ, whose record is about the later attempt by now."""
+    os._exit(0)
 
 
 def _never_again(job: Job) -> None:

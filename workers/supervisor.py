@@ -1,5 +1,6 @@
 """The parent of one worker: starts its engine and its queue worker, and starts again whichever dies."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from typing import IO
 
 import structlog
 
+from workers.connections import connect
+from workers.reaper import Reaper
 from workers.settings import WorkerSettings
 
 log = structlog.get_logger()
@@ -23,21 +26,32 @@ _FORCE_AFTER = 1.5  # RQ ignores a second signal within a second of the first
 
 
 class Child:
-    """A process that is started again when it dies, and that dies with its parent."""
+    """A process that is started again when it dies, and that dies with its parent.
+
+    When it has made its ``sign_of_life``, a file, it is up; what kills it then is no fault of its start.
+    """
 
     def __init__(
-        self, name: str, command: list[str], environment: Mapping[str, str], log_file: IO[str] | None = None
+        self,
+        name: str,
+        command: list[str],
+        environment: Mapping[str, str],
+        log_file: IO[str] | None = None,
+        sign_of_life: Path | None = None,
     ) -> None:
         self.name = name
         self._command = command
         self._environment = environment
         self._log_file = log_file
+        self._sign_of_life = sign_of_life
         self._started = 0.0
         self._fast_deaths = 0
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._started = time.monotonic()
+        if self._sign_of_life is not None:
+            self._sign_of_life.unlink(missing_ok=True)
         # A session of its own: Ctrl-C in a terminal reaches the supervisor alone, which stops all in order.
         return subprocess.Popen(
             self._command,
@@ -58,7 +72,8 @@ class Child:
         if code is None:
             return
         lived = time.monotonic() - self._started
-        self._fast_deaths = self._fast_deaths + 1 if lived < _FAST_SECONDS else 0
+        if code != os.EX_TEMPFAIL:  # the store was lost, which is not its fault
+            self._fast_deaths = self._fast_deaths + 1 if lived < _FAST_SECONDS and not self._was_up() else 0
         log.error("process died", process=self.name, code=code, lived=round(lived, 1))
         if code == _GAVE_UP:
             self._let_go()
@@ -70,6 +85,10 @@ class Child:
             )
         self._let_go()
         self.process = self._start()
+
+    def _was_up(self) -> bool:
+        """Whether it got as far as serving: then a job may have killed it, and the next one need not."""
+        return self._sign_of_life is not None and self._sign_of_life.exists()
 
     def _let_go(self) -> None:
         if self.process.stdin is not None:
@@ -102,13 +121,18 @@ class Supervisor:
         with tempfile.TemporaryDirectory(prefix="radii-") as folder:
             socket = Path(folder) / "engine.sock"
             engine = Child(
-                "engine", self._python("workers.engine", "--socket", str(socket)), self._environment
+                "engine",
+                self._python("workers.engine", "--socket", str(socket)),
+                self._environment,
+                sign_of_life=socket,
             )
             queue_worker = Child(
                 "queue worker",
                 self._python("workers.queue_worker", "--engine", str(socket)),
                 self._environment,
             )
+            reaper = Reaper(connect(self._settings.redis_url))
+            reaper.start()
             try:
                 while not self._signals:
                     engine.keep_running()
@@ -119,6 +143,7 @@ class Supervisor:
                 log.error("worker gives up", reason=str(error))
                 return _GAVE_UP
             finally:
+                reaper.stop()
                 self._stop_queue_worker(queue_worker)
                 engine.stop(grace=5)
 
