@@ -4,9 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PORT ?= 8000
+SECONDS ?= 600
+SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint format bench docs clean
+.PHONY: help demo serve test chaos lint format bench docs clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -38,6 +40,9 @@ serve: $(VENV)/.run ## start everything and stay up (PORT=8000)
 
 test: $(VENV)/.develop ## run all tests
 	@$(BIN)/python -m pytest
+
+chaos: $(VENV)/.develop ## kill, pause, cut and fill everything under load for ten minutes (SECONDS=600 SEED=)
+	@RADII_CHAOS_SECONDS=$(SECONDS) RADII_CHAOS_SEED=$(SEED) $(BIN)/python -m pytest tests/chaos/test_chaos.py
 
 lint: $(VENV)/.develop ## check style and types
 	@$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from rq.exceptions import NoSuchJobError
 from rq.job import Job
 
 from contract.keys import TASKS
+from contract.limits import FAILURE_TTL
 
 
 class ForbiddenTask(Exception):
@@ -44,6 +45,8 @@ class AllowedJob(Job):
     def _fetch(cls, job_id: str, connection: Redis | None, serializer: Any) -> Self:
         found = super().fetch(job_id, connection=connection, serializer=serializer)
         assert isinstance(found, cls)  # noqa: S101 (RQ makes one of the class that it is called on)
+        if found.failure_ttl is None:  # ours say how long; RQ would keep the failure of any other for ever
+            found.failure_ttl = FAILURE_TTL
         return found
 
     @property
