@@ -19,6 +19,9 @@ MODEL = "by-noise"
 POISON = "poison"
 """Kills its engine when it sees a black picture."""
 
+DAMAGED = "damaged"
+"""Its weights are not those that its card speaks of."""
+
 NAMESPACES = ("chaos-a", "chaos-b")
 _PATIENCE = 1.0  # seconds at most that a refused client waits, whatever it is told
 _RETRIES = 3

@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -31,6 +32,9 @@ MARK = "RADII_CHAOS_RUN"
 """In the environment of every process of a run, so that those which were left over are found."""
 
 
+START_SECONDS = 180.0
+
+
 class Cluster:
     """Two API processes, workers and a store. Use as a context manager."""
 
@@ -43,47 +47,63 @@ class Cluster:
         self._stopping = threading.Event()
         self._holding = threading.Lock()  # while the store is held down, it is not started again
         self._watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
+        self._stop = ExitStack()
         self.failures: list[str] = []
 
     def __enter__(self) -> Self:
-        port = free_port()
-        self.direct_url = embedded.url(self._folder, port)
-        command = [sys.executable, "-m", "radii.embedded", str(self._folder), "--port", str(port)]
-        self._store = Child("store", command, {**os.environ, **self._environment}, self._log)
-        self.redis = Redis.from_url(self.direct_url, socket_timeout=20)
-        until(self._store_answers, 30, "the store does not answer")
-        self.proxy = Proxy(port).__enter__()
-        self.redis_url = embedded.url(self._folder, self.proxy.port)
-        plan = StackPlan(
-            self._folder,
-            port=free_port(),
-            workers=self._workers,
-            redis_url=self.redis_url,
-            environment=self._environment,
-            stop_grace=2,
-            log=self._log,
-        )
-        self.stack = Stack(plan).__enter__()
-        second = free_port()
-        command = [sys.executable, "-m", "radii", "api", "--lifeline", "--port", str(second)]
-        environment = {**os.environ, **self._environment, "RADII_REDIS_URL": self.redis_url}
-        self._second = Child("API 2", command, environment, self._log)
-        self.urls = [self.stack.url, f"http://127.0.0.1:{second}"]
-        self._watcher.start()
-        until(lambda: all(map(is_ready, self.urls)), 120, "an API is not ready")
-        until(lambda: len(self.engines()) == self._workers, 120, "an engine did not come up")
+        try:
+            self._start()
+        except BaseException:
+            self._stop.close()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._stop.close()
+
+    def _start(self) -> None:
+        """Everything that is started leaves a word on how it is stopped; the last to come is the first to go."""
+        port = free_port()
+        self.direct_url = embedded.url(self._folder, port)
+        self._store = self._child("store", "radii.embedded", str(self._folder), "--port", str(port), grace=30)
+        self.redis = self._stop.enter_context(Redis.from_url(self.direct_url, socket_timeout=20))
+        until(self._store_answers, 30, "the store does not answer")
+        self.proxy = self._stop.enter_context(Proxy(port))
+        redis_url = embedded.url(self._folder, self.proxy.port)
+        plan = StackPlan(
+            self._folder,
+            port=free_port(),
+            workers=self._workers,
+            redis_url=redis_url,
+            environment=self._environment,
+            stop_grace=2,
+            log=self._log,
+        )
+        self.stack = self._stop.enter_context(Stack(plan))
+        second = str(free_port())
+        self._environment["RADII_REDIS_URL"] = redis_url
+        self._second = self._child("API 2", "radii", "api", "--lifeline", "--port", second, grace=15)
+        self.urls = [self.stack.url, f"http://127.0.0.1:{second}"]
+        self._watcher.start()
+        self._stop.callback(self._stop_watching)
+        self._until(lambda: all(map(is_ready, self.urls)), "an API is not ready")
+        self._until(lambda: len(self.engines()) == self._workers, "an engine did not come up")
+
+    def _child(self, name: str, *words: str, grace: float) -> Child:
+        environment = {**os.environ, **self._environment}
+        child = Child(name, [sys.executable, "-m", *words], environment, self._log)
+        self._stop.callback(child.stop, grace)
+        return child
+
+    def _stop_watching(self) -> None:
         self._stopping.set()
         self._watcher.join()
-        self._second.stop(grace=15)
-        self.stack.stop()
-        self.proxy.__exit__()
-        self._store.stop(grace=30)
-        self.redis.close()
+
+    def _until(self, reached: Callable[[], bool], words: str) -> None:
+        until(lambda: bool(self.failures) or reached(), START_SECONDS, words)
+        assert not self.failures, self.failures
 
     def _watch(self) -> None:
         """What `radii serve` does in its main loop."""

@@ -1,7 +1,6 @@
 """Models for the stacks of these tests, and how such a stack is started."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from radii.stack import quiet_log, tail
-from tests.chaos.clients import MODEL, POISON
+from tests.chaos.clients import DAMAGED, MODEL, POISON
 from tests.chaos.cluster import Cluster, until
 
 Start = Callable[[Path], AbstractContextManager[Cluster]]
@@ -59,11 +58,10 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             ],
             env={**os.environ, "PYTHONPATH": path},
         )
-        for name, function in ((MODEL, "by_noise"), (POISON, "poison"))
+        for name, function in ((MODEL, "by_noise"), (POISON, "poison"), (DAMAGED, "by_noise"))
     ]  # fmt: skip
-    assert [process.wait(120) for process in making] == [0, 0]
-    shutil.copytree(bundles / MODEL, bundles / "damaged")
-    weights = bundles / "damaged" / "weights.safetensors"
+    assert [process.wait(120) for process in making] == [0, 0, 0]
+    weights = bundles / DAMAGED / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\xff")
     return {
         "RADII_MODELS": str(bundles),

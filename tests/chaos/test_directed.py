@@ -39,7 +39,7 @@ import pytest
 from contract import keys
 from contract.jobs import Job
 from contract.regions import StoredRegion
-from tests.chaos.clients import MODEL, POISON, picture
+from tests.chaos.clients import DAMAGED, MODEL, POISON, picture
 from tests.chaos.cluster import Cluster, is_ready, kill, until
 from tests.chaos.conftest import Start
 from tests.chaos.proxy import Link
@@ -278,8 +278,8 @@ def test_a_damaged_model_is_not_served_and_others_are(cluster: Cluster) -> None:
     """Its weights are not those that its card speaks of."""
     listed = httpx.get(f"{cluster.urls[0]}/models").json()["models"]
     assert {MODEL, POISON} <= {model["name"] for model in listed if model["ready"]}
-    assert "damaged" not in {model["name"] for model in listed if model["ready"]}
+    assert DAMAGED not in {model["name"] for model in listed if model["ready"]}
     response = httpx.post(
-        f"{cluster.urls[0]}/certify", files={"image": picture(9)}, data={"model": "damaged", "sigma": "1"}
+        f"{cluster.urls[0]}/certify", files={"image": picture(9)}, data={"model": DAMAGED, "sigma": "1"}
     )
     assert response.status_code == 422
