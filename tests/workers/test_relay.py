@@ -121,6 +121,9 @@ def test_a_job_that_has_failed_is_not_begun_again(redis: Redis, engine: Callable
     redis.set(keys.problem("c" * 32), "{}")
     job = run(redis, retries=2)
     assert (job.get_status(), job.retries_left) == ("failed", 2)
+    ended = job.latest_result()
+    assert ended is not None
+    assert "Abandoned" in (ended.exc_string or "")
     assert redis.get(keys.problem(job.id)) == b"{}"
 
 
