@@ -170,6 +170,10 @@ class Cluster:
         files = (self._folder / "appendonlydir").glob("*.incr.aof")
         return max(files, key=lambda file: int(file.name.split(".")[-3]))
 
+    def said(self, words: str) -> int:
+        """How often the log of all processes says so."""
+        return (self._folder.parent / "radii.log").read_text().count(words)
+
     def engines(self) -> list[EngineStatus]:
         """What the engines that are alive last said."""
         found = [self.redis.get(keys.engine(one.decode())) for one in self.redis.zrange(keys.ENGINES, 0, -1)]
