@@ -4,9 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PORT ?= 8000
+SECONDS ?= 600
+SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test compose-test lint format bench load docs openapi examples lock clean
+.PHONY: help demo serve test compose-test chaos lint format bench load docs openapi examples lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +44,9 @@ test: $(VENV)/.develop ## run all tests
 compose-test: $(VENV)/.develop ## build the images, bring docker-compose.yml up and test it (needs a Docker engine)
 	@$$(docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) build
 	@RADII_COMPOSE=1 $(BIN)/python -m pytest tests/end_to_end/test_compose.py
+
+chaos: $(VENV)/.develop ## kill, pause, cut and fill everything under load for ten minutes (SECONDS=600 SEED=)
+	@RADII_CHAOS_SECONDS=$(SECONDS) RADII_CHAOS_SEED=$(SEED) $(BIN)/python -m pytest tests/chaos/test_chaos.py
 
 lint: $(VENV)/.develop ## check style and types
 	@$(BIN)/ruff check .

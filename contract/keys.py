@@ -8,6 +8,10 @@ MEASURES: Final = "radii:measures"  # hash of what workers have counted: `contra
 CERTIFY_TASK: Final = "workers.tasks.certify"
 PREDICT_TASK: Final = "workers.tasks.predict"
 RATE_LIMITS: Final = "radii:limit"  # prefix of the windows of the rate limits
+PROBE: Final = "radii:probe"  # written to see whether Redis takes writes
+REAPER: Final = "radii:reaper"  # lock: who looks for lost jobs, and for how long nobody else does
+TAKEN: Final = "radii:reaper:taken"  # sorted set: what a worker took and has not begun, by when it was seen
+SILENT: Final = "radii:reaper:silent"  # sorted set: attempts without a sign of their worker, likewise
 TASKS: Final = frozenset({CERTIFY_TASK, PREDICT_TASK})
 
 
@@ -36,8 +40,13 @@ def cancel(job_id: str) -> str:
     return f"radii:job:{job_id}:cancel"
 
 
+def attempt(job_id: str) -> str:
+    """Number of the attempt that was begun last; no earlier one may commit."""
+    return f"radii:job:{job_id}:attempt"
+
+
 def problem(job_id: str) -> str:
-    """Why the job failed."""
+    """Why the job failed. Once it is there, the job has failed for good: the commit refuses."""
     return f"radii:job:{job_id}:problem"
 
 

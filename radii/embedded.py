@@ -4,27 +4,34 @@ Run as ``python -m radii.embedded FOLDER --port N``: a process that holds the se
 """
 
 import argparse
+import ctypes
 import fcntl
 import os
 import secrets
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 from workers import lifeline
 
-# Append-only: what was answered survives a crash. No eviction: a full server refuses and forgets nothing.
+# Append-only, and on the disk before the server answers: what was told to anybody survives even a power cut.
+# `everysec` would not do: under it this server's WAITAOF returns before the disk has the file.
+# No eviction: a full server refuses and forgets nothing.
 _CONFIGURATION = """\
 bind 127.0.0.1
 port {port}
 dir "{folder}"
 requirepass {password}
 appendonly yes
-appendfsync everysec
+appendfsync always
 maxmemory-policy noeviction
 save 900 1
 loglevel warning
 """
+
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class DataDirectoryInUse(Exception):
@@ -82,6 +89,12 @@ def lock(folder: Path) -> int:
     return descriptor
 
 
+def _end_with_parent() -> None:
+    """Has the kernel end this process when its parent is killed; else it would keep the data directory."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def main() -> None:
     """Runs the server until the parent ends or a SIGTERM comes."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -101,6 +114,7 @@ def main() -> None:
         text=True,
         pass_fds=[held],
         start_new_session=True,
+        preexec_fn=_end_with_parent,
     )
     assert server.stdin is not None  # noqa: S101 (asked for above)
     server.stdin.write(text)

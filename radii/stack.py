@@ -176,6 +176,10 @@ class Stack:
             except RuntimeError as error:
                 raise StackFailure(str(error)) from error
 
+    def pid(self, name: str) -> int:
+        """Returns the process id of a part, such as `API` or `worker 1`; each start gives it another."""
+        return next(child.process.pid for child in self._children if child.name == name)
+
     def stop(self) -> None:
         """Stops in order: no new requests, then no running jobs, then the store."""
         store = [child for child in self._children if child.name == "store"]

@@ -11,7 +11,7 @@ from contract.choices import JobStatus, ProblemCode
 from contract.jobs import Job
 from contract.limits import SUBMISSION_TTL
 from service import job_queue
-from service.job_state import read_job, watched_keys
+from service.job_state import Cancellation, read_job, watched_keys
 from service.problems import refusal
 
 
@@ -39,8 +39,8 @@ def _raise_flag(redis: Redis, job_id: str) -> Job:
         job = _require(redis, job_id)
         pipeline.multi()
         if not job.status.final:
-            now = datetime.now(UTC).isoformat()
-            pipeline.set(keys.cancel(job_id), now, ex=SUBMISSION_TTL, nx=True)
+            flag = Cancellation(datetime.now(UTC), stopping=job.status is JobStatus.RUNNING)
+            pipeline.set(keys.cancel(job_id), flag.to_text(), ex=SUBMISSION_TTL, nx=True)
         return job
 
     return cast("Job", redis.transaction(flag, *watched_keys(job_id), value_from_callable=True))

@@ -204,11 +204,11 @@ def results_key(job_id: str) -> str:
 
 
 def parse_record(redis: Redis, job_id: str, fields: Mapping[Any, Any]) -> QueueRecord | None:
-    """Reads RQ's record, or nothing when it has expired."""
+    """Reads RQ's record, or nothing when it has expired or cannot be read."""
     job = Job(job_id, connection=redis, serializer=JSONSerializer)
     try:
         job.restore(fields)
-    except NoSuchJobError:
+    except Exception:  # whatever its parser met: anybody who can write to Redis can write a record
         return None
     retries_left = RETRIES if job.retries_left is None else job.retries_left
     return QueueRecord(

@@ -1,13 +1,16 @@
 """What a job is, derived from what Redis holds of it. No second copy of its state is kept.
 
-The answer's key decides first, then RQ's record, then what was left behind when that expired. All of it is
-read in one transaction: read one after the other, a job that finishes in between would look lost.
+The answer's key decides first, then the cancel flag, then the problem, and RQ's record only while none of
+them is there: RQ changes its mind when a worker that was given up for lost comes back. What RQ's record alone
+would make final is written down before anybody is told: a problem where it says failed, and that a cancelled
+job has stopped; the commit refuses from then on. All of it is read in one transaction: read one after the
+other, a job that finishes in between would look lost.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, Self
 
 from redis import Redis
 
@@ -15,10 +18,12 @@ from contract import keys
 from contract.certificates import Certificate, Prediction
 from contract.choices import JobStatus, NoiseKind, ProblemCode, Stage
 from contract.jobs import Job, Links, Progress, Submission
-from contract.limits import JOB_TIMEOUT
+from contract.limits import FAILURE_TTL, JOB_TIMEOUT
 from contract.problems import Problem, problem
 from service.job_queue import QueueRecord, QueueState, parse_record, record_key, results_key, timed_out
 from service.resources import Resources
+
+_STOPPING: Final = " stopping"
 
 
 @dataclass(frozen=True)
@@ -30,13 +35,35 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Cancellation:
+    """What the cancel flag says.
+
+    Attributes:
+        at: When it was set.
+        stopping: The job was running then, and nobody has seen it stopped.
+    """
+
+    at: datetime
+    stopping: bool
+
+    def to_text(self) -> str:
+        """As it is stored."""
+        return self.at.isoformat() + (_STOPPING if self.stopping else "")
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Reads what was stored."""
+        return cls(datetime.fromisoformat(text.removesuffix(_STOPPING)), text.endswith(_STOPPING))
+
+
+@dataclass(frozen=True)
 class _Held:
     """What Redis holds of a job."""
 
     submission: Submission
     certificate: Certificate | None
     prediction: Prediction | None
-    cancelled_at: datetime | None
+    cancellation: Cancellation | None
     problem: Problem | None
     record: QueueRecord | None
     progress: Progress
@@ -47,19 +74,35 @@ class _Held:
     def answer(self) -> Certificate | Prediction | None:
         return self.certificate or self.prediction
 
+    @property
+    def last_word(self) -> dict[str, Any] | None:
+        """What has to be written before anybody is told that the job is final, as arguments of SET."""
+        job_id, status = self.submission.job_id, _status(self)
+        if status is JobStatus.CANCELLED and self.cancellation and self.cancellation.stopping:
+            stopped = replace(self.cancellation, stopping=False).to_text()
+            return {"name": keys.cancel(job_id), "value": stopped, "xx": True, "keepttl": True}
+        if status is JobStatus.FAILED and self.problem is None:
+            why = _error(self).model_dump_json()
+            return {"name": keys.problem(job_id), "value": why, "nx": True, "ex": FAILURE_TTL}
+        return None
+
 
 def read_job(redis: Redis, job_id: str) -> Reading | None:
     """Reads a job; nothing when no such id was given out, or so long ago that it is forgotten."""
-    with redis.pipeline(transaction=True) as pipeline:
-        _queue_reads(pipeline, job_id)
-        return _reading(redis, job_id, pipeline.execute())
+    held = _read(redis, job_id)
+    if held is not None and (last_word := held.last_word) is not None:
+        redis.set(**last_word)
+        held = _read(redis, job_id)  # it may have been answered in the meantime
+    return None if held is None else Reading(_derive(held), held.position)
 
 
 async def read_job_async(resources: Resources, job_id: str) -> Reading | None:
     """As `read_job`, without blocking the event loop."""
-    async with resources.redis_async.pipeline(transaction=True) as pipeline:
-        _queue_reads(pipeline, job_id)
-        return _reading(resources.redis, job_id, await pipeline.execute())
+    held = await _read_async(resources, job_id)
+    if held is not None and (last_word := held.last_word) is not None:
+        await resources.redis_async.set(**last_word)
+        held = await _read_async(resources, job_id)
+    return None if held is None else Reading(_derive(held), held.position)
 
 
 def queued_job(submission: Submission) -> Job:
@@ -70,8 +113,20 @@ def queued_job(submission: Submission) -> Job:
 
 
 def watched_keys(job_id: str) -> list[str]:
-    """The keys whose change can make a job final."""
+    """The keys whose change can make a job final, or begin it."""
     return [record_key(job_id), keys.certificate(job_id), keys.prediction(job_id), keys.problem(job_id)]
+
+
+def _read(redis: Redis, job_id: str) -> _Held | None:
+    with redis.pipeline(transaction=True) as pipeline:
+        _queue_reads(pipeline, job_id)
+        return _held(redis, job_id, pipeline.execute())
+
+
+async def _read_async(resources: Resources, job_id: str) -> _Held | None:
+    async with resources.redis_async.pipeline(transaction=True) as pipeline:
+        _queue_reads(pipeline, job_id)
+        return _held(resources.redis, job_id, await pipeline.execute())
 
 
 def _queue_reads(pipeline: Any, job_id: str) -> None:
@@ -87,25 +142,24 @@ def _queue_reads(pipeline: Any, job_id: str) -> None:
     pipeline.xrevrange(results_key(job_id), count=1)
 
 
-def _reading(redis: Redis, job_id: str, replies: Sequence[Any]) -> Reading | None:
-    (submission, certificate, prediction, cancelled_at, stored_problem), record, events, results = replies
+def _held(redis: Redis, job_id: str, replies: Sequence[Any]) -> _Held | None:
+    (submission, certificate, prediction, cancelled, stored_problem), record, events, results = replies
     if submission is None:
         return None
     position, progress = b"0-0", Progress(stage=Stage.QUEUED)
     if events:
         position, progress = events[0][0], Progress.model_validate_json(events[0][1][b"progress"])
-    held = _Held(
+    return _Held(
         submission=Submission.model_validate_json(submission),
         certificate=None if certificate is None else Certificate.model_validate_json(certificate),
         prediction=None if prediction is None else Prediction.model_validate_json(prediction),
-        cancelled_at=None if cancelled_at is None else datetime.fromisoformat(cancelled_at.decode()),
+        cancellation=None if cancelled is None else Cancellation.from_text(cancelled.decode()),
         problem=None if stored_problem is None else Problem.model_validate_json(stored_problem),
         record=parse_record(redis, job_id, record),
         progress=progress,
         position=position.decode(),
         timed_out=timed_out(redis, job_id, results),
     )
-    return Reading(_derive(held), held.position)
 
 
 def _derive(held: _Held) -> Job:
@@ -137,14 +191,17 @@ def _status(held: _Held) -> JobStatus:
     state = held.record.state if held.record else None
     if held.answer:
         return JobStatus.SUCCEEDED
-    if state is QueueState.WAITING:
-        # It may still be popped, but its worker looks for the flag first and the commit refuses it.
-        return JobStatus.CANCELLED if held.cancelled_at else JobStatus.QUEUED
-    if state is QueueState.STARTED:
-        return JobStatus.RUNNING
+    if held.cancellation:
+        # It may be begun in spite of the flag: a worker looks for it first, and the commit refuses.
+        stopping = held.cancellation.stopping and state is QueueState.STARTED
+        return JobStatus.RUNNING if stopping else JobStatus.CANCELLED
     if held.problem:
         return JobStatus.FAILED
-    if held.cancelled_at or state is QueueState.STOPPED:
+    if state is QueueState.WAITING:
+        return JobStatus.QUEUED
+    if state is QueueState.STARTED:
+        return JobStatus.RUNNING
+    if state is QueueState.STOPPED:
         return JobStatus.CANCELLED
     return JobStatus.FAILED if state else JobStatus.EXPIRED
 
@@ -165,8 +222,8 @@ def _error(held: _Held) -> Problem:
 def _finished_at(held: _Held, status: JobStatus) -> datetime | None:
     if held.answer:
         return held.answer.created_at
-    if status is JobStatus.CANCELLED and held.cancelled_at:
-        return held.cancelled_at
+    if status is JobStatus.CANCELLED and held.cancellation:
+        return held.cancellation.at
     return held.record.ended_at if held.record and status.final else None
 
 

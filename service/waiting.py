@@ -3,10 +3,13 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, cast
 
+import structlog
 from fastapi import Request
+from redis.exceptions import RedisError
 
 from contract import keys
 from contract.choices import ProblemCode
@@ -18,6 +21,7 @@ from service.resources import Resources
 EVENT_ID: Final = r"^[0-9]{1,19}-[0-9]{1,19}$"  # any 19 digits are less than 2**64
 # How soon a lost worker, a client that is gone or a stopping server is noticed; events wake a waiter at once.
 _SLICE_SECONDS: Final = 0.5
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -64,20 +68,29 @@ async def wait_until_final(resources: Resources, request: Request, job_id: str, 
 async def follow(resources: Resources, job_id: str, position: str) -> AsyncIterator[Event | Job | None]:
     """Yields every event after ``position``, nothing now and then, and the job when it is final.
 
-    A stopping server ends it early, and so does its time; the client then asks again from its last event.
+    A store that is away is waited for. A stopping server ends it early, and so does its time; the client then
+    asks again from its last event.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + resources.settings.stream_seconds
     while not resources.stopping.is_set() and loop.time() < deadline:
-        # State before events: what is written before a job is final is read after it was seen to be so.
-        reading = await require_reading(resources, job_id)
-        for event in await _events_after(resources, job_id, position):
+        try:
+            # State before events: what is written before a job is final is read after it was seen to be so.
+            reading = await require_reading(resources, job_id)
+            events = await _events_after(resources, job_id, position)
+        except RedisError as error:
+            _log.warning("store_unavailable", error=str(error))
+            await asyncio.sleep(_SLICE_SECONDS)
+            yield None
+            continue
+        for event in events:
             position = event.id
             yield event
         if reading.job.status.final:
             yield reading.job
             return
-        await _sleep_until_event(resources, job_id, position, _SLICE_SECONDS)
+        with suppress(RedisError):  # the next look says so
+            await _sleep_until_event(resources, job_id, position, _SLICE_SECONDS)
         yield None
 
 

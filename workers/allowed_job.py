@@ -5,11 +5,15 @@ not prevent that. Callbacks and webhooks are dotted names and addresses from Red
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
+from redis import Redis
+from redis import exceptions as redis_errors
+from rq.exceptions import NoSuchJobError
 from rq.job import Job
 
 from contract.keys import TASKS
+from contract.limits import FAILURE_TTL
 
 
 class ForbiddenTask(Exception):
@@ -18,6 +22,32 @@ class ForbiddenTask(Exception):
 
 class AllowedJob(Job):
     """An RQ job that can only be one of `contract.keys.TASKS`."""
+
+    @classmethod
+    def fetch(cls, id: str, connection: Redis | None = None, serializer: Any = None) -> Self:  # noqa: A002 (RQ's)
+        """Reads a job; one that cannot be read is none, where RQ's worker would end itself.
+
+        Raises:
+            NoSuchJobError: There is none, or its record is no job's.
+        """
+        try:
+            return cls._fetch(id, connection, serializer)
+        except (NoSuchJobError, redis_errors.ConnectionError, redis_errors.TimeoutError):
+            raise
+        except redis_errors.ResponseError as error:
+            if not str(error).startswith("WRONGTYPE"):
+                raise
+            raise NoSuchJobError(f"{id!r} has no record") from error
+        except Exception as error:  # whatever its parser met
+            raise NoSuchJobError(f"the record of {id!r} cannot be read") from error
+
+    @classmethod
+    def _fetch(cls, job_id: str, connection: Redis | None, serializer: Any) -> Self:
+        found = super().fetch(job_id, connection=connection, serializer=serializer)
+        assert isinstance(found, cls)  # noqa: S101 (RQ makes one of the class that it is called on)
+        if found.failure_ttl is None:  # ours say how long; RQ would keep the failure of any other for ever
+            found.failure_ttl = FAILURE_TTL
+        return found
 
     @property
     def func(self) -> Callable[..., Any]:

@@ -13,18 +13,21 @@ from contract.jobs import Progress
 from contract.limits import CERTIFICATE_TTL, EVENTS_KEPT, RESULT_TTL
 from workers.memory.store import Head, RegionStore
 
-# A client that was told "cancelled" must never find an answer, and a second attempt must not write another.
+# A client that was told "cancelled" or "failed" must never find an answer, and a second attempt must not
+# write another. An attempt that was given up for lost, and is not, leaves the answer to the one after it.
 # A region is appended only to the very log that it was reconciled with.
 _COMMIT: Final = """
 if redis.call('EXISTS', KEYS[1]) == 1 then return 'CANCELLED' end
 if redis.call('EXISTS', KEYS[2]) == 1 then return 'DUPLICATE' end
-if KEYS[4] then
-  local state = redis.call('HMGET', KEYS[4], 'epoch', 'head')
-  if (state[1] or ARGV[6]) ~= ARGV[6] or (state[2] or '') ~= ARGV[7] then return 'CONFLICT' end
-  if redis.call('LLEN', KEYS[5]) ~= tonumber(ARGV[8]) then return 'CONFLICT' end
-  redis.call('HSET', KEYS[6], ARGV[10], ARGV[11])
-  redis.call('RPUSH', KEYS[5], ARGV[9])
-  redis.call('HSET', KEYS[4], 'epoch', ARGV[6], 'head', redis.sha1hex(ARGV[7] .. ARGV[9]))
+if redis.call('EXISTS', KEYS[4]) == 1 then return 'FAILED' end
+if (redis.call('GET', KEYS[5]) or ARGV[6]) ~= ARGV[6] then return 'STALE' end
+if KEYS[6] then
+  local state = redis.call('HMGET', KEYS[6], 'epoch', 'head')
+  if (state[1] or ARGV[7]) ~= ARGV[7] or (state[2] or '') ~= ARGV[8] then return 'CONFLICT' end
+  if redis.call('LLEN', KEYS[7]) ~= tonumber(ARGV[9]) then return 'CONFLICT' end
+  redis.call('HSET', KEYS[8], ARGV[11], ARGV[12])
+  redis.call('RPUSH', KEYS[7], ARGV[10])
+  redis.call('HSET', KEYS[6], 'epoch', ARGV[7], 'head', redis.sha1hex(ARGV[8] .. ARGV[10]))
 end
 redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[3], '*', 'progress', ARGV[4])
@@ -43,6 +46,8 @@ class Outcome(StrEnum):
     CONFLICT = "CONFLICT"
     DUPLICATE = "DUPLICATE"
     CANCELLED = "CANCELLED"
+    FAILED = "FAILED"
+    STALE = "STALE"
 
 
 @dataclass(frozen=True)
@@ -65,9 +70,16 @@ class Addition:
 
 
 def commit(
-    redis: Redis, job_id: str, key: str, answer: str, progress: Progress, addition: Addition | None = None
+    redis: Redis,
+    job_id: str,
+    key: str,
+    answer: str,
+    progress: Progress,
+    addition: Addition | None = None,
+    *,
+    attempt: int = 0,
 ) -> Outcome:
-    """Stores an answer unless the job was cancelled or already has one; waits until it is on disk.
+    """Stores an answer unless the job is final or a later attempt has begun; waits until it is on disk.
 
     Args:
         redis: A client that keeps to one connection: WAITAOF speaks of the writes of its own connection.
@@ -77,15 +89,17 @@ def commit(
         progress: The last event of the job.
         addition: The region that belongs to the answer. If the memory has grown since it was reconciled,
             nothing is stored, and the outcome is a conflict.
+        attempt: Its number, which must be that of the attempt that was begun last.
     """
     done = progress.model_copy(update={"stage": Stage.DONE})
-    names = [keys.cancel(job_id), key, keys.events(job_id)]
+    names = [keys.cancel(job_id), key, keys.events(job_id), keys.problem(job_id), keys.attempt(job_id)]
     values: list[str | bytes | int] = [
         answer,
         CERTIFICATE_TTL,
         EVENTS_KEPT,
         done.model_dump_json(),
         RESULT_TTL,
+        attempt,
     ]
     if addition is not None:
         store, head = addition.store, addition.head

@@ -1,8 +1,17 @@
 """Redis clients that live through a restart of the server."""
 
+import time
+
+import structlog
 from redis import Redis, exceptions
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
+
+from contract import keys
+
+log = structlog.get_logger()
+
+_POLL_SECONDS = 0.5
 
 
 def connect(url: str, *, read_timeout: float | None = 30, one_connection: bool = False) -> Redis:
@@ -21,3 +30,17 @@ def connect(url: str, *, read_timeout: float | None = 30, one_connection: bool =
         socket_keepalive=True,
         health_check_interval=15,
     )
+
+
+def wait_until_writable(redis: Redis) -> None:
+    """Waits, without end, until the server answers and takes writes: it may be away, loading or full."""
+    waiting = False
+    while True:
+        try:
+            redis.set(keys.PROBE, 1, px=1)
+            return
+        except exceptions.RedisError as error:
+            if not waiting:
+                log.warning("waiting for the store", error=type(error).__name__)
+            waiting = True
+            time.sleep(_POLL_SECONDS)

@@ -23,7 +23,7 @@ from contract.problems import problem
 from workers import lifeline, logs, pulse, tracing
 from workers.connections import connect
 from workers.exits import REASONS, Exit
-from workers.failures import Abandoned, JobFailure
+from workers.failures import Abandoned, JobFailure, Superseded
 from workers.heartbeat import Heartbeat
 from workers.lifespan import Lifespan, is_device_lost
 from workers.measures import Measures
@@ -93,7 +93,7 @@ class Engine:
         try:
             if request["attempt"] == 1:
                 self._observe_queue(job_id, labels[1])
-            watch = Watch(self._redis, job_id, connection)
+            watch = Watch(self._redis, job_id, connection, request["attempt"])
             result = self._pipeline.run(kind, request["task"], watch)
             seconds = time.monotonic() - started
             self._measures.observe(COMPUTE_SECONDS, seconds, labels[1])
@@ -103,6 +103,9 @@ class Engine:
             log.info("job abandoned")
             self._count_cancelled(job_id, labels)
             return {"abandoned": job_id}, None
+        except Superseded:
+            log.info("attempt superseded")
+            return {"superseded": job_id}, None
         except (RedisError, TimeoutError) as error:
             log.warning("store lost", error=type(error).__name__)
             return {"lost": "the store was lost while the job ran"}, None

@@ -5,6 +5,7 @@
     JobFailure     says what the client is told; never tried again
     EngineLost     the engine died, did not start or lost the store; RQ tries again
     Abandoned      the client cancelled, or the relay is gone: nobody waits
+    Superseded     this attempt was given up for lost, and another one has begun
 """
 
 from contract.choices import ProblemCode
@@ -31,3 +32,7 @@ class EngineLost(Exception):
 
 class Abandoned(Exception):
     """Nobody waits for the answer any more."""
+
+
+class Superseded(Exception):
+    """Another attempt has begun: the answer is for that one to give."""

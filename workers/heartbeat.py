@@ -36,8 +36,8 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Publishes for the first time, then goes on in a thread."""
-        self._publish()
+        """Publishes for the first time, then goes on in a thread; if the store is away, when it is back."""
+        self._wake.set()
         self._thread.start()
 
     def after_job(self, votes_per_second: Mapping[str, float], memories: Sequence[tuple[str, str]]) -> None:

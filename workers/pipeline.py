@@ -23,7 +23,7 @@ from workers import answers
 from workers.branch import BranchPlan, BranchRun, plans
 from workers.checkpoint import Checkpoint
 from workers.commit import Addition, Outcome, commit
-from workers.failures import Abandoned, JobFailure
+from workers.failures import Abandoned, JobFailure, Superseded
 from workers.measures import Measures
 from workers.memory.mirrors import Mirrors
 from workers.memory.placing import NOT_ASKED, Finding, Placed, unremembered
@@ -55,6 +55,7 @@ class Pipeline:
         Raises:
             JobFailure: The job cannot succeed; the client is told why.
             Abandoned: The client has cancelled, or the relay is gone.
+            Superseded: A later attempt has begun.
         """
         version = payload["version"]
         if version != PAYLOAD_VERSION:
@@ -214,9 +215,13 @@ class Pipeline:
     ) -> Outcome:
         json = answer.model_dump_json()
         with span("commit"):
-            outcome = commit(self._redis, task.job_id, key, json, watch.progress, addition)
-        if outcome is Outcome.CANCELLED:
+            outcome = commit(
+                self._redis, task.job_id, key, json, watch.progress, addition, attempt=watch.attempt
+            )
+        if outcome in (Outcome.CANCELLED, Outcome.FAILED):
             raise Abandoned(task.job_id)
+        if outcome is Outcome.STALE:
+            raise Superseded(task.job_id)
         if outcome is Outcome.CONFLICT:
             self._measures.add(COMMIT_CONFLICTS, task.model)
         elif outcome is Outcome.OK:

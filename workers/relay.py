@@ -9,7 +9,7 @@ import os
 import time
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from redis import Redis
@@ -19,11 +19,17 @@ from rq.timeouts import JobTimeoutException
 
 from contract import keys
 from contract.choices import ProblemCode
-from contract.limits import ENGINE_BOOT_SECONDS, FAILURE_TTL, JOB_TIMEOUT
-from contract.limits import RETRIES as MOST_RETRIES
+from contract.limits import ENGINE_BOOT_SECONDS, FAILURE_TTL, JOB_TIMEOUT, SUBMISSION_TTL
 from contract.measures import JOBS, RETRIES
-from workers.failures import Abandoned, EngineLost, JobFailure
+from workers.failures import Abandoned, EngineLost, JobFailure, Superseded
 from workers.measures import Measures
+
+# Only the latest attempt may say that the job has failed, and only once.
+_FAIL: Final = """
+if (redis.call('GET', KEYS[1]) or ARGV[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[2], ARGV[2], 'NX', 'EX', ARGV[3])
+return 1
+"""
 
 _engine_socket: Path | None = None
 log = structlog.get_logger()
@@ -41,19 +47,14 @@ def relay(kind: str, payload: dict[str, Any]) -> dict[str, str]:
     Raises:
         JobFailure: The engine says why the job cannot succeed. Not tried again.
         EngineLost: The engine died or cannot be reached. RQ tries again.
-        Abandoned: The client cancelled before the job began.
+        Abandoned: The client cancelled, or the job has failed before. Not tried again.
     """
     job = get_current_job()
     if job is None or _engine_socket is None:
         raise RuntimeError("a task runs only inside a queue worker")
-    attempt = 1 + MOST_RETRIES - (MOST_RETRIES if job.retries_left is None else job.retries_left)
-    told = _about(payload)
-    about = {"job_id": job.id, "kind": kind, "attempt": attempt, **told}
-    request = {"kind": kind, "job_id": job.id, "attempt": attempt, "task": payload}
+    about = {"job_id": job.id, "kind": kind, **_about(payload)}
     with structlog.contextvars.bound_contextvars(process="relay", **about):
-        if attempt > 1:
-            _count(job.connection, RETRIES, told["model"])
-        return _run(job, _engine_socket, {**request, "relay": os.getpid(), "log": about})
+        return _run(job, _engine_socket, payload, about)
 
 
 def count_killed(job: Job, *_: Any) -> None:
@@ -63,31 +64,72 @@ def count_killed(job: Job, *_: Any) -> None:
         _count_failure(job.connection, _kind(job), _about(payload)["model"], ProblemCode.WORKER_LOST)
 
 
-def _run(job: Job, socket: Path, request: dict[str, Any]) -> dict[str, str]:
-    redis, kind, model = job.connection, request["kind"], request["log"]["model"]
-    if redis.exists(keys.cancel(job.id)):
-        _never_again(job)
-        log.info("job was cancelled before it began")
-        _count(redis, JOBS, kind, model, "abandoned", "")
-        raise Abandoned(job.id)
+def _run(job: Job, socket: Path, payload: dict[str, Any], about: dict[str, str]) -> dict[str, str]:
+    redis, kind, model = job.connection, about["kind"], about["model"]
+    attempt = 0
     try:
-        result = _ask(socket, request)
+        attempt = _begin(redis, job, kind, model)
+        result = _ask(socket, _request(job, payload, about, attempt))
     except JobTimeoutException as timeout:
         seconds = job.timeout or JOB_TIMEOUT
         failure = JobFailure(ProblemCode.TIMEOUT, f"the computation took longer than {seconds} s")
-        _fail(redis, job, failure)
+        _fail(redis, job, failure, attempt)
         _count_failure(redis, kind, model, failure.code)
         raise failure from timeout
     except JobFailure as failure:
-        _fail(redis, job, failure)
+        _fail(redis, job, failure, attempt)
+        raise
+    except Abandoned:
+        _never_again(job)
         raise
     except EngineLost as lost:
+        latest = redis.get(keys.attempt(job.id))
+        if isinstance(latest, bytes) and int(latest) != attempt:
+            _leave()
         log.warning("engine lost", detail=str(lost), tries_left=job.retries_left or 0)
         if not job.retries_left:
             _count_failure(redis, kind, model, ProblemCode.WORKER_LOST)
         raise
+    except Superseded:
+        _leave()
+        raise
     log.info("job ended")
     return result
+
+
+def _begin(redis: Redis, job: Job, kind: str, model: str) -> int:
+    """Returns the number of this attempt; from now on no earlier one may commit.
+
+    Raises:
+        Abandoned: The client has cancelled, or the job has failed before.
+    """
+    with redis.pipeline(transaction=True) as pipeline:
+        pipeline.exists(keys.cancel(job.id))
+        pipeline.exists(keys.problem(job.id))
+        pipeline.incr(keys.attempt(job.id))
+        pipeline.expire(keys.attempt(job.id), SUBMISSION_TTL)
+        cancelled, failed, attempt, _ = pipeline.execute()
+    structlog.contextvars.bind_contextvars(attempt=attempt)
+    if cancelled:
+        log.info("job was cancelled before it began")
+        _count(redis, JOBS, kind, model, "abandoned", "")
+    if cancelled or failed:
+        raise Abandoned(job.id)
+    if attempt > 1:
+        _count(redis, RETRIES, model)
+    return int(attempt)
+
+
+def _request(job: Job, payload: dict[str, Any], about: dict[str, str], attempt: int) -> dict[str, Any]:
+    """What the engine is asked, and what its log says of it."""
+    return {
+        "kind": about["kind"],
+        "job_id": job.id,
+        "attempt": attempt,
+        "task": payload,
+        "relay": os.getpid(),
+        "log": {**about, "attempt": attempt},
+    }
 
 
 def _ask(socket: Path, request: dict[str, Any]) -> dict[str, str]:
@@ -107,6 +149,8 @@ def _ask(socket: Path, request: dict[str, Any]) -> dict[str, str]:
         raise EngineLost(reply["lost"])
     if "abandoned" in reply:
         raise Abandoned(reply["abandoned"])
+    if "superseded" in reply:
+        raise Superseded(reply["superseded"])
     result: dict[str, str] = reply["result"]
     return result
 
@@ -155,10 +199,17 @@ def _count_failure(redis: Redis, kind: str, model: str, code: ProblemCode) -> No
     _count(redis, JOBS, kind, model, "failed", code.value)
 
 
-def _fail(redis: Redis, job: Job, failure: JobFailure) -> None:
-    redis.set(keys.problem(job.id), failure.problem.model_dump_json(), ex=FAILURE_TTL)
+def _fail(redis: Redis, job: Job, failure: JobFailure, attempt: int) -> None:
+    names = (keys.attempt(job.id), keys.problem(job.id))
+    if not redis.eval(_FAIL, len(names), *names, attempt, failure.problem.model_dump_json(), FAILURE_TTL):
+        _leave()
     _never_again(job)
     log.warning("job failed", code=failure.code.value, detail=failure.detail)
+
+
+def _leave() -> None:
+    """Ends this process without a word to RQ, whose record is about the later attempt by now."""
+    os._exit(0)
 
 
 def _never_again(job: Job) -> None:

@@ -1,5 +1,6 @@
 """The parent of one worker: starts its engine and its queue worker, and starts again whichever dies."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from workers import pulse
 from workers.connections import connect
 from workers.exits import PLANNED, REASONS, Exit
 from workers.measures import Measures
+from workers.reaper import Reaper
 from workers.settings import WorkerSettings
 from workers.watchdog import Busy, Watchdog
 
@@ -30,21 +32,32 @@ _FORCE_AFTER = 1.5  # RQ ignores a second signal within a second of the first
 
 
 class Child:
-    """A process that is started again when it dies, and that dies with its parent."""
+    """A process that is started again when it dies, and that dies with its parent.
+
+    When it has made its ``sign_of_life``, a file, it is up; what kills it then is no fault of its start.
+    """
 
     def __init__(
-        self, name: str, command: list[str], environment: Mapping[str, str], log_file: IO[str] | None = None
+        self,
+        name: str,
+        command: list[str],
+        environment: Mapping[str, str],
+        log_file: IO[str] | None = None,
+        sign_of_life: Path | None = None,
     ) -> None:
         self.name = name
         self._command = command
         self._environment = environment
         self._log_file = log_file
+        self._sign_of_life = sign_of_life
         self._started = 0.0
         self._fast_deaths = 0
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._started = time.monotonic()
+        if self._sign_of_life is not None:
+            self._sign_of_life.unlink(missing_ok=True)
         # A session of its own: Ctrl-C in a terminal reaches the supervisor alone, which stops all in order.
         return subprocess.Popen(
             self._command,
@@ -55,11 +68,8 @@ class Child:
             start_new_session=True,
         )
 
-    def keep_running(self, *, excused: bool = False) -> int | None:
+    def keep_running(self) -> int | None:
         """Starts the process again if it has died.
-
-        Args:
-            excused: Its death is the fault of a job, so it does not count as one of many.
 
         Returns:
             The exit code that it died with; None if it runs.
@@ -70,25 +80,29 @@ class Child:
         code = self.process.poll()
         if code is None:
             return None
-        self._let_go()
         lived = round(time.monotonic() - self._started, 1)
+        self._let_go()
         if code in PLANNED:
             log.info("process replaced", child=self.name, reason=REASONS[code], lived=lived)
         else:
             log.error("process died", child=self.name, code=code, lived=lived)
-            self._require_life(code, lived, excused=excused)
+            self._require_life(code, lived)
         self.process = self._start()
         return code
 
-    def _require_life(self, code: int, lived: float, *, excused: bool) -> None:
+    def _require_life(self, code: int, lived: float) -> None:
         if code == Exit.GAVE_UP:
             raise RuntimeError(f"the {self.name} gave up: what it runs keeps dying")
-        if not excused:
-            self._fast_deaths = self._fast_deaths + 1 if lived < _FAST_SECONDS else 0
+        if code != os.EX_TEMPFAIL:  # the store was lost, which is not its fault
+            self._fast_deaths = self._fast_deaths + 1 if lived < _FAST_SECONDS and not self._was_up() else 0
         if self._fast_deaths >= _FAST_DEATHS:
             raise RuntimeError(
                 f"the {self.name} died {_FAST_DEATHS} times within {_FAST_SECONDS:g} s of its start"
             )
+
+    def _was_up(self) -> bool:
+        """Whether it got as far as serving: then a job may have killed it, and the next one need not."""
+        return self._sign_of_life is not None and self._sign_of_life.exists()
 
     def _let_go(self) -> None:
         if self.process.stdin is not None:
@@ -121,7 +135,12 @@ class Supervisor:
         with tempfile.TemporaryDirectory(prefix=pulse.FOLDER_PREFIX, ignore_cleanup_errors=True) as folder:
             socket = Path(folder) / "engine.sock"
             engine = WatchedEngine(
-                Child("engine", self._python("workers.engine", "--socket", str(socket)), self._environment),
+                Child(
+                    "engine",
+                    self._python("workers.engine", "--socket", str(socket)),
+                    self._environment,
+                    sign_of_life=socket,
+                ),
                 Busy(Path(folder)),
                 self._settings,
             )
@@ -130,6 +149,8 @@ class Supervisor:
                 self._python("workers.queue_worker", "--engine", str(socket)),
                 self._environment,
             )
+            reaper = Reaper(connect(self._settings.redis_url))
+            reaper.start()
             try:
                 while not self._signals:
                     engine.keep_running()
@@ -141,6 +162,7 @@ class Supervisor:
                 log.error("worker gives up", reason=str(error))
                 return Exit.GAVE_UP
             finally:
+                reaper.stop()
                 self._stop_queue_worker(queue_worker, engine)
                 engine.child.stop(grace=5)
 
@@ -189,8 +211,7 @@ class WatchedEngine:
             log.error("engine hangs", job_id=hung.job_id, seconds=self._settings.engine_hang_seconds)
             self.child.process.kill()
             self.child.process.wait()
-        at_work = self._busy.read() is not None
-        code = self.child.keep_running(excused=at_work)
+        code = self.child.keep_running()
         if code is not None:
             self._busy.end()
             count_restart(self._settings, "engine", "hung" if hung else REASONS.get(code, "died"))

@@ -9,16 +9,17 @@ from contract import keys
 from contract.choices import Stage
 from contract.jobs import Progress
 from contract.limits import EVENTS_KEPT, PROGRESS_INTERVAL, RESULT_TTL
-from workers.failures import Abandoned
+from workers.failures import Abandoned, Superseded
 
 
 class Watch:
-    """Progress of one job, written to its stream at most every `PROGRESS_INTERVAL` seconds."""
+    """Progress of one attempt at a job, written to its stream at most every `PROGRESS_INTERVAL` seconds."""
 
-    def __init__(self, redis: Redis, job_id: str, connection: Connection) -> None:
+    def __init__(self, redis: Redis, job_id: str, connection: Connection, attempt: int = 0) -> None:
         self._redis = redis
         self._job_id = job_id
         self._connection = connection
+        self.attempt = attempt
         self._written = 0.0
         self.progress = Progress(stage=Stage.LOADING)
 
@@ -32,6 +33,7 @@ class Watch:
 
         Raises:
             Abandoned: The relay is gone or the client has cancelled.
+            Superseded: A later attempt has begun.
         """
         self._require_relay()
         grown = radius is not None and radius != self.progress.radius_so_far
@@ -50,9 +52,12 @@ class Watch:
         key = keys.events(self._job_id)
         with self._redis.pipeline(transaction=False) as pipeline:
             pipeline.exists(keys.cancel(self._job_id))
+            pipeline.get(keys.attempt(self._job_id))
             pipeline.xadd(key, {"progress": self.progress.model_dump_json()}, maxlen=EVENTS_KEPT)
             pipeline.expire(key, RESULT_TTL)
-            cancelled, *_ = pipeline.execute()
+            cancelled, latest, *_ = pipeline.execute()
         self._written = time.monotonic()
         if cancelled:
             raise Abandoned(self._job_id)
+        if latest is not None and int(latest) != self.attempt:
+            raise Superseded(self._job_id)

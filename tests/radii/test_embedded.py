@@ -1,5 +1,8 @@
 """The embedded store: one server per data directory, and what it holds survives."""
 
+import os
+import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -15,10 +18,12 @@ from radii.stack import free_port
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[tuple[Redis, subprocess.Popen[bytes]]]:
-    """A server in ``folder`` that answers."""
+def server(folder: Path, before: str = "") -> Iterator[tuple[Redis, subprocess.Popen[bytes]]]:
+    """A server in ``folder`` that answers; a shell does something before it becomes the server."""
     port = free_port()
     command = [sys.executable, "-m", "radii.embedded", str(folder), "--port", str(port)]
+    if before:
+        command = ["bash", "-c", f"{before}; exec {shlex.join(command)}"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     assert process.stdin is not None
     try:
@@ -75,3 +80,50 @@ def test_it_ends_when_its_parent_does(tmp_path: Path) -> None:
         process.wait(20)
         with pytest.raises(exceptions.ConnectionError):
             redis.ping()
+
+
+def fill(redis: Redis) -> int:
+    """Writes a KiB at a time until the server is gone; returns how many it acknowledged."""
+    for number in range(1000):
+        try:
+            redis.set(f"key-{number}", b"x" * 1024)
+        except exceptions.ConnectionError:
+            return number
+    raise AssertionError("the disk was never full")
+
+
+def test_what_was_acknowledged_is_kept_when_the_disk_is_full(tmp_path: Path) -> None:
+    """The server ends rather than acknowledge what it cannot write; the torn end of its file is cut off."""
+    with server(tmp_path, before="ulimit -f 256") as (redis, process):
+        acknowledged = fill(redis)
+        assert process.wait(20) != 0
+    assert 100 < acknowledged < 256
+    with server(tmp_path) as (redis, _):
+        assert redis.exists(*(f"key-{number}" for number in range(acknowledged))) == acknowledged
+
+
+def test_what_was_acknowledged_is_on_the_disk(tmp_path: Path) -> None:
+    """Before the answer, not within a second after it."""
+    with server(tmp_path) as (redis, _):
+        assert redis.config_get("appendfsync") == {"appendfsync": "always"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels leave an orphan")
+def test_the_server_ends_when_what_holds_it_is_killed(tmp_path: Path) -> None:
+    """Else the one that is started in its place would find the data directory in use."""
+    with server(tmp_path) as (_, process):
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert is_free_within(tmp_path, 10)
+
+
+def is_free_within(folder: Path, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            os.close(embedded.lock(folder))
+        except embedded.DataDirectoryInUse:
+            time.sleep(0.02)
+        else:
+            return True
+    return False

@@ -274,14 +274,56 @@ def test_cancel_kills_the_process_that_works(api: httpx.Client, submit: Submit, 
 
 
 def test_cancelled_between_pop_and_start(api: httpx.Client, redis: Redis, submit: Submit) -> None:
-    """RQ overwrites its own mark then; the flag still tells the truth at the end."""
+    """RQ overwrites its own mark then; who was told that it is cancelled is told nothing else."""
     job_id = submit()
-    api.delete(f"/jobs/{job_id}")
+    assert api.delete(f"/jobs/{job_id}").json()["status"] == "cancelled"
+    job = fetch(redis, job_id)
+    for status in (QueueStatus.STARTED, QueueStatus.QUEUED, QueueStatus.STARTED, QueueStatus.FAILED):
+        job.set_status(status)
+        assert api.get(f"/jobs/{job_id}").json()["status"] == "cancelled"
+        assert api.delete(f"/jobs/{job_id}").status_code == 200
+
+
+def test_cancelled_while_it_ran_and_tried_again(api: httpx.Client, redis: Redis, submit: Submit) -> None:
+    """It stops with the attempt that it was cancelled in; a later one makes it run no more."""
+    job_id = submit()
     job = fetch(redis, job_id)
     job.set_status(QueueStatus.STARTED)
     assert api.delete(f"/jobs/{job_id}").status_code == 202
-    job.set_status(QueueStatus.FAILED)
+    job.set_status(QueueStatus.QUEUED)
     assert api.get(f"/jobs/{job_id}").json()["status"] == "cancelled"
+    job.set_status(QueueStatus.STARTED)
+    assert api.get(f"/jobs/{job_id}").json()["status"] == "cancelled"
+
+
+def test_failed_stays_failed_whatever_the_queue_says(
+    api: httpx.Client, redis: Redis, submit: Submit, work: Work
+) -> None:
+    """A worker that was given up for lost comes back, and RQ puts the job on the queue once more."""
+
+    def task(payload: dict[str, Any]) -> None:
+        raise RuntimeError
+
+    job_id = submit()
+    work(task)
+    before = api.get(f"/jobs/{job_id}").json()
+    assert (before["status"], before["error"]["code"]) == ("failed", "worker_lost")
+    for status in (QueueStatus.QUEUED, QueueStatus.STARTED, QueueStatus.FINISHED):
+        fetch(redis, job_id).set_status(status)
+        after = api.get(f"/jobs/{job_id}").json()
+        assert (after["status"], after["error"]) == ("failed", before["error"])
+    assert redis.ttl(keys.problem(job_id)) > 0
+
+
+@pytest.mark.parametrize("damage", [{"status": "bogus"}, {"created_at": "now"}, {"data": "", "timeout": "x"}])
+def test_a_damaged_record_is_no_error_of_ours(
+    api: httpx.Client, redis: Redis, submit: Submit, damage: dict[str, str]
+) -> None:
+    """Whoever can write to Redis can write nonsense; a job without a record that can be read has none."""
+    job_id = submit()
+    redis.hset(fetch(redis, job_id).key, mapping=damage)  # type: ignore[arg-type]
+    response = api.get(f"/jobs/{job_id}")
+    assert (response.status_code, response.json()["status"]) == (200, "expired")
 
 
 def test_cancel_finished(

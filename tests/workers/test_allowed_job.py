@@ -2,7 +2,9 @@
 
 import pytest
 from redis import Redis
+from redis import exceptions as redis_errors
 from rq import Queue, SimpleWorker
+from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -25,6 +27,25 @@ def test_another_function_is_forbidden(redis: Redis, name: str) -> None:
     """It is refused before it is imported."""
     with pytest.raises(ForbiddenTask, match="task must be one of"):
         _ = fetch(redis, name).func
+
+
+@pytest.mark.parametrize("record", ["text", {"data": "x", "status": "bogus"}, {"status": "queued"}, {}])
+def test_what_cannot_be_read_is_no_job(redis: Redis, record: str | dict[str, str]) -> None:
+    """RQ's worker would end itself, and so would the one that is started in its place."""
+    if isinstance(record, str):
+        redis.set("rq:job:j", record)
+    elif record:
+        redis.hset("rq:job:j", mapping=record)  # type: ignore[arg-type]
+    with pytest.raises(NoSuchJobError):
+        AllowedJob.fetch("j", connection=redis, serializer=JSONSerializer)
+    with pytest.raises(NoSuchJobError):
+        AllowedJob.fetch("no id/", connection=redis, serializer=JSONSerializer)
+
+
+def test_a_store_that_is_away_is_no_missing_job() -> None:
+    """Else a job would be dropped in an outage."""
+    with Redis(port=1) as nobody, pytest.raises(redis_errors.ConnectionError):
+        AllowedJob.fetch("j", connection=nobody, serializer=JSONSerializer)
 
 
 def test_our_tasks_are_allowed(redis: Redis) -> None:

@@ -47,6 +47,25 @@ def test_a_cancelled_job_gets_no_answer(store: Redis) -> None:
     assert not store.exists(keys.certificate(JOB))
 
 
+def test_a_failed_job_gets_no_answer(store: Redis) -> None:
+    """Whoever read that it failed must not find an answer later."""
+    store.set(keys.problem(JOB), "{}")
+    outcome = commit(store, JOB, keys.certificate(JOB), "{}", Progress(stage=Stage.SAMPLING))
+    assert outcome is Outcome.FAILED
+    assert not store.exists(keys.certificate(JOB))
+
+
+def test_only_the_latest_attempt_may_commit(store: Redis) -> None:
+    """A worker that was given up for lost, and is not, comes back after another has begun."""
+    store.set(keys.attempt(JOB), 2)
+    key, progress = keys.certificate(JOB), Progress(stage=Stage.SAMPLING)
+    assert commit(store, JOB, key, "first", progress, attempt=1) is Outcome.STALE
+    assert not store.exists(key)
+    assert commit(store, JOB, key, "second", progress, attempt=2) is Outcome.OK
+    assert commit(store, JOB, key, "first", progress, attempt=1) is Outcome.DUPLICATE
+    assert store.get(key) == b"second"
+
+
 def test_a_server_that_keeps_no_file_is_served_too(store: Redis) -> None:
     """Then the answer is as durable as the queue."""
     store.config_set("appendonly", "no")

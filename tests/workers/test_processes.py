@@ -40,15 +40,6 @@ def test_a_child_that_dies_at_once_is_given_up() -> None:
         child.keep_running()
 
 
-def test_deaths_that_jobs_caused_are_no_reason_to_give_up() -> None:
-    """A client that sends one poisonous image after the other must not take a worker away."""
-    child = Child("engine", [sys.executable, "-c", "import os; os.abort()"], os.environ)
-    for _ in range(8):
-        child.process.wait()
-        assert child.keep_running(excused=True) == -signal.SIGABRT
-    child.stop(grace=5)
-
-
 def test_a_planned_end_is_no_death() -> None:
     """However soon it comes; the next process is started."""
     child = Child("engine", [sys.executable, "-c", f"raise SystemExit({Exit.GROWN:d})"], os.environ)
@@ -63,6 +54,40 @@ def test_a_child_that_gave_up_is_not_started_again() -> None:
     child = Child("worker", [sys.executable, "-c", "raise SystemExit(3)"], os.environ)
     child.process.wait()
     with pytest.raises(RuntimeError, match="worker gave up"):
+        child.keep_running()
+
+
+def test_a_child_that_lost_its_store_is_started_again_without_end() -> None:
+    """An outage of a minute is no reason to give up for ever."""
+    code = f"raise SystemExit({os.EX_TEMPFAIL})"
+    child = Child("patient", [sys.executable, "-c", code], os.environ)
+    for _ in range(8):
+        child.process.wait()
+        child.keep_running()
+    child.stop(grace=5)
+
+
+def test_a_child_that_came_up_before_it_died_is_started_again_without_end(tmp_path: Path) -> None:
+    """Jobs killed it, one after the other; the next one need not."""
+    sign = tmp_path / "up"
+    code = f"from pathlib import Path; Path({str(sign)!r}).touch(); raise SystemExit(1)"
+    child = Child("up", [sys.executable, "-c", code], os.environ, sign_of_life=sign)
+    for _ in range(8):
+        child.process.wait()
+        child.keep_running()
+    child.stop(grace=5)
+
+
+def test_a_sign_of_the_life_before_counts_for_nothing(tmp_path: Path) -> None:
+    """It came up once and does so no more."""
+    sign = tmp_path / "up"
+    sign.touch()
+    child = Child("down", [sys.executable, "-c", "raise SystemExit(1)"], os.environ, sign_of_life=sign)
+    for _ in range(4):
+        child.process.wait()
+        child.keep_running()
+    child.process.wait()
+    with pytest.raises(RuntimeError, match="down died 5 times"):
         child.keep_running()
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from rq import Queue, Retry, SimpleWorker
+from rq import Queue, Retry, SimpleWorker, Worker
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.worker import BaseWorker
 
 from contract import keys
 from contract.problems import Problem
@@ -42,12 +43,12 @@ def engine(tmp_path: Path) -> Iterator[Callable[[Answer], None]]:
     listener.close()
 
 
-def run(redis: Redis, retries: int = 0) -> Job:
+def run(redis: Redis, retries: int = 0, worker_class: type[BaseWorker] = SimpleWorker) -> Job:
     """Enqueues one certification and works the queue until it is empty."""
     queue = Queue(keys.QUEUE, connection=redis, serializer=JSONSerializer, job_class=AllowedJob)
     retry = Retry(max=retries) if retries else None
     job = queue.enqueue(keys.CERTIFY_TASK, args=[{"job_id": "j"}], job_id="c" * 32, retry=retry)
-    SimpleWorker([queue], connection=redis, serializer=JSONSerializer, job_class=AllowedJob).work(
+    worker_class([queue], connection=redis, serializer=JSONSerializer, job_class=AllowedJob).work(
         burst=True, logging_level="CRITICAL"
     )
     job.refresh()
@@ -113,6 +114,58 @@ def test_a_failure_that_would_repeat_is_final_and_tells_why(
     assert stored is not None
     problem = Problem.model_validate_json(stored)
     assert (problem.code, problem.detail) == ("model_changed", "it was replaced")
+
+
+def test_a_job_that_has_failed_is_not_begun_again(redis: Redis, engine: Callable[[Answer], None]) -> None:
+    """Killed between the problem and RQ's record of it; its client may have read the problem."""
+    del engine
+    redis.set(keys.problem("c" * 32), "{}")
+    job = run(redis, retries=2)
+    assert (job.get_status(), job.retries_left) == ("failed", 2)
+    ended = job.latest_result()
+    assert ended is not None
+    assert "Abandoned" in (ended.exc_string or "")
+    assert redis.get(keys.problem(job.id)) == b"{}"
+
+
+def test_attempts_are_numbered(redis: Redis, engine: Callable[[Answer], None]) -> None:
+    """The engine is told, and commits only what the latest attempt has found."""
+    told: list[int] = []
+
+    def note_and_die(connection: Connection) -> None:
+        told.append(json.loads(connection.recv_bytes())["attempt"])
+
+    for _ in range(3):
+        engine(note_and_die)
+    run(redis, retries=2)
+    assert told == [1, 2, 3]
+    assert redis.get(keys.attempt("c" * 32)) == b"3"
+    assert redis.ttl(keys.attempt("c" * 32)) > 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"superseded": "c" * 32},
+        {"lost": "the store"},
+        {"failure": {"code": "internal_error", "detail": "oh"}},
+    ],
+)
+def test_an_attempt_that_is_superseded_leaves_without_a_word(
+    redis: Redis, redis_url: str, engine: Callable[[Answer], None], content: dict[str, Any]
+) -> None:
+    """RQ's record is about the later attempt by now: neither failed nor put on the queue once more."""
+
+    def supersede(connection: Connection) -> None:
+        connection.recv_bytes()
+        with Redis.from_url(redis_url) as other:
+            other.incr(keys.attempt("c" * 32))
+        connection.send_bytes(json.dumps(content).encode())
+
+    engine(supersede)
+    job = run(redis, retries=2, worker_class=Worker)
+    assert (job.get_status(), job.retries_left) == ("started", 2)
+    assert not redis.exists(keys.problem(job.id), f"rq:queue:{keys.QUEUE}")
 
 
 def test_a_job_cancelled_before_its_start_never_reaches_the_engine(

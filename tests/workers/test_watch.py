@@ -10,7 +10,7 @@ from redis import Redis
 from contract import keys
 from contract.choices import Stage
 from contract.jobs import Progress
-from workers.failures import Abandoned
+from workers.failures import Abandoned, Superseded
 from workers.watch import Watch
 
 JOB = "b" * 32
@@ -61,4 +61,14 @@ def test_the_cancel_flag_ends_the_work_even_if_the_kill_was_lost(
     watch = Watch(redis, JOB, ends[0])
     redis.set(keys.cancel(JOB), 1)
     with pytest.raises(Abandoned):
+        watch.stage(Stage.SAMPLING, total=10)
+
+
+def test_a_later_attempt_ends_the_work(redis: Redis, ends: tuple[Connection, Connection]) -> None:
+    """The engine is free for other jobs, instead of making votes that nobody will take."""
+    watch = Watch(redis, JOB, ends[0], attempt=1)
+    redis.set(keys.attempt(JOB), 1)
+    watch.stage(Stage.SAMPLING, total=10)
+    redis.incr(keys.attempt(JOB))
+    with pytest.raises(Superseded):
         watch.stage(Stage.SAMPLING, total=10)

@@ -1,0 +1,262 @@
+"""The whole stack with a proxy before its store, and a hand on every process of it.
+
+What dies is started again by the product: `radii.stack` watches over API and workers, each worker over its engine
+and its queue worker. The store and a second API process, which `radii serve` does not have, are watched here in
+the same way.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import httpx
+from redis import Redis
+from redis.exceptions import RedisError
+
+from contract import keys
+from contract.models import EngineStatus
+from radii import embedded
+from radii.stack import Stack, StackPlan, free_port
+from tests.chaos.proxy import Proxy
+from workers.supervisor import Child
+
+MARK = "RADII_CHAOS_RUN"
+"""In the environment of every process of a run, so that those which were left over are found."""
+
+
+START_SECONDS = 180.0
+
+
+class Cluster:
+    """Two API processes, workers and a store. Use as a context manager."""
+
+    def __init__(self, folder: Path, log: IO[str], environment: dict[str, str], workers: int = 2) -> None:
+        self.mark = uuid.uuid4().hex
+        self._folder = folder / "store"
+        self._log = log
+        self._workers = workers
+        self._environment = {**environment, MARK: self.mark}
+        self._stopping = threading.Event()
+        self._holding = threading.Lock()  # while the store is held down, it is not started again
+        self._watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
+        self._stop = ExitStack()
+        self.failures: list[str] = []
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._stop.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.close()
+
+    def _start(self) -> None:
+        """Everything that is started leaves a word on how it is stopped; the last to come is the first to go."""
+        port = free_port()
+        self.direct_url = embedded.url(self._folder, port)
+        self._store = self._child("store", "radii.embedded", str(self._folder), "--port", str(port), grace=30)
+        self.redis = self._stop.enter_context(Redis.from_url(self.direct_url, socket_timeout=20))
+        until(self._store_answers, 30, "the store does not answer")
+        self.proxy = self._stop.enter_context(Proxy(port))
+        redis_url = embedded.url(self._folder, self.proxy.port)
+        plan = StackPlan(
+            self._folder,
+            port=free_port(),
+            workers=self._workers,
+            redis_url=redis_url,
+            environment=self._environment,
+            stop_grace=2,
+            log=self._log,
+        )
+        self.stack = self._stop.enter_context(Stack(plan))
+        second = str(free_port())
+        self._environment["RADII_REDIS_URL"] = redis_url
+        self._second = self._child("API 2", "radii", "api", "--lifeline", "--port", second, grace=15)
+        self.urls = [self.stack.url, f"http://127.0.0.1:{second}"]
+        self._watcher.start()
+        self._stop.callback(self._stop_watching)
+        self._until(lambda: all(map(is_ready, self.urls)), "an API is not ready")
+        self._until(lambda: len(self.engines()) == self._workers, "an engine did not come up")
+
+    def _child(self, name: str, *words: str, grace: float) -> Child:
+        environment = {**os.environ, **self._environment}
+        child = Child(name, [sys.executable, "-m", *words], environment, self._log)
+        self._stop.callback(child.stop, grace)
+        return child
+
+    def _stop_watching(self) -> None:
+        self._stopping.set()
+        self._watcher.join()
+
+    def _until(self, reached: Callable[[], bool], words: str) -> None:
+        until(lambda: bool(self.failures) or reached(), START_SECONDS, words)
+        assert not self.failures, self.failures
+
+    def _watch(self) -> None:
+        """What `radii serve` does in its main loop."""
+        while not self._stopping.wait(0.1):
+            try:
+                self.stack.keep_running()
+                self._second.keep_running()
+                with self._holding:
+                    self._store.keep_running()
+            except Exception as error:
+                self.failures.append(str(error))
+                return
+
+    def _store_answers(self) -> bool:
+        try:
+            return bool(self.redis.ping())
+        except RedisError:
+            return False
+
+    def api(self, number: int) -> int:
+        """The process id of an API: 0 or 1."""
+        return self._second.process.pid if number else self.stack.pid("API")
+
+    def supervisor(self, number: int) -> int:
+        """The process id of a worker's parent."""
+        return self.stack.pid(f"worker {number + 1}")
+
+    def engine(self, number: int) -> int | None:
+        """The process id of a worker's engine."""
+        return next(iter(children(self.supervisor(number), "workers.engine")), None)
+
+    def queue_worker(self, number: int) -> int | None:
+        """The process id of a worker's queue worker."""
+        return next(iter(children(self.supervisor(number), "workers.queue_worker")), None)
+
+    def relay(self, number: int) -> int | None:
+        """The process id of a worker's relay: a fork of its queue worker, while it has a job."""
+        parent = self.queue_worker(number)
+        return None if parent is None else next(iter(children(parent)), None)
+
+    def server(self) -> int:
+        """The process id of the store itself."""
+        return int(self.redis.info("server")["process_id"])
+
+    def hold_store(self) -> threading.Lock:
+        """A lock that keeps the store from being started again."""
+        return self._holding
+
+    def wait_for_store(self) -> None:
+        """Waits until it answers again."""
+        until(self._store_answers, 30, "the store did not come back")
+
+    def append_to_log(self, torn: bytes) -> None:
+        """Writes to the end of the append-only file, as a power cut in the middle of a write leaves it."""
+        with self._log_file().open("ab") as file:
+            file.write(torn)
+
+    def shorten_log(self, size: int) -> None:
+        """Takes bytes from the end of the append-only file, as a disk does that lied about its writes."""
+        file = self._log_file()
+        os.truncate(file, file.stat().st_size - size)
+
+    def _log_file(self) -> Path:
+        files = (self._folder / "appendonlydir").glob("*.incr.aof")
+        return max(files, key=lambda file: int(file.name.split(".")[-3]))
+
+    def said(self, words: str) -> int:
+        """How often the log of all processes says so."""
+        return (self._folder.parent / "radii.log").read_text().count(words)
+
+    def engines(self) -> list[EngineStatus]:
+        """What the engines that are alive last said."""
+        found = [self.redis.get(keys.engine(one.decode())) for one in self.redis.zrange(keys.ENGINES, 0, -1)]
+        said = [EngineStatus.model_validate_json(text) for text in found if text]
+        return [one for one in said if one.pid is not None and is_alive(one.pid)]
+
+    def left_over(self) -> list[str]:
+        """Processes of this run that are there still."""
+        return marked(self.mark)
+
+
+def until(reached: Callable[[], bool], seconds: float, words: str) -> float:
+    """Waits; returns how long it took.
+
+    Raises:
+        AssertionError: It took too long.
+    """
+    begin = time.monotonic()
+    while not reached():
+        if time.monotonic() - begin > seconds:
+            raise AssertionError(f"{words} within {seconds:g} s")
+        time.sleep(0.05)
+    return time.monotonic() - begin
+
+
+def is_ready(url: str) -> bool:
+    """Whether requests can be served there."""
+    try:
+        return httpx.get(f"{url}/readyz", timeout=10).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def kill(pid: int | None, number: int = signal.SIGKILL) -> bool:
+    """Sends a signal; whether there was somebody to get it."""
+    if pid is None:
+        return False
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs (a zombie does not)."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def children(pid: int, words: str = "") -> list[int]:
+    """Children of a process whose command line has these words."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += [int(child) for child in task.read_text().split()]
+        except OSError:
+            continue
+    return [child for child in found if words in command_line(child) and is_alive(child)]
+
+
+def command_line(pid: int) -> str:
+    """The command of a process."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def marked(mark: str) -> list[str]:
+    """Processes, other than this one, with a mark in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        pid = int(folder.name)
+        try:
+            if (
+                pid != os.getpid()
+                and f"{MARK}={mark}".encode() in (folder / "environ").read_bytes()
+                and is_alive(pid)
+            ):
+                found.append(f"{pid} {command_line(pid)}")
+        except OSError:
+            continue
+    return found
