@@ -3,6 +3,7 @@
 It is made from the settings themselves, so that none is missing and none is told of that is not there.
 """
 
+import re
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
@@ -91,6 +92,12 @@ def written() -> str:
     """Returns what stands between the marks."""
     _, _, rest = PAGE.read_text().partition(BEGIN)
     return rest.partition(END)[0].strip()
+
+
+def told(name: str) -> int:
+    """Returns a number of bytes that the page states and a test measures: `<!-- name -->8 000 bytes`."""
+    (number,) = re.findall(rf"<!-- {name} -->([\d ]+) bytes", PAGE.read_text())
+    return int(number.replace(" ", ""))
 
 
 def main() -> None:
