@@ -23,7 +23,7 @@ from radii.stack import Stack, StackPlan, free_port, quiet_log
 RATE = 100  # requests a second
 SECONDS = 20.0
 WORKERS = (1, 2, 3)
-JOBS = 120  # to be finished
+JOBS = 60  # to be finished
 VOTES = 1000  # of each of them
 # Nothing is refused; that the limits are counted belongs to what is measured.
 SETTINGS = {"RADII_MAX_QUEUED": "1000000", "RADII_RATE_LIMIT_SUBMIT": "1000000/minute"}
