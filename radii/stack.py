@@ -185,8 +185,7 @@ class Stack:
         store = [child for child in self._children if child.name == "store"]
         front = [child for child in self._children if child.name != "store"]
         for child in front:
-            if child.process.poll() is None:
-                child.process.terminate()
+            child.ask()
         for child in front:
             child.stop(grace=self._plan.stop_grace + 10)
         for child in store:

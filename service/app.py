@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from anyio import to_thread
 from fastapi import FastAPI
@@ -33,7 +33,7 @@ from service.routes import (
     predict,
     regions,
 )
-from service.settings import Misconfiguration, ServiceSettings
+from service.settings import Auth, Misconfiguration, ServiceSettings
 from service.shutdown import set_on_signal
 from service.tracing import trace_requests
 
@@ -86,6 +86,11 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     use_openapi(app)
     end_tracing = trace_requests(app, settings)
     return app
+
+
+def describe_api() -> dict[str, Any]:
+    """Returns the API's OpenAPI 3.1 document; it depends on no setting, and needs no store."""
+    return create_app(ServiceSettings.model_construct(auth=Auth.OFF, host="127.0.0.1")).openapi()
 
 
 def create_app_from_environment() -> FastAPI:

@@ -10,6 +10,7 @@ from contract.choices import ProblemCode
 from service.access import ANYBODY, KEY_HEADER, Caller, unauthenticated
 from service.api_keys import KeyRing
 from service.loopback import host_of, is_loopback
+from service.paths import path_of
 from service.problems import ProblemError, problem_response, refusal
 from service.settings import Auth, Misconfiguration, ServiceSettings
 
@@ -126,5 +127,5 @@ def _sent_key(headers: Headers) -> str:
 
 
 def _is_open(scope: Scope) -> bool:
-    path: str = scope["path"]
+    path = path_of(scope)
     return scope["method"] in ("GET", "HEAD") and (path in _OPEN or path.startswith(_OPEN_BELOW))

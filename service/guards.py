@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contract.choices import ProblemCode
 from contract.problems import problem
+from service.paths import path_of
 from service.problems import problem_response
 from service.rate_limits import Allowance, account_of
 from service.resources import Resources
@@ -62,7 +63,7 @@ class RateLimitMiddleware:
     def _limit_of(self, scope: Scope) -> tuple[str, RateLimitItem | None]:
         if scope["type"] != "http":
             return "", None
-        path: str = scope["path"]
+        path = path_of(scope)
         if path in _SUBMITTING and scope["method"] == "POST":
             return "submit", self._submit
         return "read", self._read if path.split("/", 2)[1] in _READING else None

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from contract.choices import ProblemCode
 from contract.problems import problem
 from service.access import KEY_HEADER
+from service.paths import path_of
 from service.problems import REQUEST_ID, problem_response
 
 _NOTHING: Final = "default-src 'none'; frame-ancestors 'none'"
@@ -46,7 +47,7 @@ class SecurityHeadersMiddleware:
                 headers = MutableHeaders(scope=message)
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["Referrer-Policy"] = "no-referrer"
-                headers.setdefault("Content-Security-Policy", _policy(scope["path"]))
+                headers.setdefault("Content-Security-Policy", _policy(path_of(scope)))
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

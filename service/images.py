@@ -60,10 +60,13 @@ def fit_image(upload: bytes, model: ModelInfo, fit: Fit) -> FittedImage:
     Raises:
         ProblemError: It is no image of a supported type, it is too large or broken, or it does not fit.
     """
-    opened = _open(upload)
-    if fit is Fit.EXACT and opened.width * opened.height > _LARGE:
-        _require_size(opened, model, upright=False)
-    image = _to_channels(_to_grey_or_rgb(_decode(opened, upload)), model.input_shape[0], fit)
+    # One name all along: a large picture that is needed no more must not wait for this function's end.
+    image: Image.Image = _open(upload)
+    if fit is Fit.EXACT and image.width * image.height > _LARGE:
+        _require_size(image, model, upright=False)
+    image = _decode(image, upload)
+    image = _to_grey_or_rgb(image)
+    image = _to_channels(image, model.input_shape[0], fit)
     if fit is Fit.RESIZE:
         image = _resize(image, model)
     _require_size(image, model)
@@ -96,7 +99,8 @@ def _decode(image: Image.Image, upload: bytes) -> Image.Image:
         if image.format == "PNG":
             _read_header(upload).verify()  # the checksums, also of what comes after the last pixel
         image.load()
-        return ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
+        return image
     except Exception:  # a decoder raises whatever its parser met
         raise _undecodable(
             f"'image' must be a whole {image.format} file; this one is cut off or damaged"
@@ -164,7 +168,7 @@ def _drop_opaque_alpha(image: Image.Image) -> Image.Image:
 
 def _to_channels(image: Image.Image, channels: int, fit: Fit) -> Image.Image:
     if channels == 3:
-        return image.convert("RGB")  # of a grey image: the same value in every channel
+        return image if image.mode == "RGB" else image.convert("RGB")  # of grey: one value in every channel
     if channels != 1:
         raise _mismatch(f"'image' must have {channels} channels, which no supported file type holds")
     if image.mode == "L":

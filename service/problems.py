@@ -93,7 +93,9 @@ def add_problem_handlers(app: FastAPI) -> None:
         _log.error("internal_error", exc_info=error, request_id=request_id)
         detail = f"an error of ours, not of the request; the log knows it as request {request_id}"
         # This handler runs outside the middleware that adds the header to every other response.
-        return problem_response(problem(ProblemCode.INTERNAL_ERROR, detail), {REQUEST_ID: request_id})
+        # The server then closes the connection, which the client should know.
+        headers = {REQUEST_ID: request_id, "Connection": "close"}
+        return problem_response(problem(ProblemCode.INTERNAL_ERROR, detail), headers)
 
 
 def validation_problem(errors: Any) -> Problem:

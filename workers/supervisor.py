@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 _POLL_SECONDS = 0.05
 _FAST_DEATHS = 5  # in a row; then the fault is not a job's, and the supervisor gives up
-_FAST_SECONDS = 10.0
+_FAST_SECONDS = 30.0  # to import torch and fail takes ten on a busy machine
 _FORCE_AFTER = 1.5  # RQ ignores a second signal within a second of the first
 
 
@@ -52,12 +52,14 @@ class Child:
         self._sign_of_life = sign_of_life
         self._started = 0.0
         self._fast_deaths = 0
+        self._asked = False
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._started = time.monotonic()
         if self._sign_of_life is not None:
             self._sign_of_life.unlink(missing_ok=True)
+        self._asked = False
         # A session of its own: Ctrl-C in a terminal reaches the supervisor alone, which stops all in order.
         return subprocess.Popen(
             self._command,
@@ -108,10 +110,15 @@ class Child:
         if self.process.stdin is not None:
             self.process.stdin.close()
 
-    def stop(self, grace: float) -> None:
-        """Asks the process to end, then makes it."""
-        if self.process.poll() is None:
+    def ask(self) -> None:
+        """Asks the process to end; once, since a second signal would tell it not to finish anything."""
+        if self.process.poll() is None and not self._asked:
             self.process.terminate()
+        self._asked = True
+
+    def stop(self, grace: float) -> None:
+        """Asks the process to end if that was not done yet, waits, then makes it."""
+        self.ask()
         try:
             self.process.wait(grace)
         except subprocess.TimeoutExpired:
@@ -199,19 +206,26 @@ class WatchedEngine:
         self._busy = busy
         self._settings = settings
         self._watchdog = Watchdog(busy, settings.engine_hang_seconds)
+        self._given_up = False
 
     def keep_running(self) -> None:
         """Starts the engine again if it has died, or has not left a job for which nobody waits.
 
         Raises:
-            RuntimeError: It dies as often as it is started, and not by its jobs.
+            RuntimeError: It dies as often as it is started, and not by its jobs; it is not started any more.
         """
+        if self._given_up:
+            return
         hung = self._watchdog.hung()
         if hung is not None:
             log.error("engine hangs", job_id=hung.job_id, seconds=self._settings.engine_hang_seconds)
             self.child.process.kill()
             self.child.process.wait()
-        code = self.child.keep_running()
+        try:
+            code = self.child.keep_running()
+        except RuntimeError:
+            self._given_up = True
+            raise
         if code is not None:
             self._busy.end()
             count_restart(self._settings, "engine", "hung" if hung else REASONS.get(code, "died"))

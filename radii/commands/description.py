@@ -22,12 +22,10 @@ def openapi(
     out: Annotated[Path | None, typer.Option(help="File to write; standard output if left out.")] = None,
 ) -> None:
     """Print the HTTP API's OpenAPI document, from which clients are generated. Needs no server."""
-    from service.app import create_app
+    from service.app import describe_api
     from service.openapi_3_0 import to_openapi_3_0
-    from service.settings import ServiceSettings
 
-    # Of the defaults, not of this shell's environment: the document is the same everywhere.
-    document = create_app(ServiceSettings.model_construct()).openapi()
+    document = describe_api()
     if version is OpenApiVersion.V3_0:
         document = to_openapi_3_0(document)
     text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"

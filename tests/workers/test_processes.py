@@ -40,6 +40,25 @@ def test_a_child_that_dies_at_once_is_given_up() -> None:
         child.keep_running()
 
 
+def test_a_child_is_asked_to_end_once(tmp_path: Path) -> None:
+    """Asking again while it finishes its work would make it drop it."""
+    told = tmp_path / "told"
+    script = (
+        "import signal, sys, time; from pathlib import Path; file = Path(sys.argv[1]); told = []\n"
+        "signal.signal(signal.SIGTERM, lambda *_: told.append('x')); file.write_text('')\n"
+        "while not told: time.sleep(0.01)\n"
+        "time.sleep(0.3); file.write_text(''.join(told))"
+    )
+    child = Child("worker", [sys.executable, "-c", script, str(told)], os.environ)
+    deadline = time.monotonic() + 20
+    while not told.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    child.ask()
+    child.stop(grace=10)
+    assert told.read_text() == "x"
+
+
 def test_a_planned_end_is_no_death() -> None:
     """However soon it comes; the next process is started."""
     child = Child("engine", [sys.executable, "-c", f"raise SystemExit({Exit.GROWN:d})"], os.environ)
