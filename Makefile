@@ -56,7 +56,7 @@ bench: $(VENV)/.bench ## measure votes per second and the service's overhead (ON
 	@$(BIN)/python -m benchmarks $(ONLY)
 
 docs: $(VENV)/.develop ## check that links and commands in README and docs are true
-	@$(BIN)/python -m pytest tests/end_to_end/test_readme.py
+	@$(BIN)/python -m pytest tests/docs tests/end_to_end/test_readme.py tests/end_to_end/test_library_page.py tests/end_to_end/test_operations_page.py
 
 lock: $(BIN)/python ## resolve what the images install into docker/*.txt
 	@$(PIP) install uv
