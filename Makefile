@@ -64,7 +64,7 @@ load: $(VENV)/.run ## measure how fast jobs are let in while the workers are bus
 	@$(BIN)/python -m benchmarks.load
 
 docs: $(VENV)/.develop ## check that links and commands in README and docs are true
-	@$(BIN)/python -m pytest tests/end_to_end/test_readme.py
+	@$(BIN)/python -m pytest tests/docs tests/end_to_end/test_readme.py tests/end_to_end/test_library_page.py tests/end_to_end/test_operations_page.py
 
 openapi: $(VENV)/.develop ## write docs/openapi.json, the description of the HTTP API
 	@$(BIN)/radii openapi --out docs/openapi.json

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -17,6 +16,9 @@ from packaging.requirements import Requirement
 
 from contract.limits import MAX_BODY_BYTES
 from contract.version import __version__
+from service.settings import ServiceSettings
+from tests.docs.pages import blocks
+from tests.end_to_end.composing import compose_command
 from workers.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[2]
@@ -127,30 +129,46 @@ def test_the_api_gets_the_hash_of_the_key_that_the_operator_gets(tmp_path: Path)
     assert make_secrets(tmp_path, "keys").returncode == 2
 
 
-@pytest.mark.skipif(
-    shutil.which("docker-compose") is None and shutil.which("docker") is None, reason="needs docker compose"
-)
-@pytest.mark.parametrize("files", [[], ["deploy/compose.secrets.yml"]], ids=["alone", "with secrets"])
-def test_compose_reads_its_files(files: list[str]) -> None:
-    """Compose's own opinion, also of the operator's secrets put over it."""
-    command = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
-    words = [part for file in ["docker-compose.yml", *files] for part in ("-f", file)]
+NEEDS_COMPOSE = pytest.mark.skipif(compose_command() is None, reason="needs docker compose")
+
+
+def configured(*files: str | Path) -> dict[str, Any]:
+    """What Compose makes of its file and of those put over it."""
+    words = [str(part) for file in ("docker-compose.yml", *files) for part in ("-f", file)]
     ran = subprocess.run(
-        [*command, *words, "--profile", "gpu", "config"],
+        [*(compose_command() or []), *words, "--project-directory", str(ROOT), "--profile", "gpu", "config"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         env={**os.environ, "RADII_REDIS_MAXMEMORY": "3gb"},
     )
-    if "unknown shorthand flag" in ran.stderr or "is not a docker command" in ran.stderr:
-        pytest.skip("needs docker compose")
     assert ran.returncode == 0, ran.stderr
-    services = yaml.safe_load(ran.stdout)["services"]
+    services: dict[str, Any] = yaml.safe_load(ran.stdout)["services"]
+    return services
+
+
+@NEEDS_COMPOSE
+@pytest.mark.parametrize("files", [[], ["deploy/compose.secrets.yml"]], ids=["alone", "with secrets"])
+def test_compose_reads_its_files(files: list[str]) -> None:
+    """Compose's own opinion, also of the operator's secrets put over it."""
+    services = configured(*files)
     assert services["redis"]["command"] == ["--maxmemory", "3gb"]
     password = "/run/secrets/redis_password" if files else "/secrets/redis/password"
     for name in ("redis", "api", "worker-cpu", "worker-gpu"):
         assert services[name]["environment"]["RADII_REDIS_PASSWORD_FILE"] == password
     assert services["worker-gpu"]["environment"]["RADII_DEVICE"] == "cuda"
+
+
+@NEEDS_COMPOSE
+def test_the_override_that_the_page_shows_sets_settings_that_there_are(tmp_path: Path) -> None:
+    """It is put over the file as it stands."""
+    (text,) = [block.text for block in blocks() if block.page == "operations.md" and block.language == "yaml"]
+    (tmp_path / "docker-compose.override.yml").write_text(text)
+    services = configured(tmp_path / "docker-compose.override.yml")
+    for name, settings in (("api", ServiceSettings), ("worker-cpu", WorkerSettings)):
+        for variable, value in yaml.safe_load(text)["services"][name]["environment"].items():
+            assert services[name]["environment"][variable] == value
+            assert variable.removeprefix("RADII_").lower() in settings.model_fields
 
 
 def test_nothing_but_what_images_need_is_sent_to_the_engine() -> None:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
 
 # What a distribution's nginx.conf says round the file, without its places.
 AROUND = """
-daemon off; pid {folder}/pid; error_log stderr;
+{user} daemon off; pid {folder}/pid; error_log stderr;
 events {{ worker_connections 64; }}
 http {{
     access_log off;
@@ -47,10 +47,10 @@ def proxied(running: Running, tmp_path_factory: pytest.TempPathFactory) -> Itera
     )
     text = text.replace("http://127.0.0.1:8000", running.url).replace("radii.example.org", "localhost")
     (folder / "radii.conf").write_text(text)
-    (folder / "nginx.conf").write_text(AROUND.format(folder=folder))
+    user = "user root;" if os.geteuid() == 0 else ""  # else root's nginx could not write into this folder
+    (folder / "nginx.conf").write_text(AROUND.format(folder=folder, user=user))
     process = subprocess.Popen(
         ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")],
-        env={**os.environ},
         stderr=subprocess.PIPE,
         text=True,
     )
