@@ -45,7 +45,7 @@ from tests.chaos.conftest import Start
 from tests.chaos.proxy import Link
 from tests.end_to_end.running import radii
 
-LONG = 2_000_000
+LONG = 400_000
 """Votes: seconds of sampling at least, on any machine."""
 
 
