@@ -166,6 +166,7 @@ def check_serve(command: str, desk: Path) -> None:
         models = httpx.get(f"http://127.0.0.1:{port}/models", headers=key).json()["models"]
         names = {model["name"] for model in models}
         assert names >= ({"mine", "resnet18"} if "--models" in command else {"fashion-mnist-gaussian"})
+        said = read_until(process, str(plain_file(store)))
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     finally:
@@ -173,9 +174,19 @@ def check_serve(command: str, desk: Path) -> None:
             process.kill()
             process.communicate()
     assert process.returncode == 0, errors
-    assert str(plain_file(store)) in "".join(errors.split())  # where the key is, and not what it is
-    assert key["X-API-Key"] not in errors
+    assert key["X-API-Key"] not in said + errors  # it says where the key is, and not what it is
     assert processes_that_name(f"store-{port}") == []
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> str:
+    """What a process writes until these words are among it, however the lines are broken."""
+    assert process.stderr is not None
+    said = ""
+    while words not in "".join(said.split()):
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+    return said
 
 
 def processes_that_name(word: str) -> list[str]:
