@@ -54,8 +54,11 @@ class Recorder:
 
     def ask_until_done(self, operation: str, path: str, **arguments: Any) -> None:
         """Submits a job until one ends within the wait; the first may have to load and adapt a model."""
-        while (job := self.ask(operation, "POST", path, **arguments))["finished_at"] is None:
+        while "finished_at" in (job := self.ask(operation, "POST", path, **arguments)):
+            if job["finished_at"] is not None:
+                return
             self.until_final(job["id"])
+        raise RuntimeError(f"{path} is refused: {job}")
 
     def until_final(self, job_id: str) -> None:
         """Waits for a job, however long it takes."""
@@ -92,6 +95,7 @@ def record_answers(recorder: Recorder) -> str:
         ("check_liveness", "/livez"),
         ("check_readiness", "/readyz"),
         ("get_version", "/version"),
+        ("get_metrics", "/metrics"),
     ):
         ask(operation, "GET", path)
     return certificate_id
@@ -150,6 +154,7 @@ def record_outage(recorder: Recorder, redis: Redis, certificate_id: str) -> None
         ("list_models", "/models"),
         ("get_model", f"/models/{UNKNOWN}"),
         ("check_readiness", "/readyz"),
+        ("get_metrics", "/metrics"),
     ):
         ask(operation, "GET", path)
 
@@ -164,13 +169,13 @@ def large_picture() -> bytes:
 def main() -> None:
     """Records everything into `service/examples`."""
     with tempfile.TemporaryDirectory() as folder, quiet_log(Path(folder)) as log:
-        plan = StackPlan(
-            Path(folder) / "store", port=free_port(), environment={"RADII_AUTH": "off"}, stop_grace=1, log=log
-        )
+        plan = StackPlan(Path(folder) / "store", port=free_port(), stop_grace=1, log=log)
         with Stack(plan) as stack:
             stack.wait_until_ready()
             with (
-                httpx.Client(base_url=stack.url, timeout=60) as http,
+                httpx.Client(
+                    base_url=stack.url, timeout=60, headers={"X-API-Key": stack.api_key}
+                ) as http,
                 Redis.from_url(stack.redis_url) as redis,
             ):
                 recorder = Recorder(http)

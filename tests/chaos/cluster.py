@@ -78,6 +78,7 @@ class Cluster:
             workers=self._workers,
             redis_url=redis_url,
             environment=self._environment,
+            auth=False,
             stop_grace=2,
             log=self._log,
         )

@@ -134,6 +134,7 @@ def test_attempts_are_numbered(redis: Redis, engine: Callable[[Answer], None]) -
 
     def note_and_die(connection: Connection) -> None:
         told.append(json.loads(connection.recv_bytes())["attempt"])
+        connection.send_bytes(b'{"taken": true}')
 
     for _ in range(3):
         engine(note_and_die)
