@@ -33,5 +33,5 @@ WORKDIR /tmp
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
-  CMD ["python", "-c", "import httpx; httpx.get('http://127.0.0.1:8000/livez', timeout=2).raise_for_status()"]
+  CMD ["radii", "healthcheck", "--api"]
 CMD ["radii", "api", "--host", "0.0.0.0", "--port", "8000"]

@@ -38,7 +38,7 @@ WORKDIR /tmp
 STOPSIGNAL SIGTERM
 # The engine of this container was heard of lately.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=120s \
-  CMD ["python", "-c", "import socket; from contract import keys; from contract.limits import ENGINE_ALIVE_SECONDS; from contract.models import EngineStatus; from workers.connections import connect; from workers.settings import WorkerSettings; redis = connect(WorkerSettings().redis_url); alive = redis.zrangebyscore(keys.ENGINES, redis.time()[0] - ENGINE_ALIVE_SECONDS, '+inf'); hosts = [EngineStatus.model_validate_json(redis.get(keys.engine(one.decode()))).host for one in alive]; raise SystemExit(socket.gethostname() not in hosts)"]
+  CMD ["radii", "healthcheck", "--worker"]
 CMD ["radii", "worker"]
 
 FROM worker AS gpu
