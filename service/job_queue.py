@@ -129,15 +129,15 @@ def stop(redis: Redis, job_id: str) -> None:
     """Takes a job off the queue, or tells its worker to stop it.
 
     Neither is sure: a worker may take the job in between, or miss the command. The cancel flag is; both only
-    make it happen sooner.
+    make it happen sooner. RQ's own way to cancel fails when it meets a job that is just begun or given up.
     """
-    with suppress(NoSuchJobError, InvalidJobOperation):
+    with suppress(NoSuchJobError, InvalidJobOperation, ValueError):
         job = Job.fetch(job_id, connection=redis, serializer=JSONSerializer)
         state = _STATES[job.get_status(refresh=False)]
         if state is QueueState.STARTED:
             send_stop_job_command(redis, job_id, serializer=JSONSerializer)
-        elif state is QueueState.WAITING:
-            job.cancel()
+        elif state is QueueState.WAITING and redis.lrem(_queue(redis).key, 1, job_id):
+            job.set_status(JobStatus.CANCELED)  # nobody else has it now
 
 
 @dataclass(frozen=True)

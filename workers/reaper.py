@@ -23,7 +23,7 @@ from redis.exceptions import RedisError, WatchError
 from rq import Queue
 from rq.exceptions import NoSuchJobError
 from rq.job import JobStatus
-from rq.registry import CanceledJobRegistry, FailedJobRegistry, FinishedJobRegistry
+from rq.registry import FailedJobRegistry, FinishedJobRegistry
 from rq.serializers import JSONSerializer
 from rq.worker_registration import clean_worker_registry
 
@@ -118,7 +118,7 @@ class Reaper:
 
     def _give_up(self, pipeline: Any, attempt: bytes) -> None:
         """Ends an attempt, and has its job tried again unless that has happened."""
-        job_id = attempt.rpartition(b":")[0]
+        job_id, _, execution = attempt.rpartition(b":")
         pipeline.watch(self._running, b"rq:job:" + job_id, b"rq:execution:" + attempt)
         job = self._fetch(job_id)
         others = [one for one in pipeline.zrange(self._running, 0, -1) if one != attempt]
@@ -126,6 +126,7 @@ class Reaper:
         begun = job is not None and job.get_status(refresh=False) is JobStatus.STARTED
         pipeline.multi()
         pipeline.zrem(self._running, attempt)
+        pipeline.zrem(b"rq:executions:" + job_id, execution)
         pipeline.delete(b"rq:execution:" + attempt)
         pipeline.zrem(keys.SILENT, attempt)
         if job is not None and begun and not begun_again:
@@ -171,6 +172,3 @@ class Reaper:
         clean_worker_registry(self._queue)
         for registry in (FinishedJobRegistry, FailedJobRegistry):
             registry(queue=self._queue).cleanup()
-        seconds, _ = self._redis.time()
-        cancelled = CanceledJobRegistry(queue=self._queue).key
-        self._redis.zremrangebyscore(cancelled, "-inf", seconds - FAILURE_TTL)

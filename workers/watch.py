@@ -2,6 +2,7 @@
 
 import time
 from multiprocessing.connection import Connection
+from typing import Final
 
 from redis import Redis
 
@@ -10,6 +11,15 @@ from contract.choices import Stage
 from contract.jobs import Progress
 from contract.limits import EVENTS_KEPT, PROGRESS_INTERVAL, RESULT_TTL
 from workers.failures import Abandoned, Superseded
+
+# After the last event of a job nobody may write another: an attempt that was given up for lost would.
+_WRITE: Final = """
+if redis.call('EXISTS', KEYS[1]) == 1 then return 'CANCELLED' end
+if (redis.call('GET', KEYS[2]) or ARGV[1]) ~= ARGV[1] then return 'SUPERSEDED' end
+redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], '*', 'progress', ARGV[3])
+redis.call('EXPIRE', KEYS[3], ARGV[4])
+return 'OK'
+"""
 
 
 class Watch:
@@ -49,15 +59,11 @@ class Watch:
             raise Abandoned(self._job_id)
 
     def _write(self) -> None:
-        key = keys.events(self._job_id)
-        with self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.exists(keys.cancel(self._job_id))
-            pipeline.get(keys.attempt(self._job_id))
-            pipeline.xadd(key, {"progress": self.progress.model_dump_json()}, maxlen=EVENTS_KEPT)
-            pipeline.expire(key, RESULT_TTL)
-            cancelled, latest, *_ = pipeline.execute()
+        names = (keys.cancel(self._job_id), keys.attempt(self._job_id), keys.events(self._job_id))
+        event = self.progress.model_dump_json()
+        reply = self._redis.eval(_WRITE, len(names), *names, self.attempt, EVENTS_KEPT, event, RESULT_TTL)
         self._written = time.monotonic()
-        if cancelled:
+        if reply == b"CANCELLED":
             raise Abandoned(self._job_id)
-        if latest is not None and int(latest) != self.attempt:
+        if reply == b"SUPERSEDED":
             raise Superseded(self._job_id)

@@ -284,6 +284,17 @@ def test_cancelled_between_pop_and_start(api: httpx.Client, redis: Redis, submit
         assert api.delete(f"/jobs/{job_id}").status_code == 200
 
 
+def test_cancel_taken(api: httpx.Client, redis: Redis, submit: Submit) -> None:
+    """A worker has it and has not begun; RQ's own way fails on what that worker, or its loss, left."""
+    job_id = submit()
+    redis.lmove(f"rq:queue:{keys.QUEUE}", f"rq:queue:{keys.QUEUE}:intermediate")
+    redis.zadd(f"rq:executions:{job_id}", {"given-up": time.time() + 60})
+    response = api.delete(f"/jobs/{job_id}")
+    assert (response.status_code, response.json()["status"]) == (200, "cancelled")
+    assert fetch(redis, job_id).get_status() is QueueStatus.QUEUED  # it is not ours to change
+    assert redis.llen(f"rq:queue:{keys.QUEUE}:intermediate") == 1
+
+
 def test_cancelled_while_it_ran_and_tried_again(api: httpx.Client, redis: Redis, submit: Submit) -> None:
     """It stops with the attempt that it was cancelled in; a later one makes it run no more."""
     job_id = submit()

@@ -124,7 +124,7 @@ def test_a_silent_attempt_is_given_up_after_the_grace(
     job.refresh()
     assert job.retries_left == RETRIES - 1
     assert redis.zcard("rq:wip:radii") == 0
-    assert list(redis.scan_iter("rq:execution:*")) == []
+    assert list(redis.scan_iter("rq:execution*")) == []
     reaper.search()
     assert queued(redis, queue) == [JOB.encode()]
 

@@ -72,3 +72,4 @@ def test_a_later_attempt_ends_the_work(redis: Redis, ends: tuple[Connection, Con
     redis.incr(keys.attempt(JOB))
     with pytest.raises(Superseded):
         watch.stage(Stage.SAMPLING, total=10)
+    assert len(written(redis)) == 1
