@@ -44,7 +44,7 @@ def table() -> str:
         told = BOTH.get(name) if len(readers) == 2 else None
         saying = told or field.description or SAYINGS[name]
         cells = [
-            f"`RADII_{name.upper()}`",
+            f"`{field.validation_alias or f'RADII_{name.upper()}'}`",
             ", ".join(readers),
             _default(field),
             saying + _choices(field, saying),

@@ -12,6 +12,11 @@ RUNNERS = {
     "stack": "tests/end_to_end/test_operations_page.py",
     "compose": "tests/end_to_end/test_compose.py",
 }
+# Pages that one test runs from top to bottom, commands and programs.
+WHOLE = {
+    "library.md": "tests/end_to_end/test_library_page.py",
+    "clients.md": "tests/end_to_end/clients/test_clients.py",
+}
 TYPED = {"console", "sh", "bash", "shell"}
 
 
@@ -19,14 +24,15 @@ TYPED = {"console", "sh", "bash", "shell"}
 def test_what_a_reader_would_type_is_run_or_says_why_not(block: Block) -> None:
     """Python is run by the page's own test; a fence without a language is a drawing."""
     assert not block.comment or block.run or block.not_run, f"not understood: {block.comment}"
-    if block.language in TYPED:
+    if block.language in TYPED and block.page not in WHOLE:
         assert block.run in RUNNERS or len(block.not_run or "") > 10
     elif block.language == "python":
-        assert block.page == "library.md", "tests/end_to_end/test_library_page.py runs that page alone"
+        assert block.page in WHOLE
 
 
 def test_runners_run_what_the_pages_give_them() -> None:
     """Each is there, has something to run, and asks for it."""
+    assert all((ROOT / file).is_file() for file in WHOLE.values())
     for where, file in RUNNERS.items():
         assert commands_of(where)
         assert f'commands_of("{where}")' in (ROOT / file).read_text()
