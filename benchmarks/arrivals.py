@@ -43,7 +43,7 @@ class Sender:
 
     async def send(self) -> str:
         """Sends the request once; returns the status."""
-        reader, writer = self._idle.pop() if self._idle else await self._connect()
+        reader, writer = await self._connection()
         writer.write(self._request)
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
@@ -51,7 +51,13 @@ class Sender:
         self._idle.append((reader, writer))
         return head[9:12].decode()
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """The one that was used last, since the server closes those that idle."""
+        while self._idle:
+            reader, writer = self._idle.pop()
+            if not reader.at_eof():
+                return reader, writer
+            writer.close()
         return await asyncio.open_connection(self._load.host, self._load.port)
 
 

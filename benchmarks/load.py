@@ -98,7 +98,7 @@ def _measure(stack: Stack, request: bytes) -> Answers:
     ran = subprocess.run(
         [sys.executable, "-m", "benchmarks.arrivals"],
         input=json.dumps(asdict(load)),
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
         check=True,
         timeout=SECONDS + 60,
