@@ -94,8 +94,9 @@ def finish(cluster: Cluster, history: History) -> None:
         if op.status == 200 and op.body["certificate"]:
             api.ask("certificate", "GET", f"/certificates/{job}", job=job)
             api.ask("verify", "POST", f"/certificates/{job}/verify", job=job)
-    idle = "the queue was not emptied"
-    until(lambda: not cluster.redis.exists(f"rq:queue:{keys.QUEUE}", f"rq:wip:{keys.QUEUE}"), 60, idle)
+    queue = f"rq:queue:{keys.QUEUE}"
+    busy = (queue, f"{queue}:intermediate", f"rq:wip:{keys.QUEUE}")
+    until(lambda: not cluster.redis.exists(*busy), 60, "the queue was not emptied")
 
 
 def is_final(op: Operation) -> bool:

@@ -100,8 +100,7 @@ def test_killing_every_engine_loses_no_job(running: Running) -> None:
 def test_killing_the_queue_workers_loses_no_job(running: Running) -> None:
     """The relay brings the running job to its end; other queue workers take the next one.
 
-    The store may hand the next one to a worker in the moment of its death. It then waits, in what RQ calls the
-    intermediate queue, for another worker to sweep it up after a minute.
+    The store may hand the next one to a worker in the moment of its death. It is then put back after ten seconds.
     """
     from rq import Worker
 
