@@ -173,9 +173,7 @@ def main() -> None:
         with Stack(plan) as stack:
             stack.wait_until_ready()
             with (
-                httpx.Client(
-                    base_url=stack.url, timeout=60, headers={"X-API-Key": stack.api_key}
-                ) as http,
+                httpx.Client(base_url=stack.url, timeout=60, headers={"X-API-Key": stack.api_key}) as http,
                 Redis.from_url(stack.redis_url) as redis,
             ):
                 recorder = Recorder(http)

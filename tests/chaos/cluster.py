@@ -43,7 +43,7 @@ class Cluster:
         self._folder = folder / "store"
         self._log = log
         self._workers = workers
-        self._environment = {**environment, MARK: self.mark}
+        self._environment = {**environment, MARK: self.mark, "RADII_AUTH": "off"}
         self._stopping = threading.Event()
         self._holding = threading.Lock()  # while the store is held down, it is not started again
         self._watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)

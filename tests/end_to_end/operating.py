@@ -164,6 +164,7 @@ def open_site(folder: Path) -> Iterator[Site]:
             "RADII_STOP_GRACE": "20",
             "RADII_LOG_FORMAT": "json",
             "RADII_LOG_LEVEL": "info",
+            "RADII_AUTH": "off",
         }
         with Redis.from_url(url) as redis:
             site = Site(folder, url, redis, environment, [], [])
