@@ -62,13 +62,13 @@ def write_one(
     """Measure one classifier and write its bundle."""
     kept = Metric(metric="epoch", value=epoch, n=plan.held_out or 1, command=card_command(plan))
     metrics = (*measured(plan, classifier, dataset.test), kept)
-    clean = dataset.train.balanced(CLEAN_SET_SIZE, np.random.default_rng([plan.seed, 2]))
+    clean = dataset.train.balanced(CLEAN_SET_SIZE, np.random.default_rng([plan.seed, 2])).centred()
     licence_file = f"LICENSE-{dataset.name}.txt"
     write_bundle(
         out,
         describe(plan, out, dataset, metrics, licence_file),
         classifier.network,
-        clean=clean.images,
+        clean=np.asarray(clean.images[:]),
         clean_labels=clean.labels,
         examples=first_of_each_class(dataset.test),
         extra_files={licence_file: dataset.licence_text},
@@ -112,7 +112,7 @@ def describe(
             "input_shape": dataset.input_shape,
             "mean": dataset.mean,
             "std": dataset.std,
-            "fit": {"resize": max(dataset.input_shape[1:])},
+            "fit": {"resize": dataset.resize or max(dataset.input_shape[1:])},
             "recipe": plan.recipe,
             "sigma_train": 0.0 if plan.recipe in WITHOUT_NOISE else plan.sigma,
             "command": card_command(plan),

@@ -88,9 +88,9 @@ def robust_accuracy(
     generator = torch.Generator(device).manual_seed(seed)
     right = 0
     for start in range(0, len(data), batch_size):
-        chunk = data.take(np.arange(start, min(start + batch_size, len(data))))
-        images: Tensor = torch.from_numpy(chunk.images).to(device).float() / 255
-        labels = torch.from_numpy(chunk.labels).to(device)
+        chunk = np.ascontiguousarray(data.images[start : start + batch_size])
+        images: Tensor = torch.from_numpy(chunk).to(device).float() / 255
+        labels = torch.from_numpy(data.labels[start : start + batch_size]).to(device)
         if epsilon > 0:
             with undisturbed(classifier):
                 images = pgd(

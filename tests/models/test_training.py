@@ -144,7 +144,7 @@ def test_progress_goes_to_the_console_that_is_given(synthetic_fashion: Path, tmp
     ("changes", "reason"),
     [
         ({"recipe": "magic"}, "'recipe' must be one of .* got 'magic'"),
-        ({"dataset": "imagenet"}, "'dataset' must be one of .* got 'imagenet'"),
+        ({"dataset": "mnist"}, "'dataset' must be one of .* got 'mnist'"),
         ({"architecture": "alexnet"}, "'architecture' must be one of .* got 'alexnet'"),
         ({"epochs": 0}, "'epochs' must be > 0, got 0"),
         ({"sigma": -0.5}, "'sigma' must be >= 0, got -0.5"),

@@ -26,8 +26,7 @@ def logits_of_copies(model: nn.Module, images: Tensor, noise: Tensor) -> Tensor:
 
     Batch normalisation so sees all copies as one batch.
     """
-    copies = (images + noise).flatten(0, 1).contiguous(memory_format=torch.channels_last)
-    logits: Tensor = model(copies)
+    logits: Tensor = model((images + noise).flatten(0, 1))
     precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
     return precise.reshape(*noise.shape[:2], -1)
 
