@@ -8,14 +8,18 @@ from collections.abc import Callable, Mapping
 
 from torch import nn
 
-from models.architectures.cifar_resnet import cifar_resnet110
+from models.architectures.cifar_resnet import cifar_resnet20, cifar_resnet110
 from models.architectures.libraries import LIBRARIES
 from models.architectures.preact_resnet import preact_resnet18
+from models.architectures.small_image_resnet import small_image_resnet18, small_image_resnet50
 from models.architectures.torchvision_resnet import torchvision_resnet18, torchvision_resnet50
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "preact_resnet18": preact_resnet18,
+    "cifar_resnet20": cifar_resnet20,
     "cifar_resnet110": cifar_resnet110,
+    "small_image_resnet18": small_image_resnet18,
+    "small_image_resnet50": small_image_resnet50,
     "torchvision_resnet18": torchvision_resnet18,
     "torchvision_resnet50": torchvision_resnet50,
 }

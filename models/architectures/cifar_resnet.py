@@ -52,9 +52,17 @@ class CifarResNet(nn.Module):
         return cast("Tensor", self.linear(features.mean(dim=(2, 3))))
 
 
+def cifar_resnet20(num_classes: int, in_channels: int = 3) -> nn.Module:
+    """ResNet-20 (n = 3)."""
+    return _initialised(CifarResNet(3, num_classes, in_channels))
+
+
 def cifar_resnet110(num_classes: int, in_channels: int = 3) -> nn.Module:
     """ResNet-110 (n = 18), the CIFAR network of the randomized smoothing literature."""
-    network = CifarResNet(18, num_classes, in_channels)
+    return _initialised(CifarResNet(18, num_classes, in_channels))
+
+
+def _initialised(network: CifarResNet) -> nn.Module:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

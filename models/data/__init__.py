@@ -3,10 +3,17 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from models.data.dataset import Dataset, DatasetError, LabelledImages
+from models.data.cifar10 import load_cifar10
+from models.data.dataset import Dataset, LabelledImages
+from models.data.errors import DatasetError
 from models.data.fashion_mnist import load_fashion_mnist
+from models.data.imagenet import load_imagenet
 
-DATASETS: dict[str, Callable[..., Dataset]] = {"fashion-mnist": load_fashion_mnist}
+DATASETS: dict[str, Callable[..., Dataset]] = {
+    "fashion-mnist": load_fashion_mnist,
+    "cifar10": load_cifar10,
+    "imagenet": load_imagenet,
+}
 
 
 def load_dataset(name: str, root: Path | None = None, *, download: bool = False) -> Dataset:

@@ -5,17 +5,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-
-class DatasetError(ValueError):
-    """A data set's files are missing, damaged, or not what they should be."""
+from models.data.errors import DatasetError
+from models.data.pictures import Pictures
 
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images ``(n, c, h, w)`` uint8 and labels ``(n,)`` int64."""
+    """Images and their classes.
 
-    images: NDArray[np.uint8]
+    Attributes:
+        images: ``(n, c, h, w)`` uint8, in memory or decoded when indexed.
+        labels: ``(n,)`` int64.
+        margin: pixels by which images are larger, on each side, than what a classifier takes: room for
+            random crops.
+    """
+
+    images: NDArray[np.uint8] | Pictures
     labels: NDArray[np.int64]
+    margin: int = 0
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != np.uint8:
@@ -32,7 +39,18 @@ class LabelledImages:
 
     def take(self, indices: NDArray[np.int64]) -> "LabelledImages":
         """Return the images and labels at these positions."""
-        return LabelledImages(self.images[indices], self.labels[indices])
+        lazy = isinstance(self.images, Pictures)
+        images = self.images.take(indices) if lazy else self.images[indices]
+        return LabelledImages(images, self.labels[indices], self.margin)
+
+    def centred(self) -> "LabelledImages":
+        """Return the images without their margin."""
+        if self.margin == 0:
+            return self
+        edge = slice(self.margin, -self.margin)
+        images = self.images
+        inner = images.centred(self.margin) if isinstance(images, Pictures) else images[:, :, edge, edge]
+        return LabelledImages(inner, self.labels)
 
     def balanced(self, count: int, generator: np.random.Generator) -> "LabelledImages":
         """Draw up to ``count`` different images, as evenly over the classes as the labels allow."""
@@ -54,7 +72,9 @@ class Dataset:
         classes: names, in the order of the labels.
         train, test: the splits.
         mean, std: of each channel of the training images, in pixel units [0, 1].
-        crop_padding: pixels by which training may shift its images; 0 where they are centred by construction.
+        crop_padding: pixels by which training may shift its images; 0 where they are centred by construction,
+            or have a margin.
+        resize: shorter side to which pictures of another size are brought; None takes the images' own.
         licence, licence_text: one line for a card, and the text that has to travel with the images.
     """
 
@@ -67,9 +87,10 @@ class Dataset:
     crop_padding: int
     licence: str
     licence_text: str
+    resize: int | None = None
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """Shape ``(c, h, w)`` of one image."""
-        channels, height, width = self.train.images.shape[1:]
+        """Shape ``(c, h, w)`` of one image, as a classifier takes it."""
+        channels, height, width = self.test.images.shape[1:]
         return channels, height, width

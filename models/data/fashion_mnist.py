@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.data.dataset import Dataset, DatasetError, LabelledImages
+from models.data.dataset import Dataset, LabelledImages
+from models.data.errors import DatasetError
 from models.data.idx import read_idx
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")

@@ -2,6 +2,13 @@
 
 from models.intake.clean import read_clean
 from models.intake.create import create_bundle, parse_arguments, parse_classes
-from models.intake.weights import read_weights
+from models.intake.weights import Checkpoint, read_checkpoint
 
-__all__ = ["create_bundle", "parse_arguments", "parse_classes", "read_clean", "read_weights"]
+__all__ = [
+    "Checkpoint",
+    "create_bundle",
+    "parse_arguments",
+    "parse_classes",
+    "read_checkpoint",
+    "read_clean",
+]

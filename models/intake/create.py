@@ -1,10 +1,12 @@
 """From a name and a file of weights to a bundle."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from pydantic import JsonValue, ValidationError
+from torch import nn
 
 from models.bundles import (
     Card,
@@ -13,12 +15,15 @@ from models.bundles import (
     Fit,
     Recommended,
     TrainingData,
+    WeightsError,
     write_bundle,
 )
 from models.bundles.card import faults
 from models.bundles.module import assemble, build_network, load_weights
 from models.intake.clean import read_clean
-from models.intake.weights import read_weights
+from models.intake.weights import Checkpoint, read_checkpoint
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def create_bundle(
@@ -27,8 +32,8 @@ def create_bundle(
     source: str,
     classes: Sequence[str],
     input_shape: tuple[int, int, int],
-    mean: Sequence[float],
-    std: Sequence[float],
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     weights: Path | None = None,
     arguments: Mapping[str, JsonValue] | None = None,
     clean: Path | None = None,
@@ -41,6 +46,7 @@ def create_bundle(
     allow_unused: bool = False,
     overwrite: bool = False,
     seed: int = 0,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Card:
     """Build a network, give it weights, try it on an image, and write it as a bundle.
 
@@ -51,8 +57,9 @@ def create_bundle(
             be installed, or on ``PYTHONPATH``, where the bundle is served. The current folder is not added.
         classes: names, in the order of the logits.
         input_shape: ``(c, h, w)``.
-        mean: per channel, in pixel units [0, 1].
-        std: per channel, in pixel units.
+        mean: per channel, in pixel units [0, 1]; None takes those of the checkpoint's normalisation layer, or
+            else ImageNet's.
+        std: per channel, in pixel units; likewise.
         weights: a ``.safetensors`` or legacy ``.pth`` file; None keeps random weights, which is for trials.
         arguments: of the architecture, besides classes and channels, or of the callable.
         clean: a folder of pictures or an npz file, which makes adaptation possible.
@@ -65,6 +72,7 @@ def create_bundle(
         allow_unused: whether weights that the network has no place for are left out instead of refused.
         overwrite: whether a bundle in the same place is replaced.
         seed: of random weights.
+        say: is told what became of everything in the checkpoint that is not a weight of the network.
 
     Returns:
         The card of the bundle.
@@ -72,26 +80,58 @@ def create_bundle(
     Raises:
         BundleError: the subclass and the message say what does not fit, naming every missing or unused key.
     """
-    description = _description(
+    given = _description(
         name=name or folder.name,
         **_origin(source),
         arguments=dict(arguments or {}),
         classes=classes,
         input_shape=input_shape,
-        mean=mean,
-        std=std,
+        mean=_channels(mean or IMAGENET_MEAN, input_shape),
+        std=_channels(std or IMAGENET_STD, input_shape),
         fit=fit,
         sigma_train=sigma_train,
         recommended=recommended or Recommended(),
         training_data=training_data,
         command=command,
     )
-    images = None if clean is None else read_clean(clean, description.input_shape, fit)
-    network = build_network(description, seed=seed)
+    images = None if clean is None else read_clean(clean, given.input_shape, fit)
+    network = build_network(given, seed=seed)
+    description = given
     if weights is not None:
-        load_weights(network, read_weights(weights, network.state_dict()), allow_unused=allow_unused)
+        checkpoint = read_checkpoint(weights, network.state_dict(), given.architecture or "")
+        load_weights(network, checkpoint.weights, allow_unused=allow_unused)
+        description = _normalised(given, checkpoint, mean, std)
+        for note in (*checkpoint.notes, *_left_out(checkpoint, network)):
+            say(note)
     assemble(description, network)
     return write_bundle(folder, description, network, clean=images, overwrite=overwrite)
+
+
+def _normalised(
+    given: Description, checkpoint: Checkpoint, mean: Sequence[float] | None, std: Sequence[float] | None
+) -> Description:
+    """Takes the checkpoint's own normalisation; with another one it would be another classifier."""
+    if checkpoint.mean is None or checkpoint.std is None:
+        return given
+    for field, asked, held in (("mean", mean, checkpoint.mean), ("std", std, checkpoint.std)):
+        if asked is not None and not np.allclose(asked, held, atol=1e-4):
+            raise WeightsError(
+                f"'{field}' must be that of the checkpoint's normalisation layer, {held}, got {tuple(asked)}"
+            )
+    return _description(**{**given.model_dump(), "mean": checkpoint.mean, "std": checkpoint.std})
+
+
+def _left_out(checkpoint: Checkpoint, network: nn.Module) -> list[str]:
+    known = network.state_dict()
+    unused = [key for key in checkpoint.weights if key not in known]
+    return [f"left out, as the network has no place for it: {', '.join(unused)}"] if unused else []
+
+
+def _channels(numbers: Sequence[float], input_shape: tuple[int, int, int]) -> Sequence[float]:
+    """ImageNet's three numbers, averaged where images are grey; what a user gives stays as it is."""
+    if input_shape[0] == 1 and numbers in (IMAGENET_MEAN, IMAGENET_STD):
+        return (sum(numbers) / len(numbers),)
+    return numbers
 
 
 def parse_classes(text: str) -> tuple[str, ...]:

@@ -1,68 +1,85 @@
-"""Reading weights that were saved elsewhere, without running code from the file."""
+"""From what a checkpoint holds to the weights of a network, with an account of everything else in it."""
 
-import pickle
-import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from models.bundles import WeightsError
+from models.intake.files import read_file
+from models.intake.names import own_name
 
-_NESTED = ("state_dict", "model_state_dict", "model", "network", "net")
-_PREFIXES = ("module.", "_orig_mod.", "model.", "network.")
+_NESTED: Final = ("state_dict", "model_state_dict", "model", "network", "net")
+_WRAPPERS: Final = ("module.", "_orig_mod.", "model.", "network.", "net.")
+_SECOND_COPY: Final = "attacker."
+"""MadryLab's robustness saves the network once more, within its attacker."""
+
+_LAYERS: Final = ("0", "normalize", "normalizer")
+_MEANS: Final = frozenset(f"{layer}.{name}" for layer in _LAYERS for name in ("mean", "means", "new_mean"))
+_STDS: Final = frozenset(f"{layer}.{name}" for layer in _LAYERS for name in ("std", "stds", "sds", "new_std"))
+"""Where public code keeps the input normalisation; a layer with means alone only centres (std 1)."""
 
 
-def read_weights(path: Path, expected_keys: Iterable[str]) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file of weights held.
+
+    Attributes:
+        weights: under the names that the network has; what it has no place for keeps its own name.
+        mean: of the checkpoint's normalisation layer, per channel, or None if it has none.
+        std: likewise; 1 for a layer that only centres.
+        notes: what became of everything else, one sentence each.
+    """
+
+    weights: dict[str, Tensor]
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+    notes: tuple[str, ...]
+
+
+def read_checkpoint(path: Path, expected_keys: Iterable[str], architecture: str = "") -> Checkpoint:
     """Read a state dict from a ``.safetensors`` file or a legacy ``.pth`` pickle.
 
-    A state dict inside a checkpoint is found, and a prefix that wrappers put before every key (as
-    ``DataParallel`` does) is taken off when the network itself does not have it.
+    A state dict inside a checkpoint is found. Prefixes that wrappers put before keys (``DataParallel``, a
+    ``Sequential`` of normalisation and network, an attacker) are taken off where the network does not have
+    them, and the names of public code become ours.
 
     Args:
         path: the file; anything but ``.safetensors`` is read as a pickle, restricted to tensors.
         expected_keys: the keys of the network.
+        architecture: its name, if it is one of ours.
 
     Raises:
-        WeightsError: if it cannot be read, or holds anything but tensors.
+        WeightsError: if it cannot be read, holds anything but tensors, or two copies that differ.
     """
-    try:
-        content = _read(path)
-    except OSError as error:
-        raise WeightsError(f"'weights' {path} cannot be read: {error.strerror or error}") from error
-    return _without_prefix(_state_dict(content, path), tuple(expected_keys))
+    state, notes = _state_dict(read_file(path), path)
+    expected = frozenset(expected_keys)
+    mean, std = _take(state, _MEANS, expected), _take(state, _STDS, expected)
+    if mean is not None:
+        what = "means and standard deviations" if std is not None else "means, and no standard deviations"
+        notes.append(f"its normalisation layer holds {what}{_shown(mean)}{_shown(std)}")
+        std = std or tuple(1.0 for _ in mean)
+    weights: dict[str, Tensor] = {}
+    copies: dict[str, Tensor] = {}
+    for key, value in state.items():
+        name, copy = _located(key, expected, architecture)
+        (copies if copy else weights)[name] = value
+    notes += _compared(copies, weights)
+    return Checkpoint(weights, mean, std if mean is not None else None, tuple(notes))
 
 
-def _read(path: Path) -> object:
-    if path.suffix == ".safetensors":
-        try:
-            return safetensors.torch.load_file(path)
-        except safetensors.SafetensorError as error:
-            raise WeightsError(f"'weights' {path} must be in the safetensors format: {error}") from error
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about old formats, which are what this is for
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise WeightsError(
-            f"'weights' {path} must hold tensors only; it cannot be read without running code: {reason}"
-        ) from error
-    except OSError:
-        raise
-    except Exception as error:  # what a damaged file raises depends on where it is damaged
-        raise WeightsError(f"'weights' {path} must be a PyTorch file: {error}") from error
-
-
-def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
+def _state_dict(content: object, path: Path) -> tuple[dict[str, Tensor], list[str]]:
+    notes = []
     while isinstance(content, Mapping):
-        inner = next((content[key] for key in _NESTED if isinstance(content.get(key), Mapping)), None)
-        if inner is None:
+        found = next((key for key in _NESTED if isinstance(content.get(key), Mapping)), None)
+        if found is None:
             break
-        content = inner
+        if others := [str(key) for key in content if key != found]:
+            notes.append(f"'{found}' holds the weights; left out besides it: {', '.join(others)}")
+        content = content[found]
     if not isinstance(content, Mapping) or not content:
         raise WeightsError(f"'weights' {path} must hold a state dict, got {type(content).__name__}")
     foreign = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
@@ -70,14 +87,64 @@ def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
         raise WeightsError(
             f"'weights' {path} must hold tensors only, got others in: {', '.join(foreign[:10])}"
         )
-    return {str(key): value for key, value in content.items()}
+    return {str(key): value for key, value in content.items()}, notes
 
 
-def _without_prefix(state: dict[str, Tensor], expected: tuple[str, ...]) -> dict[str, Tensor]:
-    for prefix in _PREFIXES:
-        own = any(key.startswith(prefix) for key in expected)
-        if not own and all(key.startswith(prefix) for key in state):
-            return _without_prefix(
-                {key.removeprefix(prefix): value for key, value in state.items()}, expected
-            )
-    return state
+def _take(
+    state: dict[str, Tensor], names: frozenset[str], expected: frozenset[str]
+) -> tuple[float, ...] | None:
+    """Takes a normalisation's numbers out of the state; of several copies, the first one counts."""
+    found = [key for key in state if key not in expected and _unwrapped(key) in names]
+    values = [tuple(float(number) for number in state.pop(key).flatten()) for key in found]
+    if len(set(values)) > 1:
+        raise WeightsError(f"the normalisation layers must agree, got {values} in {', '.join(found)}")
+    return values[0] if values else None
+
+
+def _unwrapped(key: str) -> str:
+    """A key of a normalisation without the wrappers round it; ``0.`` is its place in a ``Sequential``."""
+    outer = (*_WRAPPERS, _SECOND_COPY)
+    while prefix := next((wrapper for wrapper in outer if key.startswith(wrapper)), None):
+        key = key.removeprefix(prefix)
+    return key
+
+
+def _located(key: str, expected: frozenset[str], architecture: str) -> tuple[str, bool]:
+    """The network's name for a key, and whether it is a second copy's; an unknown key keeps its own name."""
+    name, copy = key, False
+    numbered = any(own[0].isdigit() for own in expected)
+    wrappers = _WRAPPERS if numbered else (*_WRAPPERS, "1.")
+    while name not in expected:
+        if (own := own_name(architecture, name)) in expected:
+            return own, copy
+        if name.startswith(_SECOND_COPY):
+            name, copy = name.removeprefix(_SECOND_COPY), True
+        elif prefix := next((wrapper for wrapper in wrappers if name.startswith(wrapper)), None):
+            name = name.removeprefix(prefix)
+        else:
+            return key, False
+    return name, copy
+
+
+def _compared(copies: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:
+    """Says what became of a second copy, which has to be equal to the first."""
+    differing = [
+        name for name, value in copies.items() if name not in weights or not torch.equal(value, weights[name])
+    ]
+    if differing:
+        raise WeightsError(
+            f"the two copies of the network must be equal, they differ in: {', '.join(differing[:10])}"
+        )
+    if not copies:
+        return []
+    # Its library also cuts pixels to [0, 1] before it normalises, which matters under noise only.
+    return [
+        (
+            f"left out a second copy of the network, under '{_SECOND_COPY}': {len(copies)} keys; "
+            "its library's cut of pixels to [0, 1] is not repeated, so noise reaches the network whole"
+        )
+    ]
+
+
+def _shown(numbers: tuple[float, ...] | None) -> str:
+    return "" if numbers is None else f" ({', '.join(f'{number:g}' for number in numbers)})"

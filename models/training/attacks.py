@@ -18,7 +18,14 @@ Loss = Callable[[Tensor], Tensor]
 
 
 def pgd(
-    loss: Loss, images: Tensor, *, norm: str, epsilon: float, steps: int, generator: torch.Generator
+    loss: Loss,
+    images: Tensor,
+    *,
+    norm: str,
+    epsilon: float,
+    steps: int,
+    generator: torch.Generator | None,
+    step_size: float | None = None,
 ) -> Tensor:
     """Return perturbed images ``(b, c, h, w)`` in [0, 1], each within ``epsilon`` of its own.
 
@@ -27,19 +34,23 @@ def pgd(
         images: In pixel units [0, 1].
         norm: ``l2`` or ``linf``.
         epsilon: Radius of the ball, in pixel units.
-        steps: Ascent steps of ``epsilon / STEP_SHARE[norm]`` from a random start.
-        generator: Source of the start.
+        steps: Ascent steps.
+        generator: Source of a random start; None starts at the images themselves.
+        step_size: Length of a step, in pixel units; ``epsilon / STEP_SHARE[norm]`` if None.
 
     Reference:
         Madry, Makelov, Schmidt, Tsipras & Vladu, "Towards Deep Learning Models Resistant to Adversarial
         Attacks", ICLR 2018; constants of Rice, Wong & Kolter, "Overfitting in adversarially robust deep
         learning", ICML 2020.
     """
-    perturbed = _clipped(images, _start(images, norm, epsilon, generator), norm, epsilon)
+    length = epsilon / STEP_SHARE[norm] if step_size is None else step_size
+    perturbed = images
+    if generator is not None:
+        perturbed = _clipped(images, _start(images, norm, epsilon, generator), norm, epsilon)
     for _ in range(steps):
         leaf = perturbed.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(loss(leaf), leaf)
-        step = epsilon / STEP_SHARE[norm] * _steepest(gradient.float(), norm)
+        step = length * _steepest(gradient.float(), norm)
         perturbed = _clipped(images, perturbed.detach() + step - images, norm, epsilon)
     return perturbed.detach()
 

@@ -1,6 +1,6 @@
 """The state of an unfinished run, in a file that is read without unpickling code."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -9,24 +9,43 @@ from models.training.plan import TrainingError, TrainingPlan
 
 
 @dataclass
+class Best:
+    """The weights that were best on held-out images so far.
+
+    Attributes:
+        score: by the recipe's own measure.
+        epoch: epochs done when they were.
+        weights: a copy, on the CPU.
+    """
+
+    score: float = -1.0
+    epoch: int = 0
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass
 class TrainingState:
-    """All that changes while training.
+    """All that changes while training. Randomness is no part of it: each epoch draws from streams of its own.
 
     Attributes:
         model: the classifier.
         optimizer: with its momentum.
-        order: generator of the order of the images, on the CPU.
-        generator: of augmentation and noise, on the device.
         memory: what the recipe keeps.
+        best: for early stopping.
         epoch: epochs done.
     """
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    order: torch.Generator
-    generator: torch.Generator
-    memory: dict[str, Tensor]
+    memory: dict[str, Tensor] = field(default_factory=dict)
+    best: Best = field(default_factory=Best)
     epoch: int = 0
+
+    def remember_if_best(self, score: float) -> None:
+        """Keep the present weights if they are better than any before."""
+        if score > self.best.score:
+            weights = {key: value.detach().cpu().clone() for key, value in self.model.state_dict().items()}
+            self.best = Best(score, self.epoch, weights)
 
 
 def save_checkpoint(plan: TrainingPlan, state: TrainingState) -> None:
@@ -36,9 +55,8 @@ def save_checkpoint(plan: TrainingPlan, state: TrainingState) -> None:
         "epoch": state.epoch,
         "model": state.model.state_dict(),
         "optimizer": state.optimizer.state_dict(),
-        "order": state.order.get_state(),
-        "generator": state.generator.get_state(),
         "memory": state.memory,
+        "best": vars(state.best),
     }
     plan.checkpoint.parent.mkdir(parents=True, exist_ok=True)
     temporary = plan.checkpoint.with_suffix(".part")
@@ -46,11 +64,11 @@ def save_checkpoint(plan: TrainingPlan, state: TrainingState) -> None:
     temporary.replace(plan.checkpoint)
 
 
-def restore_checkpoint(plan: TrainingPlan, state: TrainingState) -> None:
+def restore_checkpoint(plan: TrainingPlan, state: TrainingState, device: torch.device) -> None:
     """Put the checkpoint's state into a freshly made one.
 
     Raises:
-        TrainingError: if the checkpoint was made under another plan.
+        TrainingError: if the checkpoint was made under another plan, or by another release.
     """
     content = torch.load(plan.checkpoint, map_location="cpu", weights_only=True)
     for key, value in plan.law().items():
@@ -58,10 +76,10 @@ def restore_checkpoint(plan: TrainingPlan, state: TrainingState) -> None:
             raise TrainingError(
                 f"'{key}' must be {content['plan'].get(key)} to resume {plan.checkpoint.name}, got {value}"
             )
+    if "best" not in content:
+        raise TrainingError(f"{plan.checkpoint.name} is of an older release: delete it and train anew")
     state.model.load_state_dict(content["model"])
     state.optimizer.load_state_dict(content["optimizer"])
-    state.order.set_state(content["order"])
-    state.generator.set_state(content["generator"])
-    device = state.generator.device
     state.memory.update({key: value.to(device) for key, value in content["memory"].items()})
+    state.best = Best(**content["best"])
     state.epoch = int(content["epoch"])

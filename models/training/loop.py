@@ -1,6 +1,5 @@
 """The training loop, the same for every recipe."""
 
-import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,52 +11,83 @@ from models.backends.precision import native_bfloat16
 from models.data import Dataset, LabelledImages
 from models.initialise import initialised_from
 from models.normalize import Normalize, NormalizedClassifier
-from models.training.augment import random_crop, random_flip
 from models.training.checkpoint import TrainingState, restore_checkpoint, save_checkpoint
-from models.training.measure import accuracy
+from models.training.distributed import Group
+from models.training.feeding import Batch, Crop, TrainingImages, augmented
 from models.training.plan import TrainingError, TrainingPlan
 from models.training.progress import Progress
-from models.training.recipes import RECIPES, Step
+from models.training.recipes import RECIPES, Step, first_memory
 from models.training.schedule import one_cycle
+from models.training.validation import validate
+
+_NARROW = 16
 
 
 @dataclass(frozen=True)
-class TrainingImages:
-    """Training images on the device: ``(n, c, h, w)`` uint8, labels ``(n,)``, and their largest shift."""
+class Trained:
+    """What a run ends with: a classifier in eval mode, and the state it was taken from."""
 
-    images: Tensor
-    labels: Tensor
-    crop_padding: int
+    classifier: NormalizedClassifier
+    state: TrainingState
+
+    def put(self, weights: dict[str, Tensor]) -> NormalizedClassifier:
+        """Return the classifier with other weights of this run."""
+        self.classifier.load_state_dict(weights)
+        return self.classifier
 
 
-def fit(plan: TrainingPlan, dataset: Dataset, progress: Progress) -> NormalizedClassifier:
-    """Train a classifier by the plan and return it in eval mode.
+class BatchLoss(nn.Module):
+    """A recipe's loss as a module, so that gradients can be averaged over processes in one place."""
+
+    def __init__(self, plan: TrainingPlan, model: nn.Module) -> None:
+        super().__init__()
+        self._plan = plan
+        self.model = model
+
+    def forward(self, step: Step) -> Tensor:
+        """Return the loss of one batch.
+
+        Raises:
+            TrainingError: if an argument of the recipe is out of range.
+        """
+        device = step.images.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=use_bfloat16(self._plan, device)):
+            try:
+                return RECIPES[self._plan.recipe](step, **self._plan.recipe_arguments)
+            except ValueError as error:
+                raise TrainingError(str(error)) from error
+
+
+def fit(plan: TrainingPlan, dataset: Dataset, progress: Progress, group: Group) -> Trained:
+    """Train a classifier by the plan.
 
     A checkpoint is written after every epoch; a resumed run gives the same weights as an uninterrupted one.
 
     Raises:
         TrainingError: if there are too few images, the checkpoint is another plan's, or the loss diverges.
     """
-    device = torch.device(resolve_device(plan.device))
+    device = group.device(resolve_device(plan.device))
     kept, held_out = split(plan, dataset.train)
-    training = TrainingImages(
-        torch.from_numpy(kept.images).to(device),
-        torch.from_numpy(kept.labels).to(device),
-        dataset.crop_padding if plan.crop_padding is None else plan.crop_padding,
-    )
+    padding = dataset.crop_padding if plan.crop_padding is None else plan.crop_padding
+    training = TrainingImages(kept, device, padding)
     state = initial_state(plan, dataset, device)
+    state.memory.update(first_memory(plan.recipe, len(kept), plan.sigma, device))
     if plan.resume and plan.checkpoint.exists():
-        restore_checkpoint(plan, state)
+        restore_checkpoint(plan, state, device)
+    losses = group.parallel(BatchLoss(plan, state.model))
     while state.epoch < plan.epochs:
-        loss = train_epoch(plan, state, training, progress)
+        loss = train_epoch(plan, state, losses, training, progress, group)
         state.epoch += 1
-        save_checkpoint(plan, state)
-        state.model.eval()
-        measure = functools.partial(accuracy, state.model, held_out, device=device)
-        progress.epoch_done(state.epoch, loss, clean=measure(), noisy=measure(sigma=plan.sigma))
+        if group.first:
+            state.model.eval()
+            validation = validate(plan, state.model, held_out, device)
+            state.remember_if_best(validation.score(plan.recipe))
+            save_checkpoint(plan, state)
+            progress.epoch_done(state.epoch, loss, validation)
+        group.wait()
     classifier = state.model.eval()
     assert isinstance(classifier, NormalizedClassifier)  # noqa: S101
-    return classifier
+    return Trained(classifier, state)
 
 
 def split(plan: TrainingPlan, data: LabelledImages) -> tuple[LabelledImages, LabelledImages]:
@@ -68,70 +98,76 @@ def split(plan: TrainingPlan, data: LabelledImages) -> tuple[LabelledImages, Lab
             f"got {plan.held_out} + {plan.batch_size}"
         )
     order = np.random.default_rng([plan.seed, 1]).permutation(len(data))
-    return data.take(order[plan.held_out :]), data.take(order[: plan.held_out])
+    return data.take(order[plan.held_out :]), data.take(order[: plan.held_out]).centred()
 
 
 def initial_state(plan: TrainingPlan, dataset: Dataset, device: torch.device) -> TrainingState:
-    """Build the classifier with weights drawn from the plan's seed, and the optimizer and generators."""
+    """Build the classifier with weights drawn from the plan's seed, and the optimizer."""
     with initialised_from(plan.seed):
         network = build_architecture(
             plan.architecture, len(dataset.classes), dataset.input_shape[0], plan.architecture_arguments
         )
     classifier = NormalizedClassifier(Normalize(dataset.mean, dataset.std), network)
-    model: nn.Module = classifier.to(device).to(memory_format=torch.channels_last)
+    model: nn.Module = classifier.to(device).to(memory_format=memory_format(network, device))
     optimizer = torch.optim.SGD(
         model.parameters(), lr=plan.learning_rate, momentum=0.9, nesterov=True, weight_decay=plan.weight_decay
     )
-    return TrainingState(
-        model=model,
-        optimizer=optimizer,
-        order=torch.Generator().manual_seed(plan.seed + 1),
-        generator=torch.Generator(device).manual_seed(plan.seed + 2),
-        memory={},
-    )
+    return TrainingState(model=model, optimizer=optimizer)
 
 
 def train_epoch(
-    plan: TrainingPlan, state: TrainingState, training: TrainingImages, progress: Progress
+    plan: TrainingPlan,
+    state: TrainingState,
+    losses: nn.Module,
+    training: TrainingImages,
+    progress: Progress,
+    group: Group,
 ) -> float:
     """Pass over the training images once, in a new order, and return the mean loss."""
     state.model.train()
-    order = torch.randperm(len(training.images), generator=state.order).to(training.images.device)
+    device = training.device
+    order = torch.randperm(len(training), generator=_stream(plan, state.epoch, 0, torch.device("cpu")))
+    generator = _stream(plan, state.epoch, 1 + group.rank, device)
+    before = {key: value.clone() for key, value in state.memory.items()}
     batches = list(torch.split(order, plan.batch_size))
     if len(batches[-1]) < plan.batch_size:
         batches.pop()  # a small batch would disturb the batch statistics
     total = 0.0
-    for number, indices in enumerate(batches):
+    for number, batch in enumerate(training.batches([group.share(indices) for indices in batches])):
         done = (state.epoch + number / len(batches)) / plan.epochs
-        loss = train_step(plan, state, training, indices, done)
+        loss = train_step(plan, state, losses, training.crop, batch, generator, done)
         total += loss
         progress.step(state.epoch, number + 1, len(batches), loss)
-    return total / len(batches)
+    for key, value in state.memory.items():
+        state.memory[key] = group.merge(before[key], value)
+    return group.mean(total / len(batches))
 
 
 def train_step(
-    plan: TrainingPlan, state: TrainingState, training: TrainingImages, indices: Tensor, done: float
+    plan: TrainingPlan,
+    state: TrainingState,
+    losses: nn.Module,
+    crop: Crop,
+    batch: Batch,
+    generator: torch.Generator,
+    done: float,
 ) -> float:
     """Update the weights on one batch and return its loss."""
-    for group in state.optimizer.param_groups:
-        group["lr"] = plan.learning_rate * one_cycle(done)
+    for parameters in state.optimizer.param_groups:
+        parameters["lr"] = plan.learning_rate * one_cycle(done)
     step = Step(
         model=state.model,
-        images=augmented(plan, training, indices, state.generator),
-        labels=training.labels[indices],
-        indices=indices,
-        sigma=plan.sigma,
-        generator=state.generator,
+        images=augmented(batch.images, crop, flip=plan.flip, generator=generator),
+        labels=batch.labels,
+        indices=batch.indices,
+        sigma=torch.full((len(batch.indices),), plan.sigma, device=batch.indices.device),
+        generator=generator,
         progress=done,
         label_smoothing=plan.label_smoothing,
         memory=state.memory,
     )
     state.optimizer.zero_grad()
-    with torch.autocast(indices.device.type, torch.bfloat16, enabled=use_bfloat16(plan, indices.device)):
-        try:
-            loss: Tensor = RECIPES[plan.recipe](step, **plan.recipe_arguments)
-        except ValueError as error:  # an argument of the recipe is out of range
-            raise TrainingError(str(error)) from error
+    loss: Tensor = losses(step)
     value = loss.item()
     if not np.isfinite(value):
         raise TrainingError(f"the loss must stay finite, got {value} at {done:.0%}; lower 'learning_rate'")
@@ -140,16 +176,16 @@ def train_step(
     return value
 
 
-def augmented(
-    plan: TrainingPlan, training: TrainingImages, indices: Tensor, generator: torch.Generator
-) -> Tensor:
-    """Turn some 8-bit images into float32 ones in pixel units, cropped and mirrored at random."""
-    floats = training.images[indices].float() / 255
-    if training.crop_padding:
-        floats = random_crop(floats, training.crop_padding, generator)
-    if plan.flip:
-        floats = random_flip(floats, generator)
-    return floats.contiguous(memory_format=torch.channels_last)
+def memory_format(network: nn.Module, device: torch.device) -> torch.memory_format:
+    """Return how weights are laid out; convolutions bring their input into the same layout.
+
+    Channels last is about twice as fast, but on CPUs PyTorch 2.15 crashes in the backward pass of narrow
+    convolutions (fewer than 16 channels) over images of 64×64 and more.
+    """
+    channels = [part.out_channels for part in network.modules() if isinstance(part, nn.Conv2d)]
+    if device.type == "cpu" and min(channels, default=_NARROW) < _NARROW:
+        return torch.contiguous_format
+    return torch.channels_last
 
 
 def resolve_device(device: str) -> str:
@@ -162,3 +198,9 @@ def resolve_device(device: str) -> str:
 def use_bfloat16(plan: TrainingPlan, device: torch.device) -> bool:
     """Say whether the forward pass runs in bfloat16."""
     return plan.precision == "bfloat16" or (plan.precision == "auto" and native_bfloat16(device.type))
+
+
+def _stream(plan: TrainingPlan, epoch: int, use: int, device: torch.device) -> torch.Generator:
+    """One epoch's own source of randomness for one use, so that a resumed run need not restore any."""
+    seed = int(np.random.SeedSequence([plan.seed, epoch, use]).generate_state(1, np.uint64)[0])
+    return torch.Generator(device).manual_seed(seed)

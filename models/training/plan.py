@@ -1,7 +1,6 @@
 """What to train: everything that decides the outcome of a run, made once and passed down."""
 
 import dataclasses
-import inspect
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from typing import Literal
 
 from models.architectures import ARCHITECTURES
 from models.data import DATASETS
-from models.training.recipes import RECIPES
+from models.training.recipes import RECIPES, recipe_parameters
 
 _OPTIONS = (
     "batch_size",
@@ -19,7 +18,12 @@ _OPTIONS = (
     "label_smoothing",
     "crop_padding",
     "held_out",
+    "keep",
     "precision",
+)
+
+_FREE = frozenset(
+    {"out", "last_out", "data_root", "download", "device", "resume", "overwrite", "name", "command"}
 )
 
 
@@ -49,6 +53,9 @@ class TrainingPlan:
         crop_padding: pixels of black border for the random crop; None takes what suits the data set.
         flip: whether images are mirrored at random.
         held_out: training images kept for the validation numbers, not trained on.
+        keep: ``best`` stops early, at the epoch that is best on held-out images; None means ``best`` for
+            adversarial training, which overfits, and ``last`` for the others.
+        last_out: folder of a second bundle, of the last epoch, where the best one is kept.
         seed: decides initialisation, order, augmentation, noise and the choice of clean images.
         device: ``auto`` is CUDA where there is one.
         precision: of the forward pass; ``auto`` is bfloat16 where the device computes in it.
@@ -75,6 +82,8 @@ class TrainingPlan:
     crop_padding: int | None = None
     flip: bool = True
     held_out: int = 2000
+    keep: Literal["best", "last"] | None = None
+    last_out: Path | None = None
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -95,12 +104,19 @@ class TrainingPlan:
         for key in ("sigma", "weight_decay", "held_out", "seed"):
             if not getattr(self, key) >= 0:
                 raise TrainingError(f"'{key}' must be >= 0, got {getattr(self, key)}")
-        known = set(inspect.signature(RECIPES[self.recipe]).parameters) - {"step"}
+        known = recipe_parameters(self.recipe, self.recipe_arguments)
         for key in self.recipe_arguments:
             if key not in known:
                 raise TrainingError(f"'{key}' is no argument of the recipe '{self.recipe}'")
+        if self.last_out is not None and self.kept == "last":
+            raise TrainingError("'last_out' must be left out where the last epoch is kept anyway")
         if not 0 <= self.label_smoothing < 1:
             raise TrainingError(f"'label_smoothing' must be in [0, 1), got {self.label_smoothing}")
+
+    @property
+    def kept(self) -> Literal["best", "last"]:
+        """Which epoch the bundle holds."""
+        return self.keep or ("best" if self.recipe == "adversarial" else "last")
 
     @property
     def checkpoint(self) -> Path:
@@ -109,8 +125,7 @@ class TrainingPlan:
 
     def law(self) -> dict[str, str]:
         """Return the fields that decide the outcome; a checkpoint resumes only under the same ones."""
-        free = {"out", "data_root", "download", "device", "resume", "overwrite", "name", "command"}
-        names = [item.name for item in dataclasses.fields(self) if item.name not in free]
+        names = [item.name for item in dataclasses.fields(self) if item.name not in _FREE]
         return {name: _text(getattr(self, name)) for name in names}
 
     def radii_command(self) -> str:
@@ -127,7 +142,8 @@ class TrainingPlan:
                 words += [f"--{key.replace('_', '-')}", str(getattr(self, key))]
         if not self.flip:
             words.append("--no-flip")
-        return shlex.join([*words, "--seed", str(self.seed), "--out", str(self.out)])
+        last = [] if self.last_out is None else ["--last-out", str(self.last_out)]
+        return shlex.join([*words, "--seed", str(self.seed), "--out", str(self.out), *last])
 
 
 def _text(value: object) -> str:

@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from models.training.validation import Validation
+
 
 class Progress:
     """Shows steps as a bar and each epoch's numbers as a line; without a console it is silent."""
@@ -37,9 +39,11 @@ class Progress:
         """Move the bar."""
         self._bar.update(self._task, completed=epochs_done + step / steps, loss=loss)
 
-    def epoch_done(self, epoch: int, loss: float, *, clean: float, noisy: float) -> None:
+    def epoch_done(self, epoch: int, loss: float, validation: Validation) -> None:
         """Write one line with the mean loss and the accuracies on held-out training images."""
         if self._console is not None:
+            attacked = "" if validation.robust is None else f", under attack {validation.robust:.4f}"
             self._console.print(
-                f"epoch {epoch:3d}  loss {loss:.3f}  held-out accuracy {clean:.4f}, under noise {noisy:.4f}"
+                f"epoch {epoch:3d}  loss {loss:.3f}  held-out accuracy {validation.clean:.4f}, "
+                f"under noise {validation.noisy:.4f}{attacked}"
             )

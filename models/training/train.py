@@ -9,7 +9,9 @@ from torch import nn
 from models.bundles import Description, ExampleImage, Metric, Recommended, TrainingData, write_bundle
 from models.bundles.errors import BundleExistsError
 from models.data import Dataset, LabelledImages, load_dataset
-from models.training.loop import fit, resolve_device
+from models.normalize import NormalizedClassifier
+from models.training.distributed import joined
+from models.training.loop import Trained, fit, resolve_device
 from models.training.measure import accuracy
 from models.training.plan import TrainingPlan
 from models.training.progress import Progress
@@ -22,37 +24,67 @@ VOTES_ON_CPU = 20_000
 def train(plan: TrainingPlan, *, console: Console | None = None) -> Path:
     """Train by the plan, measure on the test split, write the bundle, and return its folder.
 
+    Under ``torchrun`` every process calls this; the first one measures and writes.
+
     Raises:
         BundleExistsError: before training, if the folder is taken and may not be replaced.
         DatasetError: if the data set's files are missing or damaged.
         TrainingError: if the plan does not suit the data or the checkpoint, or the loss diverges.
     """
-    if plan.out.exists() and not plan.overwrite:
-        raise BundleExistsError(f"'out' must not exist yet, got {plan.out}")
+    for key, folder in (("out", plan.out), ("last_out", plan.last_out)):
+        if folder is not None and folder.exists() and not plan.overwrite:
+            raise BundleExistsError(f"'{key}' must not exist yet, got {folder}")
     dataset = load_dataset(plan.dataset, plan.data_root, download=plan.download)
-    with Progress(console, plan.epochs) as progress:
-        classifier = fit(plan, dataset, progress)
-    metrics = measured(plan, classifier, dataset.test)
-    clean = dataset.train.balanced(CLEAN_SET_SIZE, np.random.default_rng([plan.seed, 2]))
+    with joined(resolve_device(plan.device), plan.batch_size) as group:
+        with Progress(console if group.first else None, plan.epochs) as progress:
+            trained = fit(plan, dataset, progress, group)
+        if group.first:
+            write_bundles(plan, dataset, trained)
+        group.wait()
+    return plan.out
+
+
+def write_bundles(plan: TrainingPlan, dataset: Dataset, trained: Trained) -> None:
+    """Write the bundle of the plan, and that of the last epoch besides if the plan asks for it."""
+    best = trained.state.best
+    if plan.last_out is not None:
+        write_one(plan, plan.last_out, dataset, trained.classifier, epoch=plan.epochs)
+    if plan.kept == "best":
+        write_one(plan, plan.out, dataset, trained.put(best.weights), epoch=best.epoch)
+    else:
+        write_one(plan, plan.out, dataset, trained.classifier, epoch=plan.epochs)
+    plan.checkpoint.unlink(missing_ok=True)
+
+
+def write_one(
+    plan: TrainingPlan, out: Path, dataset: Dataset, classifier: NormalizedClassifier, *, epoch: int
+) -> None:
+    """Measure one classifier and write its bundle."""
+    kept = Metric(metric="epoch", value=epoch, n=plan.held_out or 1, command=card_command(plan))
+    metrics = (*measured(plan, classifier, dataset.test), kept)
+    clean = dataset.train.balanced(CLEAN_SET_SIZE, np.random.default_rng([plan.seed, 2])).centred()
     licence_file = f"LICENSE-{dataset.name}.txt"
     write_bundle(
-        plan.out,
-        describe(plan, dataset, metrics, licence_file),
+        out,
+        describe(plan, out, dataset, metrics, licence_file),
         classifier.network,
-        clean=clean.images,
+        clean=np.asarray(clean.images[:]),
         clean_labels=clean.labels,
         examples=first_of_each_class(dataset.test),
         extra_files={licence_file: dataset.licence_text},
         overwrite=plan.overwrite,
     )
-    plan.checkpoint.unlink(missing_ok=True)
-    return plan.out
+
+
+def card_command(plan: TrainingPlan) -> str:
+    """Return the command that the card names."""
+    return plan.command or plan.radii_command()
 
 
 def measured(plan: TrainingPlan, classifier: nn.Module, test: LabelledImages) -> tuple[Metric, ...]:
     """Measure accuracy on all test images in float32: clean, and under one draw of the training noise."""
     device = resolve_device(plan.device)
-    command = plan.command or plan.radii_command()
+    command = card_command(plan)
     sigmas = {"clean_accuracy": None, "noisy_accuracy": plan.sigma or None}
     return tuple(
         Metric(
@@ -68,22 +100,22 @@ def measured(plan: TrainingPlan, classifier: nn.Module, test: LabelledImages) ->
 
 
 def describe(
-    plan: TrainingPlan, dataset: Dataset, metrics: tuple[Metric, ...], licence_file: str
+    plan: TrainingPlan, out: Path, dataset: Dataset, metrics: tuple[Metric, ...], licence_file: str
 ) -> Description:
     """Fill in the card of a trained classifier."""
     return Description.model_validate(
         {
-            "name": plan.name or plan.out.name,
+            "name": plan.name if plan.name and out == plan.out else out.name,
             "architecture": plan.architecture,
             "arguments": dict(plan.architecture_arguments),
             "classes": dataset.classes,
             "input_shape": dataset.input_shape,
             "mean": dataset.mean,
             "std": dataset.std,
-            "fit": {"resize": max(dataset.input_shape[1:])},
+            "fit": {"resize": dataset.resize or max(dataset.input_shape[1:])},
             "recipe": plan.recipe,
             "sigma_train": 0.0 if plan.recipe in WITHOUT_NOISE else plan.sigma,
-            "command": plan.command or plan.radii_command(),
+            "command": card_command(plan),
             "training_data": TrainingData(
                 name=dataset.name, licence=dataset.licence, licence_file=licence_file
             ),

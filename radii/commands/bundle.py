@@ -12,7 +12,13 @@ from radii.commands.client import fail
 
 app = typer.Typer(no_args_is_help=True)
 
-Floats = Annotated[str, typer.Option(help="One number per channel, comma-separated, pixels in [0, 1].")]
+Floats = Annotated[
+    str | None,
+    typer.Option(
+        help="One number per channel, comma-separated, pixels in [0, 1]; if left out, those of the "
+        "checkpoint's normalisation layer, or else ImageNet's."
+    ),
+]
 
 
 @app.command()
@@ -32,8 +38,8 @@ def create(
     input_shape: Annotated[
         str, typer.Option(help="Channels, height, width, such as 3x224x224.")
     ] = "3x224x224",
-    mean: Floats = "0.485,0.456,0.406",
-    std: Floats = "0.229,0.224,0.225",
+    mean: Floats = None,
+    std: Floats = None,
     weights: Annotated[
         Path | None, typer.Option(help="`.safetensors`, or a `.pth` that holds tensors; random if left out.")
     ] = None,
@@ -59,14 +65,16 @@ def create(
     from models.bundles import BundleError, Fit, Recommended, bundle_digest
     from models.intake import create_bundle, parse_arguments, parse_classes
 
+    console = Console(stderr=True)
+
     try:
         card = create_bundle(
             folder,
             source=source,
             classes=parse_classes(classes),
             input_shape=_shape(input_shape),
-            mean=_numbers("mean", mean),
-            std=_numbers("std", std),
+            mean=None if mean is None else _numbers("mean", mean),
+            std=None if std is None else _numbers("std", std),
             weights=weights,
             arguments=parse_arguments(arg or []),
             clean=clean,
@@ -78,13 +86,13 @@ def create(
             command=shlex.join(["radii", *sys.argv[1:]]),
             allow_unused=allow_unused,
             overwrite=overwrite,
+            say=lambda note: console.print(f"weights: {note}", markup=False, highlight=False),
         )
     except ValidationError as error:
         faults = (f"'{fault['loc'][-1]}' {fault['msg']}, got {fault['input']!r}" for fault in error.errors())
         raise fail("; ".join(faults)) from error
     except BundleError as error:
         raise fail(str(error)) from error
-    console = Console(stderr=True)
     if weights is None:
         console.print("[yellow]no --weights: they are random, which is good for trials only[/yellow]")
     console.print(

@@ -1,16 +1,35 @@
 """``radii train``: make a base classifier and the bundle that holds it."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from radii.commands.client import fail
 
 
+def recipes() -> None:
+    """List the training recipes, their options with defaults, and what each claims."""
+    from models.training.recipes import RECIPES, recipe_parameters
+
+    table = Table("recipe", "options", "claim", show_lines=True)
+    for name, recipe in RECIPES.items():
+        options = [
+            f"--{key.replace('_', '-')} {parameter.default}"
+            for key, parameter in recipe_parameters(name, {}).items()
+        ]
+        text = sys.modules[recipe.__module__].__doc__ or ""
+        claim = text.partition("Claim: ")[2].partition("\n\n")[0]
+        table.add_row(name, "\n".join(options), " ".join(claim.split()))
+    Console().print(table)
+
+
 def train(
-    recipe: Annotated[str, typer.Argument(help="How to train: `standard`, `gaussian` or `adversarial`.")],
+    recipe: Annotated[str, typer.Argument(help="How to train; `radii recipes` lists the ways.")],
     out: Annotated[Path, typer.Option(help="Folder of the bundle to write.")],
     dataset: Annotated[str, typer.Option(help="What to train on.")] = "fashion-mnist",
     data: Annotated[
@@ -30,9 +49,37 @@ def train(
     crop_padding: Annotated[int | None, typer.Option(help="Border of the random crop, pixels.")] = None,
     flip: Annotated[bool | None, typer.Option("--flip/--no-flip", help="Mirror images at random.")] = None,
     held_out: Annotated[int | None, typer.Option(help="Training images kept for validation.")] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(help="best: the epoch that is best on held-out images; last. [default: by recipe]"),
+    ] = None,
+    last_out: Annotated[
+        Path | None, typer.Option(help="Folder of a second bundle: the last epoch, where the best is kept.")
+    ] = None,
     norm: Annotated[str | None, typer.Option(help="adversarial: l2 or linf.")] = None,
-    epsilon: Annotated[float | None, typer.Option(help="adversarial: radius, pixels in [0, 1].")] = None,
-    attack_steps: Annotated[int | None, typer.Option(help="adversarial: steps of the attack.")] = None,
+    epsilon: Annotated[float | None, typer.Option(help="Attacks: radius, pixels in [0, 1].")] = None,
+    attack_steps: Annotated[int | None, typer.Option(help="Attacks: steps.")] = None,
+    warm_up: Annotated[
+        float | None, typer.Option(help="smoothadv: share of the training in which the radius grows.")
+    ] = None,
+    copies: Annotated[int | None, typer.Option(help="Noisy copies of each image in a step.")] = None,
+    weight: Annotated[
+        float | None, typer.Option(help="macer, consistency, adre: λ, weight of the regulariser.")
+    ] = None,
+    margin: Annotated[float | None, typer.Option(help="macer: γ, beyond it a radius is enough.")] = None,
+    inverse_temperature: Annotated[float | None, typer.Option(help="macer: β.")] = None,
+    entropy: Annotated[float | None, typer.Option(help="consistency: η.")] = None,
+    similarity: Annotated[float | None, typer.Option(help="normal_uniform: β.")] = None,
+    around: Annotated[
+        str | None, typer.Option(help="data_dependent: the recipe, gaussian, smoothadv or macer.")
+    ] = None,
+    fixed_share: Annotated[
+        float | None, typer.Option(help="data_dependent: share of the training at one level.")
+    ] = None,
+    step_size: Annotated[float | None, typer.Option(help="data_dependent: of a level's step.")] = None,
+    samples: Annotated[
+        int | None, typer.Option(help="data_dependent: noisy copies behind a level's step.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides everything random.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
@@ -54,8 +101,25 @@ def train(
         "crop_padding": crop_padding,
         "flip": flip,
         "held_out": held_out,
+        "keep": keep,
+        "last_out": last_out,
     }
-    of_recipe = {"norm": norm, "epsilon": epsilon, "attack_steps": attack_steps}
+    of_recipe = {
+        "around": around,
+        "norm": norm,
+        "epsilon": epsilon,
+        "attack_steps": attack_steps,
+        "warm_up": warm_up,
+        "copies": copies,
+        "weight": weight,
+        "margin": margin,
+        "inverse_temperature": inverse_temperature,
+        "entropy": entropy,
+        "similarity": similarity,
+        "fixed_share": fixed_share,
+        "step_size": step_size,
+        "samples": samples,
+    }
     console = Console(stderr=True)
     try:
         plan = TrainingPlan(
@@ -80,4 +144,5 @@ def train(
         raise fail(str(error)) from error
     except KeyboardInterrupt:
         raise fail(f"interrupted; `--resume` goes on from {plan.checkpoint}") from None
-    console.print(f"bundle written to [bold]{bundle}[/bold]; serve it with `radii serve --models {bundle}`")
+    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes, one speaks
+        console.print(f"bundle written to [bold]{bundle}[/bold]; `radii serve --models {bundle}` serves it")

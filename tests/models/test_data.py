@@ -1,14 +1,23 @@
 """Data sets, from idx files as they are found on disk."""
 
 import gzip
+import hashlib
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torchvision.datasets import CIFAR10
 
+from models.bundles import load_bundle
 from models.data import DATASETS, DatasetError, LabelledImages, load_dataset
 from models.data.fashion_mnist import DEBIAN_FOLDER
 from models.data.idx import read_idx
+from models.training import TrainingPlan, train
+from models.training.feeding import TrainingImages
 from tests.models.support import grey_images, idx_bytes
 
 VALUES = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
@@ -110,3 +119,112 @@ def test_labels_must_match_images() -> None:
     """One label per image."""
     with pytest.raises(DatasetError, match=r"one label per image \(4\), got \(3,\)"):
         LabelledImages(grey_images(4), np.zeros(3, dtype=np.int64))
+
+
+def pickled_cifar(folder: Path, monkeypatch: pytest.MonkeyPatch, per_batch: int = 12) -> NDArray[np.uint8]:
+    """CIFAR-10's own files, pickles of rows of 3 072 bytes, with few rows; returns the first row as an image."""
+    generator = np.random.default_rng(0)
+    base = folder / CIFAR10.base_folder
+    base.mkdir()
+    first = None
+    digests = {}
+    for name in [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]:
+        rows = generator.integers(0, 256, (per_batch, 3072), dtype=np.uint8)
+        first = rows[0] if first is None else first
+        content = pickle.dumps({"data": rows, "labels": [int(row) % 10 for row in range(per_batch)]})
+        (base / name).write_bytes(content)
+        digests[name] = hashlib.md5(content).hexdigest()
+    names = pickle.dumps({"label_names": [f"class{number}" for number in range(10)]})
+    (base / "batches.meta").write_bytes(names)
+    monkeypatch.setattr(
+        CIFAR10, "train_list", [[f"data_batch_{n}", digests[f"data_batch_{n}"]] for n in range(1, 6)]
+    )
+    monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", digests["test_batch"]]])
+    monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": hashlib.md5(names).hexdigest()})
+    assert first is not None
+    return first.reshape(3, 32, 32)
+
+
+def test_cifar10_reads_the_files_of_its_authors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are three planes of 32×32; both splits and the names of the classes come out."""
+    first = pickled_cifar(tmp_path, monkeypatch)
+    dataset = load_dataset("cifar10", tmp_path)
+    assert dataset.input_shape == (3, 32, 32)
+    assert (len(dataset.train), len(dataset.test)) == (60, 12)
+    np.testing.assert_array_equal(dataset.train.images[0], first)
+    assert dataset.classes[3] == "class3"
+    assert dataset.train.labels[:12].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
+
+
+def test_a_pickle_with_another_checksum_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pickle can run code, so only the published files are opened."""
+    pickled_cifar(tmp_path, monkeypatch)
+    batch = tmp_path / CIFAR10.base_folder / "data_batch_3"
+    batch.write_bytes(batch.read_bytes() + b" ")
+    with pytest.raises(DatasetError, match="'dataset' cifar10"):
+        load_dataset("cifar10", tmp_path)
+
+
+def jpeg_folders(folder: Path) -> None:
+    """ImageNet as torchvision leaves it: meta.bin, and one folder of JPEGs a class; two classes are cranes."""
+    classes = {"n01": ("crane", "bird"), "n02": ("crane", "machine"), "n03": ("tench", "Tinca tinca")}
+    torch.save((classes, list(classes)), folder / "meta.bin")
+    for split, count in (("train", 4), ("val", 2)):
+        for place, wnid in enumerate(classes):
+            (folder / split / wnid).mkdir(parents=True)
+            for number in range(count):
+                picture = Image.new("RGB", (300, 280), (place * 100, number * 50, 0))
+                picture.save(folder / split / wnid / f"{wnid}_{number}.JPEG")
+
+
+def test_imagenet_is_read_as_torchvision_unpacks_it(tmp_path: Path) -> None:
+    """Test images are 224×224; training images have a margin of 16 for random windows."""
+    jpeg_folders(tmp_path)
+    dataset = load_dataset("imagenet", tmp_path)
+    assert dataset.input_shape == (3, 224, 224)
+    assert dataset.classes == ("crane, bird", "crane, machine", "tench")
+    assert (dataset.train.images.shape, dataset.train.margin) == ((12, 3, 256, 256), 16)
+    assert dataset.train.centred().images.shape == (12, 3, 224, 224)
+    one = dataset.test.take(np.array([5, 0]))
+    assert one.labels.tolist() == [2, 0]
+    decoded = one.images[:]
+    assert decoded.shape == (2, 3, 224, 224)
+    assert decoded[0, :, 0, 0].tolist() == pytest.approx([200, 50, 0], abs=4)
+    assert one.images[1].shape == (3, 224, 224)
+
+
+def test_imagenet_trains_from_pictures_on_disk(tmp_path: Path) -> None:
+    """From folders of JPEGs to a bundle whose clean images are the centres."""
+    jpeg_folders(tmp_path)
+    plan = TrainingPlan(
+        "gaussian", tmp_path / "out", dataset="imagenet", data_root=tmp_path,
+        architecture_arguments={"width": 2}, epochs=1, batch_size=4, held_out=4, device="cpu", precision="float32",
+    )  # fmt: skip
+    bundle = load_bundle(train(plan))
+    assert bundle.clean is not None
+    assert bundle.clean.shape == (12, 3, 224, 224)
+    assert bundle.card.fit is not None
+    assert bundle.card.fit.resize == 256
+
+
+def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
+    jpeg_folders(tmp_path)
+    (tmp_path / "val" / "n02" / "n02_1.JPEG").write_bytes(b"no picture")
+    with pytest.raises(DatasetError, match=r"n02_1\.JPEG: 'image' must be a picture"):
+        load_dataset("imagenet", tmp_path).test.images[:]
+
+
+def test_imagenet_cannot_be_downloaded(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="'download' must be false for imagenet"):
+        load_dataset("imagenet", tmp_path, download=True)
+
+
+def test_pictures_are_fed_in_the_order_that_was_asked_for(tmp_path: Path) -> None:
+    """Decoding a batch ahead changes nothing."""
+    jpeg_folders(tmp_path)
+    train_images = load_dataset("imagenet", tmp_path).train
+    order = [torch.tensor([3, 8]), torch.tensor([0, 11]), torch.tensor([5])]
+    fed = list(TrainingImages(train_images, torch.device("cpu"), 0).batches(order))
+    for batch, indices in zip(fed, order, strict=True):
+        np.testing.assert_array_equal(batch.images.numpy(), train_images.images[indices.numpy()])
+        assert batch.labels.tolist() == train_images.labels[indices.numpy()].tolist()

@@ -14,7 +14,7 @@ from torch import nn
 
 from models.architectures import build_architecture
 from models.bundles import BundleError, CardError, CleanSetError, Fit, ModuleError, WeightsError, load_bundle
-from models.intake import create_bundle, parse_arguments, parse_classes, read_clean, read_weights
+from models.intake import create_bundle, parse_arguments, parse_classes, read_checkpoint, read_clean
 from tests.models.support import grey_images, tiny_network
 
 GREY: dict[str, Any] = {"input_shape": (1, 8, 8), "mean": (0.3,), "std": (0.4,), "classes": ("a", "b", "c")}
@@ -106,7 +106,7 @@ def test_wrapped_state_dicts_are_unwrapped(tmp_path: Path, nesting: str, prefix:
     state = tiny_network().state_dict()
     prefixed: dict[str, Any] = {prefix + key: value for key, value in state.items()}
     torch.save({nesting: prefixed, "epoch": 3} if nesting else prefixed, tmp_path / "weights.pth")
-    read = read_weights(tmp_path / "weights.pth", state)
+    read = read_checkpoint(tmp_path / "weights.pth", state).weights
     assert read.keys() == state.keys()
     assert all(torch.equal(read[key], state[key]) for key in state)
 
@@ -158,7 +158,7 @@ def test_files_of_another_kind_are_refused(tmp_path: Path, content: bytes, reaso
     """Neither an empty nor a foreign file is a traceback."""
     (tmp_path / "weights.pth").write_bytes(content)
     with pytest.raises(WeightsError, match=reason):
-        read_weights(tmp_path / "weights.pth", [])
+        read_checkpoint(tmp_path / "weights.pth", [])
 
 
 @pytest.mark.parametrize(

@@ -4,19 +4,21 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
 from models.bundles import BundleExistsError, load_bundle
-from models.data import load_dataset
+from models.data import LabelledImages, load_dataset
 from models.training import TrainingError, TrainingPlan, train
 from models.training.augment import random_crop, random_flip
 from models.training.checkpoint import save_checkpoint
 from models.training.loop import initial_state
 from models.training.recipes import RECIPES
 from models.training.schedule import one_cycle
+from models.training.validation import Validation, robust_accuracy
 
 
 def tiny_plan(data: Path, out: Path, **changes: Any) -> TrainingPlan:
@@ -50,6 +52,7 @@ def test_every_recipe_ends_in_a_bundle_that_says_how_it_was_made(
     assert [(metric.metric, metric.n) for metric in card.metrics] == [
         ("clean_accuracy", 20),
         ("noisy_accuracy", 20),
+        ("epoch", 8),
     ]
     assert bundle.clean is not None
     assert bundle.clean.shape == (48, 1, 12, 12)
@@ -141,7 +144,7 @@ def test_progress_goes_to_the_console_that_is_given(synthetic_fashion: Path, tmp
     ("changes", "reason"),
     [
         ({"recipe": "magic"}, "'recipe' must be one of .* got 'magic'"),
-        ({"dataset": "imagenet"}, "'dataset' must be one of .* got 'imagenet'"),
+        ({"dataset": "mnist"}, "'dataset' must be one of .* got 'mnist'"),
         ({"architecture": "alexnet"}, "'architecture' must be one of .* got 'alexnet'"),
         ({"epochs": 0}, "'epochs' must be > 0, got 0"),
         ({"sigma": -0.5}, "'sigma' must be >= 0, got -0.5"),
@@ -191,3 +194,49 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero() -> None:
     assert rates[:21] == sorted(rates[:21])
     assert rates[20:] == sorted(rates[20:], reverse=True)
     assert rates[100] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_early_stopping_keeps_the_best_epoch_and_the_last_one_if_asked(
+    synthetic_fashion: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held-out scores fall after the first epoch: the bundle holds that epoch, the second one the last."""
+    seen: list[dict[str, torch.Tensor]] = []
+    scores = iter([0.9, 0.5, 0.6])
+
+    def falling(plan: TrainingPlan, classifier: torch.nn.Module, *_: Any) -> Validation:
+        seen.append({key: value.clone() for key, value in classifier.state_dict().items()})
+        return Validation(clean=0.0, noisy=next(scores), robust=None)
+
+    monkeypatch.setattr("models.training.loop.validate", falling)
+    plan = tiny_plan(synthetic_fashion, tmp_path / "best", epochs=3, keep="best", last_out=tmp_path / "last")
+    best = load_bundle(train(plan))
+    last = load_bundle(tmp_path / "last")
+    for bundle, epoch in ((best, 1), (last, 3)):
+        for key, value in bundle.base_classifier.state_dict().items():
+            assert torch.equal(value, seen[epoch - 1][key]), (epoch, key)
+        kept = [metric.value for metric in bundle.card.metrics if metric.metric == "epoch"]
+        assert kept == [epoch]
+    assert (best.card.name, last.card.name) == ("best", "last")
+
+
+def test_robust_accuracy_falls_as_the_attack_grows() -> None:
+    """A linear classifier of known margins: each image is lost exactly when ε passes its distance."""
+    images = torch.full((4, 1, 2, 2), 128, dtype=torch.uint8)
+    images[:, 0, 0, 0] = torch.tensor([140, 160, 180, 200])
+    data = LabelledImages(images.numpy(), np.zeros(4, dtype=np.int64))
+
+    class Brighter(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            margin = x[:, 0, 0, 0] - 128 / 255
+            return torch.stack([margin, -margin], dim=1)
+
+    found = [
+        robust_accuracy(Brighter(), data, norm="l2", epsilon=epsilon / 255, steps=20)
+        for epsilon in (0.0, 11.0, 13.0, 31.0, 33.0, 51.0, 53.0, 71.0, 73.0)
+    ]
+    assert found == [1.0, 1.0, 0.75, 0.75, 0.5, 0.5, 0.25, 0.25, 0.0]
+
+
+def test_the_last_epoch_is_no_second_bundle_where_it_is_kept_anyway(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="'last_out' must be left out"):
+        TrainingPlan("gaussian", tmp_path / "out", last_out=tmp_path / "last")

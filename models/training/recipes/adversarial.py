@@ -1,7 +1,8 @@
 """Adversarial training: on the worst perturbation of each image that projected gradient descent finds.
 
-Such a classifier was never shown noise, so under noise its batch-norm statistics are wrong and it is right
-about as often as chance; with statistics re-estimated under the noise it certifies large radii.
+Claim: such a classifier was never shown noise, so under noise its batch-norm statistics are wrong and it is
+right about as often as chance; with statistics re-estimated under the noise it certifies large radii, larger
+still if training stops before it overfits.
 
 Reference: Madry, Makelov, Schmidt, Tsipras and Vladu, "Towards Deep Learning Models Resistant to Adversarial
 Attacks", ICLR 2018.

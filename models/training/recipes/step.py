@@ -15,7 +15,7 @@ class Step:
         images: augmented images ``(b, c, h, w)`` in pixel units [0, 1].
         labels: true classes ``(b,)``.
         indices: positions of the images in the training set ``(b,)``.
-        sigma: noise level, in pixel units.
+        sigma: noise level of each image ``(b,)``, in pixel units.
         generator: the source of all of the recipe's randomness, on the device of the images.
         progress: the part of the training that is done, in [0, 1).
         label_smoothing: for the recipe's cross entropy.
@@ -26,7 +26,7 @@ class Step:
     images: Tensor
     labels: Tensor
     indices: Tensor
-    sigma: float
+    sigma: Tensor
     generator: torch.Generator
     progress: float
     label_smoothing: float

@@ -1,0 +1,74 @@
+"""ImageNet 2012: 1.28 million colour pictures in a thousand classes, decoded as they are needed.
+
+Reference: Russakovsky, Deng, Su et al., "ImageNet Large Scale Visual Recognition Challenge", IJCV 2015.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from models.bundles import Fit
+from models.data.dataset import Dataset, LabelledImages
+from models.data.errors import DatasetError
+from models.data.pictures import Pictures
+
+SIDE, RESIZE = 224, 256
+LICENCE_TEXT = """ImageNet (ILSVRC 2012)
+https://www.image-net.org/download
+
+The pictures belong to their owners. Researchers may use them for non-commercial research and
+education, under the terms of access that they have agreed to with ImageNet.
+"""
+
+
+def load_imagenet(root: Path | None = None, *, download: bool = False) -> Dataset:
+    """Find both splits; nothing is decoded yet.
+
+    Training images are the centres of 256×256 pixels, of which training cuts random windows of 224×224; all
+    others are the centres of 224×224.
+
+    Args:
+        root: folder with torchvision's ``meta.bin`` and the folders ``train`` and ``val``, one folder a
+            class, or with the three archives, which torchvision then unpacks.
+        download: ImageNet cannot be downloaded by a program.
+
+    Raises:
+        DatasetError: if neither the folders nor the archives are in ``root`` (or the cache folder).
+    """
+    from torchvision.datasets import ImageNet  # slow to import
+
+    folder = root or Path.home() / ".cache" / "radii" / "imagenet"
+    if download:
+        raise DatasetError("'download' must be false for imagenet: one has to ask for access to it")
+    try:
+        train, test = (ImageNet(str(folder), split) for split in ("train", "val"))
+    except (OSError, RuntimeError, ImportError) as error:
+        raise DatasetError(f"'dataset' imagenet: its files must be in {folder}: {error}") from error
+    return Dataset(
+        name="imagenet",
+        classes=_names([tuple(names) for names in train.classes]),
+        train=_split(train.samples, margin=(RESIZE - SIDE) // 2),
+        test=_split(test.samples, margin=0),
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+        crop_padding=0,
+        licence="ImageNet's terms of access: non-commercial research and education",
+        licence_text=LICENCE_TEXT,
+        resize=RESIZE,
+    )
+
+
+def _split(samples: list[tuple[str, int]], margin: int) -> LabelledImages:
+    side = SIDE + 2 * margin
+    fit = Fit(resize=RESIZE, interpolation="bilinear")
+    pictures = Pictures(tuple(Path(path) for path, _ in samples), (3, side, side), fit)
+    return LabelledImages(pictures, np.array([label for _, label in samples], dtype=np.int64), margin)
+
+
+def _names(synonyms: list[tuple[str, ...]]) -> tuple[str, ...]:
+    """The first name of each class, or all of them where the first is not its own: there are two cranes."""
+    first = [names[0] for names in synonyms]
+    return tuple(
+        name if first.count(name) == 1 else ", ".join(names)
+        for name, names in zip(first, synonyms, strict=True)
+    )

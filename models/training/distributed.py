@@ -1,0 +1,95 @@
+"""Several processes that train one classifier, started by ``torchrun``; one alone is a group of one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from models.training.plan import TrainingError
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes that train together.
+
+    Attributes:
+        rank: this process, from 0; the first one validates, writes and speaks.
+        size: their number.
+        local_rank: this process on its machine, and so its GPU.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def first(self) -> bool:
+        """Whether this process speaks for all."""
+        return self.rank == 0
+
+    def device(self, kind: str) -> torch.device:
+        """Return this process's own device of a kind, ``cpu`` or ``cuda``."""
+        return torch.device(kind, self.local_rank) if kind == "cuda" and self.size > 1 else torch.device(kind)
+
+    def share(self, indices: Tensor) -> Tensor:
+        """Return this process's part of a batch."""
+        return indices[self.rank :: self.size]
+
+    def parallel(self, module: nn.Module) -> nn.Module:
+        """Return the module with gradients averaged over the processes."""
+        return module if self.size == 1 else DistributedDataParallel(module)
+
+    def mean(self, value: float) -> float:
+        """Return the mean of a number over the processes."""
+        if self.size == 1:
+            return value
+        total = torch.tensor([value], dtype=torch.float64, device=_backend_device())
+        dist.all_reduce(total)
+        return float(total) / self.size
+
+    def merge(self, before: Tensor, after: Tensor) -> Tensor:
+        """Return what every process changed in its own copy; no two may change the same element."""
+        if self.size == 1:
+            return after
+        changed = (after != before).to(after.dtype)
+        values = after * changed
+        dist.all_reduce(changed)
+        dist.all_reduce(values)
+        return torch.where(changed > 0, values, before)
+
+    def wait(self) -> None:
+        """Return when every process has come here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+@contextmanager
+def joined(kind: str, batch_size: int) -> Iterator[Group]:
+    """Join the group that ``torchrun`` tells of, for the length of a block.
+
+    Raises:
+        TrainingError: if a batch cannot be shared out evenly.
+    """
+    if not dist.is_torchelastic_launched():
+        yield Group()
+        return
+    dist.init_process_group("nccl" if kind == "cuda" else "gloo")
+    try:
+        group = Group(dist.get_rank(), dist.get_world_size(), dist.get_node_local_rank())
+        if batch_size % group.size:
+            raise TrainingError(
+                f"'batch_size' must be a multiple of the {group.size} processes, got {batch_size}"
+            )
+        if kind == "cuda":
+            torch.cuda.set_device(group.local_rank)
+        yield group
+    finally:
+        dist.destroy_process_group()
+
+
+def _backend_device() -> torch.device:
+    return torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
