@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from contract.version import __version__
-from radii.commands import bundle, client, memory, running, training
+from radii.commands import bundle, client, evaluate, memory, running, training
 
 app = typer.Typer(
     name="radii",
@@ -41,5 +41,6 @@ app.command("models")(client.models)
 app.command("verify")(client.verify)
 app.command("train")(training.train)
 app.command("recipes")(training.recipes)
+app.command("evaluate")(evaluate.evaluate)
 app.add_typer(bundle.app, name="bundle", help="Make bundles, which workers serve, and check them.")
 app.add_typer(memory.app, name="memory", help="Look into the memory of certified regions, and prove it.")
