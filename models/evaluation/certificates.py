@@ -127,8 +127,8 @@ def _summary(runs: Sequence[Run]) -> Table:
             for run in runs
         ),
         "ACR: mean certified radius, 0 for images answered wrong or not at all. Radii in pixel units. "
-        "“Accuracy without noise” is the base classifier's own. A level chosen per image certifies the classifier "
-        "smoothed at that level, not one that chooses it.",
+        "“Accuracy without noise” is the base classifier's own. A level chosen per image certifies the "
+        "classifier smoothed at that level, not one that chooses it.",
     )
 
 
@@ -185,8 +185,8 @@ def _intervals(plan: EvaluationPlan, runs: Sequence[Run], norm: Norm) -> Table:
         tuple(rows),
         f"From – to: the accuracy on all images of this kind, with probability {asked.confidence:g} over "
         "which of them are the test images (Clopper–Pearson). Guaranteed: the true certified accuracy on "
-        "these very images is at least that, since only so many certificates can be wrong, except with probability "
-        f"{asked.rho:g} over the votes.",
+        "these very images is at least that, since only so many certificates can be wrong, except with "
+        f"probability {asked.rho:g} over the votes.",
     )
 
 
