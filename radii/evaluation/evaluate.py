@@ -36,7 +36,7 @@ from models.evaluation import (
     write_report,
 )
 from models.evaluation.subject import Images, as_pixels
-from radii.evaluation.asking import Certifier, Question
+from radii.evaluation.asking import Certifier, Question, task_for
 from radii.evaluation.fanout import Fanout
 from radii.evaluation.journal import Journal
 from radii.evaluation.one_process import OneProcess
@@ -90,7 +90,11 @@ def _certify(plan: EvaluationPlan, means: Means, journal: Journal, progress: Pro
     bar = progress.add_task(CERTIFY, total=len(questions), completed=len(questions) - len(missing))
     if missing:
         with _certifier(means, journal) as certifier:
-            _require_same(plan, certifier.models())
+            models = certifier.models()
+            _require_same(plan, models)
+            for question in {question.setting: question for question in missing}.values():
+                task_for(plan, question, models[question.setting.bundle], "")  # a refusal comes first of all
+            journal.begin()
             for question, certificate in certifier.answers(plan, missing):
                 record = record_of(certificate, question.index, question.label)
                 journal.append(CERTIFY, question.key, dict(as_row(question.setting, record)))

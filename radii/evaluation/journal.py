@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -43,11 +44,14 @@ class Journal:
                 f"'out' must be no other evaluation's at this time, got {folder}: another process works there"
             ) from error
         self._rows: dict[tuple[str, str], Row] = {}
+        self._plan = plan
         try:
-            self.run = self._read(plan) or self._begin(plan, folder)
+            known = self._read(plan)
         except BaseException:
             os.close(self._file)
             raise
+        self._begun = known is not None
+        self.run = known or secrets.token_hex(16)
 
     def __enter__(self) -> Self:
         return self
@@ -55,7 +59,22 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if not self._begun:
+            self.path.unlink()
+            with suppress(OSError):  # it may hold other things
+                self.path.parent.rmdir()
         os.close(self._file)
+
+    def begin(self) -> None:
+        """Write the header, unless it is there. Nothing is left behind by a journal that never began."""
+        if self._begun:
+            return
+        header = {"format": _FORMAT, "run": self.run, "plan": self._plan.model_dump(mode="json")}
+        self._write(json.dumps(header, allow_nan=False))
+        directory = os.open(self.path.parent, os.O_RDONLY)
+        os.fsync(directory)  # the file's name is on disk, too
+        os.close(directory)
+        self._begun = True
 
     def get(self, suite: str, key: str) -> Row | None:
         """Return what was measured, or None."""
@@ -63,6 +82,7 @@ class Journal:
 
     def append(self, suite: str, key: str, row: Row) -> Row:
         """Keep a measurement, and return it as it will be read: it is on disk by then."""
+        self.begin()
         line = json.dumps({"suite": suite, "key": key, "row": row}, allow_nan=False)
         self._write(line)
         kept: Row = json.loads(line)["row"]
@@ -107,15 +127,6 @@ class Journal:
                 f"'out' must hold no evaluation or one of this very plan, got {self.path.parent}: "
                 + "; ".join(others)
             )
-
-    def _begin(self, plan: EvaluationPlan, folder: Path) -> str:
-        run = secrets.token_hex(16)
-        header = {"format": _FORMAT, "run": run, "plan": plan.model_dump(mode="json")}
-        self._write(json.dumps(header, allow_nan=False))
-        directory = os.open(folder, os.O_RDONLY)
-        os.fsync(directory)  # the file's name is on disk, too
-        os.close(directory)
-        return run
 
     def _write(self, line: str) -> None:
         data = line.encode() + b"\n"
