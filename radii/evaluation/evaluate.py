@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 from contract.models import ModelInfo
-from models.bundles import load_bundle
+from models.bundles import load_bundle, read_card
 from models.data import Dataset
 from models.evaluation import (
     CERTIFY,
@@ -161,7 +161,7 @@ def _device(settings_: WorkerSettings) -> torch.device:
 def _require_fitting(plan: EvaluationPlan, means: Means) -> None:
     """Refuse bundles of other images or classes before any work is done."""
     for name in plan.bundles:
-        card = load_bundle(means.folders[name]).card
+        card = read_card(means.folders[name])
         for what, wanted, got in (
             ("images", means.dataset.input_shape, card.input_shape),
             ("classes", len(means.dataset.classes), len(card.classes)),

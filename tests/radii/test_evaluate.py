@@ -173,6 +173,37 @@ def test_a_killed_evaluation_goes_on_and_gives_the_same_tables(
 
 
 @pytest.mark.parametrize(
+    ("words", "tables"),
+    [
+        (("--noise", "uniform", "--sigma", "0.2"), ["certified-accuracy-l1", "p-lower-uniform"]),
+        (
+            ("--noise", "hybrid", "--sigma", "0.2", "--sigma-uniform", "0.3"),
+            ["certified-accuracy-l1", "certified-accuracy-l2", "p-lower-gaussian", "p-lower-uniform"],
+        ),
+        (("--noise-level", "auto", "--sigma-grid", "0.1,0.3"), ["certified-accuracy-l2"]),
+        (("--noise-level", "optimize", "--sigma", "0.2"), ["certified-accuracy-l2"]),
+    ],
+)
+def test_every_noise_and_every_choice_of_level_gives_its_tables(
+    words: tuple[str, ...], tables: list[str], small: Path, data: Path, tmp_path: Path
+) -> None:
+    """Adapted, as the service does where it is not asked; levels chosen per image are those of the records."""
+    asked = ["--n", "200", "--images", "2", "--backend", "eager", "--dtype", "float32", *words]
+    ran = CliRunner().invoke(
+        app, ["evaluate", str(small), "--data", str(data), "--out", str(tmp_path), *asked]
+    )
+    assert ran.exit_code == 0, ran.output
+    for table in tables:
+        assert (tmp_path / f"{table}.csv").exists()
+    with (tmp_path / "records.csv").open() as file:
+        records = list(csv.DictReader(file))
+    assert len(records) == 2
+    assert all("adapted" in record["run"] for record in records)
+    if "--sigma-grid" in words:
+        assert {record["sigma"] for record in records} <= {"0.1", "0.3"}
+
+
+@pytest.mark.parametrize(
     ("words", "expected"),
     [
         (("nowhere",), ["nowhere", "card.json"]),
