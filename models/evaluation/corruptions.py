@@ -134,7 +134,7 @@ def _corrupted(images: Images, name: str, severity: int, seed: int) -> Images:
 
 
 def _error(row: Row, scheme: str) -> float:
-    return float(1 - row["right"][scheme] / row["images"])
+    return float((row["images"] - row["right"][scheme]) / row["images"])
 
 
 def _errors(rows: Sequence[Row], scheme: str) -> dict[str, list[float]]:

@@ -64,7 +64,10 @@ def corrupt(images: NDArray[np.uint8], name: str, severity: int, *, seed: int) -
     try:
         from imagecorruptions import corrupt as corrupt_one  # slow to import, and needed only here
     except ImportError as error:
-        raise EvaluationError(f"corruptions need the package imagecorruptions-imaug: {error}") from error
+        raise EvaluationError(
+            "corruptions need the package imagecorruptions-imaug, of the extra 'train', and OpenCV's system "
+            f"libraries (Debian: libgl1, libglib2.0-0): {error}"
+        ) from error
     require(name in CORRUPTIONS, "corruption", f"be one of {', '.join(CORRUPTIONS)}", name)
     require(severity in SEVERITIES, "severity", "be in 1..5", severity)
     _, channels, height, width = images.shape

@@ -37,7 +37,7 @@ def as_svg(chart: Chart) -> str:
         "font.size": 9,
     }
     with mpl.rc_context(fixed):
-        figure = Figure(figsize=(7.2, 4.0), layout="constrained")
+        figure = Figure(figsize=(7.2, 3.4 + 0.19 * len(chart.lines)), layout="constrained")
         axes = figure.add_subplot()
         styles = zip(cycle(_COLOURS), cycle(_MARKERS), range(len(chart.lines)), strict=False)
         for line, (colour, marker, place) in zip(chart.lines, styles, strict=True):
@@ -52,7 +52,7 @@ def as_svg(chart: Chart) -> str:
         axes.set_ylim(bottom=0.0)
         axes.grid(alpha=0.2)
         if chart.lines:
-            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False, fontsize=8)
+            figure.legend(loc="outside lower center", frameon=False, fontsize=8)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()

@@ -14,12 +14,13 @@ _STYLE = """
 :root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 22%, transparent); }
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 68rem; padding: 1rem; }
 h1 { font-size: 1.6rem; } h2 { border-bottom: 1px solid var(--line); margin-top: 2.5rem; }
-pre { background: color-mix(in srgb, currentColor 7%, transparent); overflow-x: auto; padding: .6rem .8rem; }
+pre { background: color-mix(in srgb, currentColor 7%, transparent); padding: .6rem .8rem; }
+pre { white-space: pre-wrap; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
 caption { font-weight: 600; padding: .4rem 0; text-align: left; }
 th, td { border-bottom: 1px solid var(--line); padding: .2rem .6rem; text-align: right; }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child, td.text { text-align: left; }
 figure { margin: 1.5rem 0; } figure svg, figure img { height: auto; max-width: 100%; }
 figcaption, .note { font-size: .9rem; opacity: .85; }
 """
@@ -75,7 +76,7 @@ def _picture(picture: Picture) -> str:
 
 def _table(table: Table) -> str:
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
-    body = "".join(f"<tr>{''.join(f'<td>{_text(value)}</td>' for value in row)}</tr>" for row in table.rows)
+    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in table.rows)
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
     shown = (
         f'<div class="scroll" tabindex="0"><table><caption>{escape(table.title)}</caption>'
@@ -87,7 +88,7 @@ def _table(table: Table) -> str:
     return f"<details><summary>{words}</summary>{shown}</details>"
 
 
-def _text(value: str | int | float | None) -> str:
-    if value is None:
-        return "–"
-    return escape(f"{value:.4g}" if isinstance(value, float) else str(value))
+def _cell(value: str | int | float | None) -> str:
+    if isinstance(value, str):
+        return f'<td class="text">{escape(value)}</td>'
+    return f"<td>{'–' if value is None else f'{value:.4g}' if isinstance(value, float) else value}</td>"

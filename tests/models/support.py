@@ -5,6 +5,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from torch import nn
 
@@ -18,6 +19,14 @@ SHIPPED = ZOO / "fashion-mnist-gaussian"
 def idx_bytes(values: NDArray[np.uint8]) -> bytes:
     header = struct.pack(">HBB", 0, 0x08, values.ndim) + struct.pack(f">{values.ndim}I", *values.shape)
     return header + values.tobytes()
+
+
+def require_corruptions() -> None:
+    """Skip a test where the package's OpenCV lacks libraries of the system, which pip cannot install."""
+    try:
+        import imagecorruptions  # noqa: F401
+    except ImportError as error:
+        pytest.skip(f"imagecorruptions cannot be imported: {error}")
 
 
 def write_synthetic_fashion(folder: Path) -> Path:

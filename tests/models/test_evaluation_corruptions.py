@@ -6,7 +6,7 @@ import pytest
 from models.evaluation import EvaluationError
 from models.evaluation.mce import corruption_errors, mean_of_known, relative_corruption_errors
 from models.evaluation.pictures import CORRUPTIONS, applicable, corrupt
-from tests.models.support import grey_images
+from tests.models.support import grey_images, require_corruptions
 
 MINE = {"fog": [0.2, 0.4], "snow": [0.3, 0.3]}
 BASELINE = {"fog": [0.4, 0.8], "snow": [0.2, 0.4]}
@@ -53,6 +53,7 @@ def test_small_images_are_not_stretched() -> None:
 )
 def test_a_corruption_keeps_shape_and_repeats(name: str) -> None:
     """The same seed gives the same picture; nothing depends on, or changes, NumPy's global generator."""
+    require_corruptions()
     images = grey_images(2, size=28)
     before = np.random.get_state()[1].tolist()  # noqa: NPY002
     first = corrupt(images, name, 3, seed=1)
@@ -60,10 +61,20 @@ def test_a_corruption_keeps_shape_and_repeats(name: str) -> None:
     assert first.shape == images.shape
     assert first.dtype == np.uint8
     assert (first != images).any()
+    np.random.random(7)  # noqa: NPY002 (it stands elsewhere now)
     assert (corrupt(images[:1], name, 3, seed=1) == first[:1]).all()
 
 
+def test_every_image_and_every_seed_has_noise_of_its_own() -> None:
+    require_corruptions()
+    images = np.full((2, 1, 28, 28), 128, dtype=np.uint8)
+    found = corrupt(images, "gaussian_noise", 1, seed=1)
+    assert (found[0] != found[1]).any()
+    assert (corrupt(images, "gaussian_noise", 1, seed=2) != found).any()
+
+
 def test_the_worst_severity_changes_more_than_the_mildest() -> None:
+    require_corruptions()
     images = np.full((4, 3, 32, 32), 128, dtype=np.uint8)
     mild, strong = (corrupt(images, "gaussian_noise", severity, seed=1) for severity in (1, 5))
     spread = [np.std(found.astype(float)) / 255 for found in (mild, strong)]
@@ -72,5 +83,6 @@ def test_the_worst_severity_changes_more_than_the_mildest() -> None:
 
 
 def test_an_unknown_corruption_is_refused() -> None:
+    require_corruptions()
     with pytest.raises(EvaluationError, match="'corruption' must be one of"):
         corrupt(grey_images(1), "rain", 1, seed=0)

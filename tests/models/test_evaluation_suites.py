@@ -16,7 +16,7 @@ from models.evaluation import SUITES, Bench, EvaluationPlan, Subject, choose_ima
 from models.evaluation.gradients import loss_gradients
 from models.evaluation.subject import Images, count_right
 from smoothing import Gaussian
-from tests.models.support import describe, tiny_network
+from tests.models.support import describe, require_corruptions, tiny_network
 
 CLASSES = tuple("abcdefghij")
 SMALL = {
@@ -63,6 +63,8 @@ def bench(synthetic_fashion: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.mark.parametrize("name", SUITES)
 def test_a_suite_measures_the_same_again(name: str, bench: Bench) -> None:
     """A resumed evaluation mixes measurements of several processes: they must not depend on their order."""
+    if name == "corruptions":
+        require_corruptions()
     suite = SUITES[name]
     cells = list(suite.cells(bench))
     assert len({cell.key for cell in cells}) == len(cells)
@@ -119,6 +121,7 @@ def test_attack_tables_never_rise(bench: Bench) -> None:
 
 def test_the_baseline_s_corruption_error_is_one(bench: Bench) -> None:
     """And what cannot be applied to small images is left out and said so."""
+    require_corruptions()
     suite = SUITES["corruptions"]
     rows = [cell.measure() for cell in suite.cells(bench)]
     summary, each = suite.outcome(bench.plan, rows).tables
