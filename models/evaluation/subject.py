@@ -44,7 +44,7 @@ def choose_images(data: LabelledImages, count: int, every: int, device: torch.de
     indices = tuple(range(0, len(data), every))[:count]
     chosen = data.take(np.array(indices, dtype=np.int64))
     labels = torch.from_numpy(chosen.labels).to(device)
-    return Images(as_pixels(chosen.images, device), labels, indices)
+    return Images(as_pixels(chosen.images[:], device), labels, indices)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from contract.limits import NO_MEMORY
 from contract.models import ModelInfo
 from contract.requests import CertifyRequest
 from contract.tasks import CertifyTask
+from models.data import LabelledImages
 from models.evaluation import EvaluationError, EvaluationPlan, Setting
 from service.defaults import certify_fields, shared_fields
 from service.problems import ProblemError
@@ -29,21 +30,30 @@ class Question:
     Attributes:
         key: Names it in the journal.
         setting: Classifier, level and adaptation.
-        image: ``(c, h, w)`` uint8.
-        index: Of the image in the test split.
-        label: Its class.
+        split: Where the image is from.
+        index: Its position there.
     """
 
     key: str
     setting: Setting
-    image: NDArray[np.uint8]
+    split: LabelledImages
     index: int
-    label: int
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """The image ``(c, h, w)``; read when it is asked for, since a whole split may not fit the memory."""
+        found: NDArray[np.uint8] = self.split.images[self.index]
+        return found
+
+    @property
+    def label(self) -> int:
+        """Its class."""
+        return int(self.split.labels[self.index])
 
     @property
     def pixels(self) -> bytes:
         """The image as it travels."""
-        return self.image.transpose(1, 2, 0).tobytes()
+        return as_travelling(self.image)
 
 
 class Certifier(Protocol):
@@ -56,6 +66,11 @@ class Certifier(Protocol):
         self, plan: EvaluationPlan, questions: Sequence[Question]
     ) -> Iterator[tuple[Question, Certificate]]:
         """Yield the certificates in whatever order they come."""
+
+
+def as_travelling(image: NDArray[np.uint8]) -> bytes:
+    """Return an image ``(c, h, w)`` as height × width × channels bytes."""
+    return image.transpose(1, 2, 0).tobytes()
 
 
 def image_seed(seed: int, dataset: str, index: int) -> str:
@@ -77,7 +92,8 @@ def task_for(plan: EvaluationPlan, question: Question, model: ModelInfo, job_id:
         EvaluationError: A field is refused; it says which and why.
     """
     asked, setting = plan.certify, question.setting
-    channels, height, width = question.image.shape
+    image = question.image
+    channels, height, width = image.shape
     try:
         request = CertifyRequest.model_validate(
             {
@@ -106,5 +122,5 @@ def task_for(plan: EvaluationPlan, question: Question, model: ModelInfo, job_id:
         raise EvaluationError("; ".join(faults)) from error
     except ProblemError as error:
         raise EvaluationError(error.problem.detail) from error
-    digest = pixel_digest(question.pixels, height, width, channels)
+    digest = pixel_digest(as_travelling(image), height, width, channels)
     return CertifyTask(**fields, job_id=job_id, image_digest=digest, upload_digest=digest)

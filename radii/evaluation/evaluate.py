@@ -132,7 +132,7 @@ def _questions(plan: EvaluationPlan, dataset: Dataset) -> Iterator[Question]:
     for setting in settings(plan):
         for index in indices:
             key = f"{setting.key}/{index}"
-            yield Question(key, setting, test.images[index], index, int(test.labels[index]))
+            yield Question(key, setting, test, index)
 
 
 def _bench(plan: EvaluationPlan, means: Means) -> Bench:
@@ -149,7 +149,7 @@ def _unseen(dataset: Dataset, images: Images, device: torch.device) -> Images:
     chosen = rest[np.linspace(0, len(rest) - 1, num=min(_UNSEEN, len(rest))).round().astype(np.int64)]
     found = dataset.test.take(chosen)
     labels = torch.from_numpy(found.labels).to(device)
-    return Images(as_pixels(found.images, device), labels, tuple(chosen.tolist()))
+    return Images(as_pixels(found.images[:], device), labels, tuple(chosen.tolist()))
 
 
 def _device(settings_: WorkerSettings) -> torch.device:
