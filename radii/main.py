@@ -5,7 +5,18 @@ from typing import Annotated
 import typer
 
 from contract.version import __version__
-from radii.commands import bundle, client, description, doctor, health, keys, memory, running, training
+from radii.commands import (
+    bundle,
+    client,
+    description,
+    doctor,
+    evaluate,
+    health,
+    keys,
+    memory,
+    running,
+    training,
+)
 
 app = typer.Typer(
     name="radii",
@@ -44,6 +55,7 @@ app.command("verify")(client.verify)
 app.command("openapi")(description.openapi)
 app.command("train")(training.train)
 app.command("recipes")(training.recipes)
+app.command("evaluate")(evaluate.evaluate)
 app.add_typer(bundle.app, name="bundle", help="Make bundles, which workers serve, and check them.")
 app.add_typer(keys.app, name="keys", help="Make API keys, list them, and take them back.")
 app.add_typer(memory.app, name="memory", help="Look into the memory of certified regions, and prove it.")

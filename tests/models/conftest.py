@@ -1,6 +1,5 @@
 """Bundles and data sets that the tests of ``models`` share."""
 
-import gzip
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 import torch
 
 from models.bundles import ExampleImage, LoadedBundle, load_bundle, write_bundle
-from tests.models.support import SHIPPED, describe, grey_images, idx_bytes, tiny_network
+from tests.models.support import SHIPPED, describe, grey_images, tiny_network, write_synthetic_fashion
 
 
 @pytest.fixture(autouse=True)
@@ -46,12 +45,4 @@ def shipped() -> LoadedBundle:
 @pytest.fixture(scope="session")
 def synthetic_fashion(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The four files of Fashion-MNIST with 48 + 20 images of 12×12, whose brightness is the class."""
-    folder = tmp_path_factory.mktemp("fashion")
-    generator = np.random.default_rng(0)
-    for split, count in (("train", 48), ("t10k", 20)):
-        labels = (np.arange(count) % 10).astype(np.uint8)
-        noise = generator.integers(0, 20, (count, 12, 12), dtype=np.uint8)
-        images = noise + labels[:, None, None] * np.uint8(20)
-        (folder / f"{split}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx_bytes(images)))
-        (folder / f"{split}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
-    return folder
+    return write_synthetic_fashion(tmp_path_factory.mktemp("fashion"))

@@ -1,8 +1,11 @@
 """Small real files and classifiers that the tests of ``models`` share."""
 
+import gzip
 import struct
+from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from torch import nn
 
@@ -16,6 +19,26 @@ SHIPPED = ZOO / "fashion-mnist-gaussian"
 def idx_bytes(values: NDArray[np.uint8]) -> bytes:
     header = struct.pack(">HBB", 0, 0x08, values.ndim) + struct.pack(f">{values.ndim}I", *values.shape)
     return header + values.tobytes()
+
+
+def require_corruptions() -> None:
+    """Skip a test where the package's OpenCV lacks libraries of the system, which pip cannot install."""
+    try:
+        import imagecorruptions  # noqa: F401
+    except ImportError as error:
+        pytest.skip(f"imagecorruptions cannot be imported: {error}")
+
+
+def write_synthetic_fashion(folder: Path) -> Path:
+    """The four files of Fashion-MNIST with 48 + 20 images of 12×12, whose brightness is the class."""
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 48), ("t10k", 20)):
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        noise = generator.integers(0, 20, (count, 12, 12), dtype=np.uint8)
+        images = noise + labels[:, None, None] * np.uint8(20)
+        (folder / f"{split}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx_bytes(images)))
+        (folder / f"{split}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
+    return folder
 
 
 def describe(**changes: object) -> Description:

@@ -1,0 +1,291 @@
+"""Tables of certificates: accuracy over radii, average radii, the best over σ, equal clean accuracy."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from models.evaluation.bench import Chart, Line, Outcome, Row, Table
+from models.evaluation.curves import Run, at_equal_accuracy, envelope
+from models.evaluation.intervals import clopper_pearson_interval, guaranteed_accuracy
+from models.evaluation.metrics import (
+    abstention_rate,
+    average_certified_radius,
+    base_accuracy,
+    certified_accuracy,
+    certified_count,
+    p_lower_histogram,
+)
+from models.evaluation.plan import EvaluationPlan
+from models.evaluation.records import NORMS, CertificateRecord, Norm
+
+_WORDS = {"l2": "ℓ2", "l1": "ℓ1", "linf": "ℓ∞"}
+_CONVENTION = (
+    "The part of the images that are answered right with a certified radius R ≥ r (at r = 0: answered "
+    "right), pixels in [0, 1]; an abstention is not right."
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One run as it is asked for; None leaves a choice to the service.
+
+    Attributes:
+        bundle: name of the classifier.
+        sigma: noise level.
+        adapt: whether batch-norm statistics are re-estimated under the noise.
+    """
+
+    bundle: str
+    sigma: float | None
+    adapt: bool | None
+
+    @property
+    def key(self) -> str:
+        """Names the run in the journal."""
+        return f"{self.bundle}/{self.sigma!r}/{self.adapt}"
+
+
+def settings(plan: EvaluationPlan) -> Iterator[Setting]:
+    """Yield the runs of a plan, in the order of its tables."""
+    for bundle in plan.bundles:
+        for adapt in plan.certify.adapt:
+            for sigma in plan.certify.sigmas:
+                yield Setting(bundle, sigma, adapt)
+
+
+def as_row(setting: Setting, record: CertificateRecord) -> Row:
+    """Return what the journal keeps of one certificate."""
+    return {"run": setting.key, "bundle": setting.bundle, "record": record.model_dump(mode="json")}
+
+
+def outcome(plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
+    """Make all tables of a set of certificates, in the order of the plan."""
+    runs = _runs(plan, rows)
+    tables = [_summary(runs)]
+    charts = []
+    for norm in ("l2", "l1") if plan.certify.noise == "hybrid" else (plan.certify.norm,):
+        tables += [_accuracy(plan, runs, norm), _envelope(plan, runs, norm), _intervals(plan, runs, norm)]
+        tables.append(_equal(plan, runs, norm))
+        charts.append(_chart(plan, runs, norm))
+    kinds = list(dict.fromkeys(votes.noise for votes in runs[0].records[0].votes))
+    for kind in kinds:
+        tables.append(_histogram(runs, kind))
+        charts.append(_histogram_chart(runs, kind))
+    tables.append(_records(runs))
+    return Outcome(tuple(tables), tuple(charts), timings=(_timings(runs),))
+
+
+def _runs(plan: EvaluationPlan, rows: Sequence[Row]) -> list[Run]:
+    found: dict[str, list[CertificateRecord]] = {}
+    bundles: dict[str, str] = {}
+    for row in rows:
+        found.setdefault(row["run"], []).append(CertificateRecord.model_validate(row["record"]))
+        bundles[row["run"]] = row["bundle"]
+    runs = []
+    for key, records in found.items():
+        first = records[0]
+        words = [bundles[key], plan.certify.noise]
+        words += [first.policy] if first.policy != "fixed" else []
+        words += ["adapted"] if first.adapted else ["as trained"]
+        scheme = ", ".join(words)
+        sigma = first.sigma if first.policy == "fixed" else None
+        name = scheme if sigma is None else f"{scheme}, σ = {sigma:g}"
+        runs.append(Run(name, scheme, sigma, tuple(records)))
+    return runs
+
+
+def _summary(runs: Sequence[Run]) -> Table:
+    return Table(
+        "certificates",
+        "Certificates",
+        (
+            "run",
+            "images",
+            "smoothed accuracy",
+            "abstained",
+            *(f"ACR {_WORDS[norm]}" for norm in NORMS),
+            "accuracy without noise",
+            "mean sigma",
+            "votes",
+            "alpha",
+            "bound",
+            "executed by",
+        ),
+        tuple(
+            (
+                run.name,
+                len(run.records),
+                certified_accuracy(run.records, 0.0),
+                abstention_rate(run.records),
+                *(average_certified_radius(run.records, norm) for norm in NORMS),
+                base_accuracy(run.records),
+                sum(record.sigma for record in run.records) / len(run.records),
+                run.records[0].n,
+                run.records[0].alpha,
+                run.records[0].bound,
+                _executed(run.records),
+            )
+            for run in runs
+        ),
+        "ACR: mean certified radius, 0 for images answered wrong or not at all. Radii in pixel units. "
+        "“Accuracy without noise” is the base classifier's own. A level chosen per image certifies the "
+        "classifier smoothed at that level, not one that chooses it.",
+    )
+
+
+def _executed(records: Sequence[CertificateRecord]) -> str:
+    return "; ".join(dict.fromkeys(f"{record.backend} {record.dtype}" for record in records))
+
+
+def _accuracy(plan: EvaluationPlan, runs: Sequence[Run], norm: Norm) -> Table:
+    radii = plan.certify.radii
+    return Table(
+        f"certified-accuracy-{norm}",
+        f"Certified accuracy, {_WORDS[norm]}",
+        ("run", *(f"{radius:g}" for radius in radii), "ACR"),
+        tuple(
+            (
+                run.name,
+                *(certified_accuracy(run.records, radius, norm) for radius in radii),
+                average_certified_radius(run.records, norm),
+            )
+            for run in runs
+        ),
+        _CONVENTION,
+    )
+
+
+def _envelope(plan: EvaluationPlan, runs: Sequence[Run], norm: Norm) -> Table:
+    rows: list[tuple[str | float, ...]] = []
+    for scheme in dict.fromkeys(run.scheme for run in runs):
+        points = envelope([run for run in runs if run.scheme == scheme], plan.certify.radii, norm)
+        rows += [(scheme, point.radius, point.accuracy, point.run) for point in points]
+    return Table(
+        f"envelope-{norm}",
+        f"The best noise level at each {_WORDS[norm]} radius",
+        ("scheme", "radius", "certified accuracy", "run"),
+        tuple(rows),
+        "Each radius may have another level: no single classifier attains this curve.",
+    )
+
+
+def _intervals(plan: EvaluationPlan, runs: Sequence[Run], norm: Norm) -> Table:
+    asked = plan.certify
+    rows: list[tuple[str | float, ...]] = []
+    for run in runs:
+        images = len(run.records)
+        for radius in asked.radii:
+            count = certified_count(run.records, radius, norm)
+            low, high = clopper_pearson_interval(count, images, asked.confidence)
+            sure = guaranteed_accuracy(count / images, images, asked.alpha, asked.rho)
+            rows.append((run.name, radius, count / images, low, high, sure))
+    return Table(
+        f"intervals-{norm}",
+        f"How sure the certified accuracy is, {_WORDS[norm]}",
+        ("run", "radius", "certified accuracy", "from", "to", "guaranteed on these images"),
+        tuple(rows),
+        f"From – to: the accuracy on all images of this kind, with probability {asked.confidence:g} over "
+        "which of them are the test images (Clopper–Pearson). Guaranteed: the true certified accuracy on "
+        "these very images is at least that, since only so many certificates can be wrong, except with "
+        f"probability {asked.rho:g} over the votes.",
+    )
+
+
+def _equal(plan: EvaluationPlan, runs: Sequence[Run], norm: Norm) -> Table:
+    rows: list[tuple[str | float | None, ...]] = []
+    for scheme in dict.fromkeys(run.scheme for run in runs):
+        of_scheme = [run for run in runs if run.scheme == scheme]
+        rows += [
+            (scheme, point.level, point.interpolated, point.nearest, point.accuracy, point.radius)
+            for point in at_equal_accuracy(of_scheme, plan.certify.levels, norm)
+        ]
+    rows.sort(key=lambda row: float(row[1] or 0))
+    return Table(
+        f"equal-accuracy-{norm}",
+        f"Average certified {_WORDS[norm]} radius at equal clean accuracy",
+        ("scheme", "clean accuracy", "ACR there", "nearest run", "its clean accuracy", "its ACR"),
+        tuple(rows),
+        "Clean accuracy is the smoothed classifier's. ACR there: on the line between the two noise levels "
+        "round it; empty where the runs do not reach it, so that more levels are needed.",
+    )
+
+
+def _histogram(runs: Sequence[Run], kind: str) -> Table:
+    return Table(
+        f"p-lower-{kind}",
+        f"Lower bounds of the top class's probability, {kind} noise",
+        ("run", "from", "to", "images", "answered right"),
+        tuple((run.name, *line) for run in runs for line in p_lower_histogram(run.records, kind)),
+    )
+
+
+def _records(runs: Sequence[Run]) -> Table:
+    return Table(
+        "records",
+        "Every certificate",
+        (
+            "run", "index", "label", "predicted", "predicted without noise", "correct", "abstained",
+            "radius l2", "radius l1", "radius linf", "sigma", "n drawn", "top count", "runner-up count",
+            "p lower", "p upper",
+        ),
+        tuple(
+            (
+                run.name, record.index, record.label, record.predicted, record.base_predicted,
+                int(record.correct), int(record.abstained), record.radius.l2, record.radius.l1,
+                record.radius.linf, record.sigma, *_votes(record),
+            )
+            for run in runs
+            for record in run.records
+        ),
+        "Of a hybrid, votes and bounds are those of its two noises, Gaussian first.",
+    )  # fmt: skip
+
+
+def _votes(record: CertificateRecord) -> tuple[str, ...]:
+    columns = [
+        (votes.n_drawn, votes.top_count, votes.runner_up_count, votes.p_lower, votes.p_upper)
+        for votes in record.votes
+    ]
+    return tuple("; ".join(map(repr, values)) for values in zip(*columns, strict=True))
+
+
+def _timings(runs: Sequence[Run]) -> Table:
+    rows = []
+    for run in runs:
+        seconds = sum(record.seconds for record in run.records)
+        samples = sum(record.samples for record in run.records)
+        rows.append((run.name, len(run.records), samples, seconds, samples / seconds if seconds else None))
+    return Table(
+        "timings",
+        "Time spent sampling",
+        ("run", "images", "noisy copies", "seconds", "copies per second"),
+        tuple(rows),
+        "Choosing the level included; added up over workers.",
+    )
+
+
+def _chart(plan: EvaluationPlan, runs: Sequence[Run], norm: Norm) -> Chart:
+    most = max(plan.certify.radii, default=0.0)
+    radii = tuple(most * step / 100 for step in range(101))
+    lines = [
+        Line(run.name, radii, tuple(certified_accuracy(run.records, radius, norm) for radius in radii))
+        for run in runs
+    ]
+    title = f"Certified accuracy, {_WORDS[norm]}"
+    label = f"{_WORDS[norm]} radius, pixels in [0, 1]"
+    return Chart(f"certified-accuracy-{norm}", title, label, "certified accuracy", tuple(lines))
+
+
+def _histogram_chart(runs: Sequence[Run], kind: str) -> Chart:
+    lines = []
+    for run in runs:
+        bins = p_lower_histogram(run.records, kind)
+        total = max(1, sum(count for _, _, count, _ in bins))
+        lines.append(
+            Line(
+                run.name,
+                tuple((low + high) / 2 for low, high, _, _ in bins),
+                tuple(count / total for _, _, count, _ in bins),
+            )
+        )
+    title = f"Lower bounds of the top class's probability, {kind} noise"
+    return Chart(f"p-lower-{kind}", title, "lower bound", "share of the images", tuple(lines), steps=True)

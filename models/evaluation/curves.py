@@ -1,0 +1,115 @@
+"""Several runs side by side: the best over noise levels, and schemes compared at equal clean accuracy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from models.evaluation.errors import require
+from models.evaluation.metrics import average_certified_radius, certified_accuracy
+from models.evaluation.records import CertificateRecord, Norm
+
+
+@dataclass(frozen=True)
+class Run:
+    """The certificates of one set of images by one classifier under one setting.
+
+    Attributes:
+        name: what tables call it.
+        scheme: all of its setting but the noise level; runs of one scheme differ in that alone.
+        sigma: the noise level; None where it is chosen per image.
+        records: one per image.
+    """
+
+    name: str
+    scheme: str
+    sigma: float | None
+    records: tuple[CertificateRecord, ...]
+
+
+@dataclass(frozen=True)
+class Point:
+    """The best run at one radius."""
+
+    radius: float
+    accuracy: float
+    run: str
+
+
+def envelope(runs: Sequence[Run], radii: Sequence[float], norm: Norm = "l2") -> list[Point]:
+    """Return at each radius the largest certified accuracy of any run, and which run has it.
+
+    This is what papers plot over σ. It compares; no single classifier attains it, since each point may be
+    another noise level. Ties go to the run that comes first.
+    """
+    require(len(runs) > 0, "runs", "not be empty", len(runs))
+    points = []
+    for radius in radii:
+        found = [(certified_accuracy(run.records, radius, norm), run.name) for run in runs]
+        accuracy, name = max(found, key=lambda pair: pair[0])
+        points.append(Point(radius, accuracy, name))
+    return points
+
+
+@dataclass(frozen=True)
+class AtEqualAccuracy:
+    """A scheme at one clean accuracy.
+
+    Attributes:
+        level: the clean accuracy that schemes are compared at.
+        nearest: name of the run whose clean accuracy is nearest.
+        accuracy, radius: clean accuracy and average certified radius of that run.
+        interpolated: average certified radius at the level itself, on the straight line between the two runs
+            round it; None where the scheme's runs do not reach round it.
+    """
+
+    level: float
+    nearest: str
+    accuracy: float
+    radius: float
+    interpolated: float | None
+
+
+def at_equal_accuracy(
+    runs: Sequence[Run], levels: Sequence[float], norm: Norm = "l2"
+) -> list[AtEqualAccuracy]:
+    """Compare one scheme's runs at given clean accuracies of the smoothed classifier.
+
+    Noise trades clean accuracy for radius, so schemes compared at one σ differ in both. At equal clean
+    accuracy only the radius differs. Of runs with the same clean accuracy the one with the larger radius
+    counts.
+
+    Args:
+        runs: Of one scheme, at several noise levels.
+        levels: Clean accuracies in [0, 1].
+        norm: That radii are averaged in.
+
+    Reference:
+        Nandi, Addepalli, Rangwani & Babu, "Certified Adversarial Robustness Within Multiple Perturbation
+        Bounds", 2023, §4.5.
+    """
+    require(len(runs) > 0, "runs", "not be empty", len(runs))
+    best: dict[float, tuple[float, str]] = {}
+    for run in runs:
+        accuracy = certified_accuracy(run.records, 0.0, norm)
+        radius = average_certified_radius(run.records, norm)
+        if accuracy not in best or radius > best[accuracy][0]:
+            best[accuracy] = (radius, run.name)
+    known = sorted((accuracy, *found) for accuracy, found in best.items())
+    return [_at(level, known) for level in levels]
+
+
+def _at(level: float, known: list[tuple[float, float, str]]) -> AtEqualAccuracy:
+    require(0.0 <= level <= 1.0, "level", "be in [0, 1]", level)
+    accuracy, radius, name = min(known, key=lambda run: (abs(run[0] - level), -run[1]))
+    return AtEqualAccuracy(level, name, accuracy, radius, _interpolate(level, known))
+
+
+def _interpolate(level: float, known: list[tuple[float, float, str]]) -> float | None:
+    for accuracy, radius, _ in known:
+        if accuracy == level:
+            return radius
+    for (low, low_radius, _), (high, high_radius, _) in pairwise(known):
+        if low < level < high:
+            share = (level - low) / (high - low)
+            return low_radius + share * (high_radius - low_radius)
+    return None

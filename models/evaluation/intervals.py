@@ -1,0 +1,64 @@
+"""How far a measured accuracy may be from the true one. Two different questions, so two functions."""
+
+from math import log, sqrt
+
+from scipy.stats import beta
+
+from models.evaluation.errors import require
+
+
+def clopper_pearson_interval(right: int, images: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return a two-sided interval for the accuracy on *all* images of the kind that these were drawn from.
+
+    It is about the choice of test images, taken for independent draws: with probability ``confidence`` over
+    that choice it holds the share of all such images that this procedure would count. It says nothing of
+    certificates that are wrong, for which there is ``guaranteed_accuracy``.
+
+    Reference:
+        Clopper & Pearson, Biometrika 26 (1934).
+
+    >>> [round(end, 4) for end in clopper_pearson_interval(8, 10)]
+    [0.4439, 0.9748]
+    >>> clopper_pearson_interval(0, 10)[0], clopper_pearson_interval(10, 10)[1]
+    (0.0, 1.0)
+    """
+    require(images >= 1, "images", "be >= 1", images)
+    require(0 <= right <= images, "right", f"be in 0..{images}", right)
+    require(0.0 < confidence < 1.0, "confidence", "be in (0, 1)", confidence)
+    tail = (1.0 - confidence) / 2.0
+    low = 0.0 if right == 0 else float(beta.ppf(tail, right, images - right + 1))
+    high = 1.0 if right == images else float(beta.ppf(1.0 - tail, right + 1, images - right))
+    return low, high
+
+
+def guaranteed_accuracy(accuracy: float, images: int, alpha: float, rho: float = 0.001) -> float:
+    """Return a lower bound of the true certified accuracy on *these* images, at failure probability ``rho``.
+
+    Each certificate is wrong with probability at most ``alpha``, independently; Bernstein's inequality bounds
+    how many of them are wrong together:
+    accuracy − α − sqrt(2α(1 − α)ln(1/ρ)/m) − ln(1/ρ)/(3m), and 0 if that is negative. It is about the votes,
+    not about the choice of images.
+
+    The public code of the paper lacks the factor 2 under the root. Without it the bound can fail more often
+    than ``rho``: at α = 0.01, m = 10 000 and ρ = 0.01, the exact binomial probability is 0.0139.
+
+    Args:
+        accuracy: Certified accuracy as measured, at any one radius.
+        images: m, how many images it was measured on.
+        alpha: Failure probability of each certificate.
+        rho: Failure probability of this bound.
+
+    Reference:
+        Cohen, Rosenfeld & Kolter, "Certified Adversarial Robustness via Randomized Smoothing", ICML 2019,
+        appendix on certified test set accuracy.
+
+    >>> round(guaranteed_accuracy(0.8, 500, 0.001, 0.001), 4)
+    0.7891
+    """
+    require(0.0 <= accuracy <= 1.0, "accuracy", "be in [0, 1]", accuracy)
+    require(images >= 1, "images", "be >= 1", images)
+    require(0.0 < alpha < 1.0, "alpha", "be in (0, 1)", alpha)
+    require(0.0 < rho < 1.0, "rho", "be in (0, 1)", rho)
+    surprise = log(1.0 / rho)
+    wrong = alpha + sqrt(2.0 * alpha * (1.0 - alpha) * surprise / images) + surprise / (3.0 * images)
+    return max(0.0, accuracy - wrong)

@@ -1,0 +1,123 @@
+"""What K, the steps of OptimizeSigma, are worth: average certified radius over K.
+
+Reference:
+    Alfarra, Bibi, Torr & Ghanem, "Data Dependent Randomized Smoothing", UAI 2022, Algorithm 1 and the tables
+    over K.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from models.backends import ExecutableClassifier, prepare
+from models.evaluation.bench import Bench, Cell, Chart, Line, Outcome, Row, Table, mean
+from models.evaluation.plan import EvaluationPlan
+from models.evaluation.subject import Subject
+from smoothing import Gaussian, certify, optimize_sigma, round_down
+
+
+class LevelSuite:
+    """OptimizeSigma with growing K, then a certificate at the level that was found."""
+
+    def cells(self, bench: Bench) -> Iterator[Cell]:
+        """Yield one measurement per bundle and K."""
+        for subject in bench.subjects:
+            prepared: list[ExecutableClassifier] = []  # made by the first cell that needs it
+            for steps in bench.plan.levels.steps:
+                yield _cell(bench, subject, steps, prepared)
+
+    def outcome(self, plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
+        """Make a table and a chart over K."""
+        table = Table(
+            "levels",
+            "OptimizeSigma: average certified radius over K",
+            ("bundle", "K", "images", "mean sigma", "accuracy", "abstained", "ACR ℓ2"),
+            tuple(
+                (
+                    row["bundle"],
+                    row["steps"],
+                    row["images"],
+                    row["sigma"],
+                    row["right"],
+                    row["abstained"],
+                    row["acr"],
+                )
+                for row in rows
+            ),
+            f"K = 0 is the level that the ascent starts from. Certificates of {plan.levels.n} votes at "
+            f"α = {plan.levels.alpha:g}, without adaptation; each is about the classifier smoothed at its "
+            "own level, so this table compares levels and certifies no classifier that chooses them.",
+        )
+        names = list(dict.fromkeys(row["bundle"] for row in rows))
+        lines = tuple(
+            Line(
+                name,
+                tuple(float(row["steps"]) for row in rows if row["bundle"] == name),
+                tuple(row["acr"] for row in rows if row["bundle"] == name),
+            )
+            for name in names
+        )
+        return Outcome((table,), (Chart("levels", table.title, "K", "average certified ℓ2 radius", lines),))
+
+
+def _cell(bench: Bench, subject: Subject, steps: int, prepared: list[ExecutableClassifier]) -> Cell:
+    def measure() -> Row:
+        if not prepared:
+            prepared.append(
+                prepare(
+                    subject.module,
+                    input_shape=subject.bundle.card.input_shape,
+                    num_classes=subject.num_classes,
+                    device=str(subject.device),
+                )
+            )
+        return _measure(bench, subject, steps, prepared[0])
+
+    return Cell(f"{subject.name}/{steps}", measure)
+
+
+def _measure(bench: Bench, subject: Subject, steps: int, classifier: ExecutableClassifier) -> Row:
+    plan, seed = bench.plan.levels, bench.plan.seed
+    images, labels = bench.images.pixels[: plan.images], bench.images.labels[: plan.images].tolist()
+    sigmas = _sigmas(subject, bench, steps)
+    radii, right, abstained = [], 0, 0
+    for place, (image, label, sigma) in enumerate(zip(images, labels, sigmas, strict=True)):
+        with classifier.alone():
+            found = certify(
+                classifier,
+                image,
+                Gaussian(sigma),
+                num_classes=subject.num_classes,
+                n=plan.n,
+                alpha=plan.alpha,
+                batch_size=classifier.batch_size,
+                seed=(seed + place) % 2**128,
+            )
+        good = not found.abstained and found.top_class == label
+        right, abstained = right + good, abstained + found.abstained
+        radii.append(round_down(found.radius.l2) if good else 0.0)
+    return {
+        "bundle": subject.name,
+        "steps": steps,
+        "images": len(radii),
+        "sigma": mean(sigmas),
+        "right": right / len(radii),
+        "abstained": abstained / len(radii),
+        "acr": mean(radii),
+    }
+
+
+def _sigmas(subject: Subject, bench: Bench, steps: int) -> list[float]:
+    plan = bench.plan.levels
+    start = plan.sigma or subject.bundle.card.recommended.sigma
+    images = bench.images.pixels[: plan.images]
+    if steps == 0:
+        return [start] * len(images)
+    found = optimize_sigma(
+        lambda _sigma: subject.module,
+        images,
+        Gaussian,
+        start,
+        num_classes=subject.num_classes,
+        steps=steps,
+        seed=bench.plan.seed,
+    )
+    return [level.sigma for level in found]

@@ -1,0 +1,152 @@
+"""Accuracy under noise, as trained and adapted, and what adaptation owes to its parameters.
+
+Reference:
+    "Certification through Adaptation", Table 2 and, for the sweeps, Tables 5 and 6 (arXiv:2102.05096).
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from torch import Tensor
+
+from models.evaluation.bench import Bench, Cell, Chart, Line, Outcome, Row, Table, deviation, mean
+from models.evaluation.plan import EvaluationPlan
+from models.evaluation.subject import Subject, count_right
+from smoothing import Gaussian
+
+_TRAINED, _ADAPTED = "as trained", "adapted"
+
+
+class NoiseSuite:
+    """Accuracy under one draw of Gaussian noise per image."""
+
+    def cells(self, bench: Bench) -> Iterator[Cell]:
+        """Yield the main table, then the three sweeps, of every bundle."""
+        plan = bench.plan.noise
+        for subject in bench.subjects:
+            for sigma in (0.0, *plan.sigmas):
+                yield _cell(bench, subject, "noise", sigma, momentum=0.0)
+                if sigma > 0 and subject.adaptable:
+                    yield _cell(bench, subject, "noise", sigma)
+            if subject.adaptable:
+                yield from self._sweeps(bench, subject)
+
+    def _sweeps(self, bench: Bench, subject: Subject) -> Iterator[Cell]:
+        plan = bench.plan.noise
+        sigma, whole = plan.sweep_sigma, len(subject.clean())
+        for draw in range(plan.draws):
+            for momentum in plan.momenta:
+                yield _cell(bench, subject, "momentum", sigma, momentum=momentum, draw=draw)
+            for size in plan.clean_sizes:
+                if size <= whole:
+                    yield _cell(bench, subject, "clean_size", sigma, clean_size=size, draw=draw)
+            size = min(whole, len(bench.unseen))
+            if size >= 2:
+                for source in ("training", "test"):
+                    yield _cell(bench, subject, "source", sigma, clean_size=size, source=source, draw=draw)
+
+    def outcome(self, plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
+        """Make one table per question."""
+        main = [row for row in rows if row["about"] == "noise"]
+        tables = [_main(main)]
+        sigma = plan.noise.sweep_sigma
+        for about, column, title in (
+            ("momentum", "momentum", "weight of the new statistics (ρ; 0: as trained)"),
+            ("clean_size", "clean_size", "number of clean images, ρ = 1"),
+            ("source", "source", "clean images of the training or of the test split"),
+        ):
+            found = [row for row in rows if row["about"] == about]
+            if found:
+                tables.append(_sweep(found, about, column, f"Adaptation at σ = {sigma:g}: {title}"))
+        return Outcome(tuple(tables), (_chart(main),))
+
+
+def _cell(
+    bench: Bench,
+    subject: Subject,
+    about: str,
+    sigma: float,
+    *,
+    momentum: float = 1.0,
+    clean_size: int | None = None,
+    source: str = "training",
+    draw: int = 0,
+) -> Cell:
+    key = f"{subject.name}/{about}/{sigma!r}/{momentum!r}/{clean_size}/{source}/{draw}"
+
+    def measure() -> Row:
+        seed, noise = bench.plan.seed, Gaussian(sigma) if sigma > 0 else None
+        module = subject.module
+        if noise is not None and momentum > 0.0:
+            clean = _clean(bench, subject, source, clean_size)
+            module = subject.adapted(noise, seed=seed, stream=f"{draw}", momentum=momentum, clean=clean)
+        return {
+            "about": about,
+            "bundle": subject.name,
+            "sigma": sigma,
+            "momentum": momentum,
+            "clean_size": clean_size,
+            "source": source,
+            "draw": draw,
+            "right": count_right(module, bench.images, noise=noise, seed=seed),
+            "images": len(bench.images),
+        }
+
+    return Cell(key, measure)
+
+
+def _clean(bench: Bench, subject: Subject, source: str, size: int | None) -> Tensor:
+    """Clean images of either split; those of the test split are none that accuracy is measured on."""
+    return bench.unseen.pixels[:size] if source == "test" else subject.clean(size)
+
+
+def _accuracy(row: Row) -> float:
+    return float(row["right"] / row["images"])
+
+
+def _main(rows: Sequence[Row]) -> Table:
+    found: dict[tuple[str, float], dict[str, float]] = {}
+    for row in rows:
+        scheme = _ADAPTED if row["momentum"] > 0 else _TRAINED
+        found.setdefault((row["bundle"], row["sigma"]), {})[scheme] = _accuracy(row)
+    return Table(
+        "noise",
+        "Accuracy under Gaussian noise",
+        ("bundle", "sigma", "images", _TRAINED, _ADAPTED),
+        tuple(
+            (bundle, sigma, rows[0]["images"], accuracy.get(_TRAINED), accuracy.get(_ADAPTED))
+            for (bundle, sigma), accuracy in found.items()
+        ),
+        "One draw of noise per image, the same for all classifiers. Adapted: batch-norm statistics of the "
+        "bundle's clean images under the same noise; empty where a bundle cannot be adapted.",
+    )
+
+
+def _sweep(rows: Sequence[Row], name: str, column: str, title: str) -> Table:
+    """Means over draws of the clean images' noise."""
+    kept = {(row["bundle"], row[column]): None for row in rows}
+    lines = []
+    for bundle, value in kept:
+        found = [_accuracy(row) for row in rows if (row["bundle"], row[column]) == (bundle, value)]
+        lines.append((bundle, value, len(found), mean(found), deviation(found)))
+    lines.sort(key=lambda line: list(kept).index((line[0], line[1])))
+    return Table(
+        f"noise-{name.replace('_', '-')}",
+        title,
+        ("bundle", column, "draws", "accuracy", "standard deviation"),
+        tuple(lines),
+        "Mean over draws of the noise on the clean images; the noise on the test images stays the same.",
+    )
+
+
+def _chart(rows: Sequence[Row]) -> Chart:
+    named = sorted((f"{row['bundle']}, {_scheme(row)}", row["sigma"], _accuracy(row)) for row in rows)
+    lines = [
+        Line(name, tuple(point[1] for point in points), tuple(point[2] for point in points))
+        for name, points in ((name, list(group)) for name, group in groupby(named, key=lambda row: row[0]))
+    ]
+    return Chart("noise", "Accuracy under Gaussian noise", "σ", "accuracy", tuple(lines))
+
+
+def _scheme(row: Row) -> str:
+    return _ADAPTED if row["momentum"] > 0 else _TRAINED

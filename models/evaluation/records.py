@@ -1,0 +1,100 @@
+"""What one certification says about one test image: the row that every table of certificates is made from."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Norm = str
+"""``l2``, ``l1`` or ``linf``."""
+
+NORMS: tuple[Norm, ...] = ("l2", "l1", "linf")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class CertifiedRadii(_Frozen):
+    """Certified radii in pixel units, rounded down; 0 where nothing is claimed."""
+
+    l2: Annotated[float, Field(ge=0)] = 0.0
+    l1: Annotated[float, Field(ge=0)] = 0.0
+    linf: Annotated[float, Field(ge=0)] = 0.0
+
+
+class VoteSummary(_Frozen):
+    """The votes under one noise and their bounds; a hybrid certificate has two of these.
+
+    Attributes:
+        noise, sigma: the kind of noise and its level, chosen per image or fixed.
+        n0, n, n_drawn: selection votes, estimation votes behind the bounds, estimation votes in all.
+        top_class, top_count: the class chosen by the selection votes, and its estimation votes.
+        runner_up, runner_up_count: the other class with most estimation votes, if any had one.
+        p_lower, p_upper: bounds on the top class's probability and on every other one's.
+        statistics_digest: of the batch-norm statistics that were used; None means the trained ones.
+    """
+
+    noise: str
+    sigma: float
+    n0: int
+    n: int
+    n_drawn: int
+    top_class: int
+    top_count: int
+    runner_up: int | None
+    runner_up_count: int
+    p_lower: float
+    p_upper: float
+    statistics_digest: str | None
+
+
+class CertificateRecord(_Frozen):
+    """The certificate of one test image.
+
+    Attributes:
+        index: position in the test split.
+        label: the true class.
+        predicted: the smoothed classifier's class; None where it abstains.
+        base_predicted: the class that the base classifier gives without noise.
+        radius: within it no perturbation makes another class of the answer.
+        same_class_radius: for a hybrid, within it the answer is not lost to abstention either.
+        sigma: noise level; of the first noise, for a hybrid.
+        policy: how the level was chosen: ``fixed``, ``auto`` or ``optimize``.
+        n, alpha, bound: votes planned, failure probability and kind of bound that were asked for.
+        adapted: whether batch-norm statistics were re-estimated under the noise.
+        votes: of each noise.
+        backend, dtype: what executed the classifier, in which precision.
+        samples, seconds: noisy copies classified, choosing the level included, and the time that took.
+    """
+
+    index: int
+    label: int
+    predicted: int | None
+    base_predicted: int
+    radius: CertifiedRadii
+    same_class_radius: CertifiedRadii | None = None
+    sigma: float
+    policy: str = "fixed"
+    n: int
+    alpha: float
+    bound: str = "two_sided"
+    adapted: bool = False
+    votes: tuple[VoteSummary, ...] = ()
+    backend: str = ""
+    dtype: str = ""
+    samples: int = 0
+    seconds: float = 0.0
+
+    @property
+    def abstained(self) -> bool:
+        """Whether nothing is claimed."""
+        return self.predicted is None
+
+    @property
+    def correct(self) -> bool:
+        """Whether the smoothed classifier gives the true class; an abstention is not correct."""
+        return self.predicted == self.label
+
+    def certified_radius(self, norm: Norm) -> float:
+        """Return the radius that counts in averages: 0 where the answer is wrong or missing."""
+        return float(getattr(self.radius, norm)) if self.correct else 0.0

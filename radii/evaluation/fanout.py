@@ -1,0 +1,148 @@
+"""Certifying over the workers of a running service: tasks go to its queue as the API would put them there."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Self
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from contract import keys
+from contract.certificates import Certificate
+from contract.choices import JobKind, JobStatus, ProblemCode
+from contract.jobs import Job, Submission
+from contract.models import ModelInfo
+from models.evaluation import EvaluationError, EvaluationPlan
+from radii.evaluation.asking import Question, task_for
+from service import job_queue
+from service.admission import Terms
+from service.catalogue import read_catalogue
+from service.job_state import read_job
+
+ATTEMPTS = 3
+"""How often a question is put again whose job was lost or expired; any other failure would repeat."""
+
+_WAKE_MILLISECONDS = 1000
+
+# What an evaluation has on the queue is bounded by its own `--in-flight`.
+_TERMS: Final = Terms("evaluation", max_queued=2**31, max_queued_per_account=None, idempotency=None)
+
+
+@dataclass
+class _Pending:
+    question: Question
+    attempt: int
+    job_id: str
+    tries: int = 1
+    position: str = "0-0"
+
+
+class Fanout:
+    """The workers behind one Redis. At most so many jobs are on its queue at a time.
+
+    A job's id follows from the journal's name and the question, so a resumed evaluation finds the jobs of
+    the interrupted one, finished or not, and submits none of them again.
+    """
+
+    def __init__(self, redis_url: str, run: str, in_flight: int) -> None:
+        self._redis = Redis.from_url(redis_url, health_check_interval=15)
+        self._run = run
+        self._in_flight = in_flight
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._redis.close()
+
+    def models(self) -> dict[str, ModelInfo]:
+        """Return what the workers serve.
+
+        Raises:
+            EvaluationError: Redis does not answer, or no worker was heard of.
+        """
+        try:
+            found = read_catalogue(self._redis, None)
+        except RedisError as error:
+            raise EvaluationError(f"'redis-url' must lead to a Redis that answers: {error}") from error
+        if not found.engines_alive:
+            raise EvaluationError("'redis-url' must be a running service's, got one without workers")
+        return found.models
+
+    def answers(
+        self, plan: EvaluationPlan, questions: Sequence[Question]
+    ) -> Iterator[tuple[Question, Certificate]]:
+        """Yield certificates as workers finish them.
+
+        Raises:
+            EvaluationError: A field is refused, a job failed, or the Redis is gone.
+        """
+        models, waiting = self.models(), list(reversed(questions))
+        pending: list[_Pending] = []
+        try:
+            while waiting or pending:
+                while waiting and len(pending) < self._in_flight:
+                    question = waiting.pop()
+                    pending.append(self._submit(plan, question, models[question.setting.bundle], 0))
+                left: list[_Pending] = []
+                for one in pending:
+                    reading = read_job(self._redis, one.job_id)
+                    job = None if reading is None else reading.job
+                    if job is not None and job.certificate is not None:
+                        yield one.question, job.certificate
+                    elif reading is not None and not reading.job.status.final:
+                        one.position = reading.position
+                        left.append(one)
+                    else:
+                        left.append(self._again(plan, one, models[one.question.setting.bundle], job))
+                pending = left
+                if len(pending) == self._in_flight or not waiting:
+                    self._wait(pending)
+        except RedisError as error:
+            raise EvaluationError(f"the Redis is gone: {error}; the same command goes on") from error
+
+    def _submit(self, plan: EvaluationPlan, question: Question, model: ModelInfo, attempt: int) -> _Pending:
+        """Put a question on the queue, unless an earlier run of this journal has a job that may answer it."""
+        job_id = self._job_id(question, attempt)
+        while (reading := read_job(self._redis, job_id)) is not None and _failed(reading.job):
+            attempt += 1
+            job_id = self._job_id(question, attempt)
+        if reading is None:
+            task = task_for(plan, question, model, job_id)
+            record = Submission(
+                job_id=job_id, kind=JobKind.CERTIFY, model=model.name, created_at=datetime.now(UTC)
+            )
+            job_queue.submit(self._redis, record, task, question.pixels, _TERMS)
+        return _Pending(question, attempt, job_id)
+
+    def _job_id(self, question: Question, attempt: int) -> str:
+        name = f"radii/evaluation/job/1:{self._run}:{question.key}:{attempt}"
+        return hashlib.sha256(name.encode()).hexdigest()[:32]
+
+    def _again(self, plan: EvaluationPlan, one: _Pending, model: ModelInfo, job: Job | None) -> _Pending:
+        error = job.error if job else None
+        lost = job is None or job.status is JobStatus.EXPIRED or _was_lost(job)
+        if not lost or one.tries >= ATTEMPTS:
+            status = "lost" if job is None else job.status.value
+            raise EvaluationError(
+                f"{one.question.key}: {error.detail if error else status} (job {one.job_id})"
+            )
+        again = self._submit(plan, one.question, model, one.attempt + 1)
+        again.tries = one.tries + 1
+        return again
+
+    def _wait(self, pending: Sequence[_Pending]) -> None:
+        """Wait until one of the jobs has something to tell, or a second."""
+        if pending:
+            streams = {keys.events(one.job_id): one.position for one in pending}
+            self._redis.xread(streams, count=1, block=_WAKE_MILLISECONDS)  # type: ignore[arg-type]
+
+
+def _failed(job: Job) -> bool:
+    return job.status.final and job.certificate is None
+
+
+def _was_lost(job: Job) -> bool:
+    return job.error is not None and job.error.code is ProblemCode.WORKER_LOST

@@ -1,0 +1,120 @@
+"""Certifying in this process, by the very code that a worker's engine runs."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from redis import Redis
+from torch import Tensor
+
+from contract.certificates import Certificate
+from contract.choices import Stage
+from contract.models import ModelInfo
+from contract.tasks import CertifyTask
+from models.evaluation import EvaluationError, EvaluationPlan
+from radii.evaluation.asking import Question, task_for
+from smoothing import SmoothingError
+from workers import answers
+from workers.branch import BranchRun, plans
+from workers.checkpoint import Checkpoint, Record
+from workers.failures import JobFailure
+from workers.memory.placing import unremembered
+from workers.settings import WorkerSettings
+from workers.shelf import Resident, Shelf
+from workers.variants import Variants
+from workers.watch import Watch
+
+
+class OneProcess:
+    """Bundles that are loaded here, executed as a worker executes them."""
+
+    def __init__(self, folders: Mapping[str, Path], settings: WorkerSettings) -> None:
+        self._shelf = Shelf(folders, settings)
+        self._variants = Variants(cast("Redis", _Statistics()), settings.resident_variants)
+
+    def models(self) -> dict[str, ModelInfo]:
+        """Return the bundles as a service would describe them."""
+        return {model.name: model for model in self._shelf.catalogue()}
+
+    def answers(
+        self, plan: EvaluationPlan, questions: Sequence[Question]
+    ) -> Iterator[tuple[Question, Certificate]]:
+        """Yield one certificate after the other.
+
+        Raises:
+            EvaluationError: The bundle cannot be loaded or executed, or a field is refused.
+        """
+        models = self.models()
+        for question in questions:
+            task = task_for(plan, question, models[question.setting.bundle], job_id="0" * 32)
+            try:
+                yield question, self.certify(task, question)
+            except (JobFailure, SmoothingError) as error:
+                raise EvaluationError(f"'{task.model}': {error}") from error
+
+    def certify(self, task: CertifyTask, question: Question) -> Certificate:
+        """Return the certificate of one task."""
+        resident = self._shelf.load(task.model)
+        image = _as_image(question, resident)
+        with torch.inference_mode():
+            base_class = int(resident.classifier(image.unsqueeze(0)).argmax(dim=1).item())
+        run = BranchRun(task, resident, image, self._variants, _Unwatched(), _NoCheckpoint())
+        started = time.perf_counter()
+        wanted = plans(task)
+        branches = [run.run(plan, branches_left=len(wanted) - done) for done, plan in enumerate(wanted)]
+        seconds = time.perf_counter() - started
+        verdict = answers.verdict(branches)
+        placed = unremembered(verdict.finding)
+        return answers.certificate(task, resident, branches, verdict, placed, base_class, seconds)
+
+
+def _as_image(question: Question, resident: Resident) -> Tensor:
+    pixels = question.image.astype(np.float32) / np.float32(255)
+    return torch.from_numpy(pixels).to(resident.classifier.device)
+
+
+class _Unwatched(Watch):
+    """Nobody waits for a single certificate, and none can be cancelled."""
+
+    def __init__(self) -> None:
+        pass
+
+    def stage(self, stage: Stage, total: int) -> None:
+        pass
+
+    def advance(self, completed: int, radius: float | None = None) -> None:
+        pass
+
+
+class _NoCheckpoint(Checkpoint):
+    """A certificate that is interrupted is made again from its first vote."""
+
+    def __init__(self) -> None:
+        pass
+
+    def read(self, branch: str) -> Record | None:
+        del branch
+        return None
+
+    def write(self, branch: str, record: Record, *, now: bool = False) -> None:
+        pass
+
+
+class _Statistics:
+    """What `workers.statistics` asks of Redis: the first value of a key stays."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    def get(self, key: str) -> bytes | None:
+        return self._kept.get(key)
+
+    def set(self, key: str, value: bytes, *, nx: bool, ex: int) -> None:
+        del nx, ex
+        self._kept.setdefault(key, value)
+
+    def expire(self, key: str, seconds: int) -> None:
+        pass

@@ -1,0 +1,60 @@
+"""``radii evaluate`` over the workers of a running stack: the same tables, and no job twice."""
+
+from pathlib import Path
+
+import pytest
+
+from models.data import DatasetError, load_dataset
+from tests.end_to_end.running import Running, radii
+
+_APART = {"timings.csv", "report.html", "journal.jsonl"}
+
+
+def decided(folder: Path) -> dict[str, bytes]:
+    """All files that are the same for equal evaluations."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in _APART}
+
+
+def jobs(running: Running) -> int:
+    """How many jobs were ever submitted."""
+    return sum(1 for _ in running.redis.scan_iter("radii:job:*:submission"))
+
+
+def test_two_workers_give_the_table_of_one_process(running: Running, tmp_path: Path) -> None:
+    """Byte for byte; and a journal that lost its lines gets them back without a new job."""
+    try:
+        load_dataset("fashion-mnist")
+    except DatasetError as error:
+        pytest.skip(f"Fashion-MNIST is not on this machine: {error}")
+    asked = (
+        "evaluate", "fashion-mnist-gaussian", "--sigma", "0.5", "--adapt", "both", "--n", "1000", "--images", "6",
+    )  # fmt: skip
+    fanned, alone = tmp_path / "fanned", tmp_path / "alone"
+    over = (*asked, "--redis-url", running.redis_url, "--in-flight", "3", "--out", str(fanned))
+    before = jobs(running)
+    ran = radii(*over)
+    assert ran.returncode == 0, ran.stderr
+    assert jobs(running) == before + 12
+    ran = radii(*asked, "--out", str(alone))
+    assert ran.returncode == 0, ran.stderr
+    assert decided(fanned) == decided(alone)
+
+    journal = fanned / "journal.jsonl"
+    header, *lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(header + b"".join(lines[:4]))
+    ran = radii(*over)
+    assert ran.returncode == 0, ran.stderr
+    assert jobs(running) == before + 12
+    assert decided(fanned) == decided(alone)
+
+
+def test_a_refused_question_is_told_and_nothing_is_submitted(running: Running, tmp_path: Path) -> None:
+    """The worker's model would take it; the field does not."""
+    before = jobs(running)
+    ran = radii(
+        "evaluate", "fashion-mnist-gaussian", "--sigma", "0.5", "--n", "5", "--images", "2",
+        "--redis-url", running.redis_url, "--out", str(tmp_path / "out"),
+    )  # fmt: skip
+    assert ran.returncode == 1
+    assert "'n' must be >= 10" in " ".join(ran.stderr.split())
+    assert jobs(running) == before

@@ -1,0 +1,170 @@
+"""The suites on a small network and twenty synthetic images: what they measure, and that it repeats."""
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from models.bundles import load_bundle, write_bundle
+from models.data import load_dataset
+from models.evaluation import SUITES, Bench, EvaluationPlan, Subject, choose_images
+from models.evaluation.gradients import loss_gradients
+from models.evaluation.subject import Images, count_right
+from smoothing import Gaussian
+from tests.models.support import describe, require_corruptions, tiny_network
+
+CLASSES = tuple("abcdefghij")
+SMALL = {
+    "bundles": {"small": "0" * 64},
+    "suites": ("noise",),
+    "images": 12,
+    "noise": {
+        "sigmas": (0.25,),
+        "sweep_sigma": 0.25,
+        "momenta": (0.0, 1.0),
+        "clean_sizes": (8, 1000),
+        "draws": 2,
+    },
+    "attacks": {"epsilons_l2": (0.2, 1.0), "epsilons_linf": (0.02, 0.2), "steps": 3, "ensembles": (1, 2)},
+    "corruptions": {
+        "names": ("contrast", "gaussian_noise", "elastic_transform"),
+        "severities": (1, 5),
+        "clean_size": 8,
+    },
+    "levels": {"steps": (0, 2), "images": 3, "n": 100, "sigma": 0.25},
+    "gradients": {"images": 2, "sigmas": (0.0, 0.5)},
+}
+
+
+@pytest.fixture(scope="module")
+def bench(synthetic_fashion: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """An untrained network with a clean set, and images of the synthetic test split."""
+    dataset = load_dataset("fashion-mnist", synthetic_fashion)
+    folder = tmp_path_factory.mktemp("evaluated") / "small"
+    write_bundle(
+        folder,
+        describe(name="small", classes=CLASSES, input_shape=(1, 12, 12)),
+        tiny_network(num_classes=10),
+        clean=dataset.train.images,
+        clean_labels=dataset.train.labels,
+    )
+    plan = EvaluationPlan.model_validate(SMALL)
+    device = torch.device("cpu")
+    images = choose_images(dataset.test, plan.images, plan.every)
+    unseen = choose_images(dataset.test.take(np.arange(12, 20)), 8, 1)
+    return Bench(plan, [Subject(load_bundle(folder), device)], images, unseen, CLASSES)
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_suite_measures_the_same_again(name: str, bench: Bench) -> None:
+    """A resumed evaluation mixes measurements of several processes: they must not depend on their order."""
+    if name == "corruptions":
+        require_corruptions()
+    suite = SUITES[name]
+    cells = list(suite.cells(bench))
+    assert len({cell.key for cell in cells}) == len(cells)
+    rows = [cell.measure() for cell in cells]
+    last = list(suite.cells(bench))[-1]
+    assert last.measure() == rows[-1]
+    outcome = suite.outcome(bench.plan, rows)
+    assert outcome.tables or outcome.pictures
+    for table in outcome.tables:
+        assert all(len(row) == len(table.columns) for row in table.rows)
+    for chart in outcome.charts:
+        assert all(len(line.x) == len(line.y) > 0 for line in chart.lines)
+
+
+def test_the_noise_table_has_adapted_and_trained_side_by_side(bench: Bench) -> None:
+    """One line per bundle and level; clean images are answered once; sweeps leave out sizes that are not there."""
+    suite = SUITES["noise"]
+    rows = [cell.measure() for cell in suite.cells(bench)]
+    tables = {table.name: table for table in suite.outcome(bench.plan, rows).tables}
+    clean, noisy = tables["noise"].rows
+    right = count_right(bench.subjects[0].module, bench.images)
+    assert clean == ("small", 0.0, 12, right / 12, None)
+    assert noisy[1] == 0.25
+    assert noisy[4] is not None
+    assert [line[1] for line in tables["noise-clean-size"].rows] == [8]
+    assert [line[:3] for line in tables["noise-momentum"].rows] == [("small", 0.0, 2), ("small", 1.0, 2)]
+    assert [line[1] for line in tables["noise-source"].rows] == ["training", "test"]
+    assert tables["noise-momentum"].rows[0][3] == noisy[3]  # the same level, nothing adapted
+
+
+def test_no_momentum_is_no_adaptation(bench: Bench) -> None:
+    subject = bench.subjects[0]
+    assert subject.adapted(Gaussian(0.5), seed=0, stream="0", momentum=0.0) is subject.module
+    adapted = subject.adapted(Gaussian(0.5), seed=0, stream="0")
+    again = subject.adapted(Gaussian(0.5), seed=0, stream="0")
+    other = subject.adapted(Gaussian(0.5), seed=0, stream="1")
+    probe = bench.images.pixels
+    assert torch.equal(adapted(probe), again(probe))
+    assert not torch.equal(adapted(probe), other(probe))
+
+
+def test_attack_tables_never_rise(bench: Bench) -> None:
+    """As trained, and over one and two adapted classifiers."""
+    suite = SUITES["attacks"]
+    rows = [cell.measure() for cell in suite.cells(bench)]
+    for table in suite.outcome(bench.plan, rows).tables:
+        assert [line[1] for line in table.rows] == [
+            "as trained, PGD", "adapted, EoT-PGD over 1", "adapted, EoT-PGD over 2",
+        ]  # fmt: skip
+        for line in table.rows:
+            shares = [float(str(value)) for value in line[3:]]
+            assert shares == sorted(shares, reverse=True)
+
+
+def test_the_baseline_s_corruption_error_is_one(bench: Bench) -> None:
+    """And what cannot be applied to small images is left out and said so."""
+    require_corruptions()
+    suite = SUITES["corruptions"]
+    rows = [cell.measure() for cell in suite.cells(bench)]
+    summary, each = suite.outcome(bench.plan, rows).tables
+    assert summary.rows[0][0] == "small, as trained"
+    assert summary.rows[0][4] == pytest.approx(1.0)
+    assert "elastic_transform" in summary.note
+    assert {line[1] for line in each.rows} == {"contrast", "gaussian_noise"}
+
+
+def test_without_steps_the_level_is_that_of_the_start(bench: Bench) -> None:
+    suite = SUITES["levels"]
+    rows = [cell.measure() for cell in suite.cells(bench)]
+    assert [row["steps"] for row in rows] == [0, 2]
+    assert rows[0]["sigma"] == 0.25
+    assert rows[1]["sigma"] != 0.25
+
+
+def test_gradient_pictures_are_png_with_a_column_per_level(bench: Bench) -> None:
+    """Image, two levels as trained, one adapted; two rows."""
+    (cell,) = SUITES["gradients"].cells(bench)
+    row = cell.measure()
+    with Image.open(io.BytesIO(base64.b64decode(row["png"]))) as picture:
+        assert picture.format == "PNG"
+        assert picture.size == (4 * 102 + 6, 18 + 2 * 102 + 6)
+    assert row["indices"] == [0, 1]
+
+
+def test_a_loss_gradient_is_that_of_the_cross_entropy() -> None:
+    """Softmax regression: the gradient is (p − y)ᵀW, here by hand for two classes at equal odds."""
+
+    class Linear(torch.nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            flat = images.flatten(1)
+            return torch.stack((flat.sum(1), -flat.sum(1)), dim=1)
+
+    gradient = loss_gradients(Linear(), torch.zeros(1, 1, 2, 2), torch.tensor([0]))
+    assert gradient.flatten().tolist() == pytest.approx([-1.0] * 4)  # (½ − 1)·1 + ½·(−1)
+
+
+def test_images_are_chosen_by_stride(bench: Bench, synthetic_fashion: Path) -> None:
+    test = load_dataset("fashion-mnist", synthetic_fashion).test
+    chosen = choose_images(test, 4, 6)
+    assert chosen.indices == (0, 6, 12, 18)
+    assert chosen.labels.tolist() == [0, 6, 2, 8]
+    assert float(chosen.pixels.max()) <= 1.0
+    assert isinstance(chosen, Images)

@@ -1,0 +1,270 @@
+"""``radii evaluate`` in one process: the journal, a crash in the middle, and real certificates."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from typer.testing import CliRunner
+
+from models.bundles import ZOO, load_bundle, write_bundle
+from models.data import DatasetError, load_dataset
+from models.evaluation import EvaluationError, EvaluationPlan
+from models.evaluation.subject import as_pixels
+from radii.evaluation.asking import image_seed
+from radii.evaluation.journal import Journal
+from radii.main import app
+from smoothing import Gaussian, certify, look_schedule
+from tests.end_to_end.running import radii
+from tests.models.support import describe, tiny_network, write_synthetic_fashion
+
+PLAN = EvaluationPlan.model_validate({"bundles": {"one": "1" * 64}, "suites": ("noise",), "images": 3})
+
+
+def test_a_journal_remembers(tmp_path: Path) -> None:
+    """What was appended is there after opening it again, under the same name of the run."""
+    with Journal(tmp_path, PLAN) as journal:
+        run = journal.run
+        assert journal.get("noise", "a") is None
+        journal.append("noise", "a", {"right": 3})
+    with Journal(tmp_path, PLAN) as journal:
+        assert journal.run == run
+        assert journal.get("noise", "a") == {"right": 3}
+        assert journal.get("attacks", "a") is None
+
+
+@pytest.mark.parametrize("cut", range(1, 40, 6))
+def test_a_line_cut_off_by_a_crash_is_dropped(tmp_path: Path, cut: int) -> None:
+    """And what is appended next begins a line of its own."""
+    with Journal(tmp_path, PLAN) as journal:
+        journal.append("noise", "a", {"right": 3})
+        journal.append("noise", "b", {"right": 4})
+    with journal.path.open("rb+") as file:
+        file.truncate(journal.path.stat().st_size - cut)
+    with Journal(tmp_path, PLAN) as journal:
+        assert journal.get("noise", "a") == {"right": 3}
+        assert journal.get("noise", "b") is None
+        journal.append("noise", "b", {"right": 5})
+    with Journal(tmp_path, PLAN) as journal:
+        assert journal.get("noise", "b") == {"right": 5}
+
+
+def test_a_header_cut_off_by_a_crash_is_written_again(tmp_path: Path) -> None:
+    with Journal(tmp_path, PLAN) as journal:
+        journal.begin()
+        path = journal.path
+    path.write_bytes(path.read_bytes()[:50])
+    with Journal(tmp_path, PLAN) as journal:
+        journal.append("noise", "a", {"right": 3})
+    assert len(path.read_bytes().splitlines()) == 2
+
+
+def test_another_plan_is_refused_and_more_suites_are_not(tmp_path: Path) -> None:
+    with Journal(tmp_path, PLAN) as journal:
+        journal.begin()
+    with pytest.raises(EvaluationError, match="'images' was 3 and is 4 now"):
+        Journal(tmp_path, PLAN.model_copy(update={"images": 4}))
+    other = PLAN.model_copy(update={"certify": PLAN.certify.model_copy(update={"alpha": 0.01})})
+    with pytest.raises(EvaluationError, match=r"'certify\.alpha' was 0\.001 and is 0\.01 now"):
+        Journal(tmp_path, other)
+    with Journal(tmp_path, PLAN.model_copy(update={"suites": ("noise", "attacks")})):
+        pass
+
+
+def test_a_journal_that_never_began_leaves_nothing(tmp_path: Path) -> None:
+    with Journal(tmp_path / "new", PLAN) as journal:
+        assert journal.path.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_processes_do_not_write_one_journal(tmp_path: Path) -> None:
+    with Journal(tmp_path, PLAN), pytest.raises(EvaluationError, match="another process"):
+        Journal(tmp_path, PLAN)
+
+
+def test_a_damaged_journal_is_told(tmp_path: Path) -> None:
+    with Journal(tmp_path, PLAN) as journal:
+        journal.begin()
+        path = journal.path
+    with path.open("ab") as file:
+        file.write(b"nonsense\n")
+    with pytest.raises(EvaluationError, match="line 2 must be JSON"):
+        Journal(tmp_path, PLAN)
+
+
+def test_the_seed_of_an_image_depends_on_its_place_and_the_run_alone() -> None:
+    seeds = {image_seed(seed, name, index) for seed in (0, 1) for name in ("a", "b") for index in range(3)}
+    assert len(seeds) == 12
+    assert all(len(seed) == 32 for seed in seeds)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The synthetic data set."""
+    return write_synthetic_fashion(tmp_path_factory.mktemp("fashion"))
+
+
+@pytest.fixture(scope="module")
+def small(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained network for the synthetic images."""
+    dataset = load_dataset("fashion-mnist", data)
+    folder = tmp_path_factory.mktemp("bundles") / "small"
+    description = describe(name="small", classes=dataset.classes, input_shape=(1, 12, 12))
+    write_bundle(folder, description, tiny_network(num_classes=10), clean=dataset.train.images)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _same_logs() -> Iterator[None]:
+    """The command line quietens the log of its process, which is this one."""
+    yield
+    structlog.reset_defaults()
+
+
+def arguments(bundle: Path, data: Path, out: Path) -> list[str]:
+    """An evaluation of twelve images at two levels, and a picture."""
+    return [
+        "evaluate", str(bundle), "--data", str(data), "--out", str(out), "--sigma", "0.1,0.5", "--adapt", "no",
+        "--n", "3000", "--images", "12", "--backend", "eager", "--dtype", "float32",
+        "--suite", "certify", "--suite", "gradients",
+    ]  # fmt: skip
+
+
+def decided(folder: Path) -> dict[str, bytes]:
+    """All that is the same for equal evaluations; pytest's own command line is not the evaluation's."""
+    apart = {"timings.csv", "report.html", "journal.jsonl", "results.json"}
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in apart}
+    results = json.loads((folder / "results.json").read_text())
+    return {**files, "results": json.dumps([results["plan"], results["tables"]]).encode()}
+
+
+def test_a_killed_evaluation_goes_on_and_gives_the_same_tables(
+    small: Path, data: Path, tmp_path: Path
+) -> None:
+    """SIGKILL in the middle, the same command again: the files are those of an uninterrupted run."""
+    out, journal = tmp_path / "killed", tmp_path / "killed" / "journal.jsonl"
+    command = [sys.executable, "-m", "radii", *arguments(small, data, out)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 5:
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    before = journal.read_bytes()
+    assert 5 <= before.count(b"\n") < 24
+    resumed = CliRunner().invoke(app, arguments(small, data, out))
+    assert resumed.exit_code == 0, resumed.output
+    whole = before[: before.rfind(b"\n") + 1]
+    assert journal.read_bytes().startswith(whole)
+    assert len(journal.read_bytes().splitlines()) == 1 + 24 + 1  # header, certificates, gradients
+    untouched = CliRunner().invoke(app, arguments(small, data, tmp_path / "untouched"))
+    assert untouched.exit_code == 0, untouched.output
+    assert decided(out) == decided(tmp_path / "untouched")
+    assert "certified-accuracy-l2.csv" in decided(out)
+
+
+@pytest.mark.parametrize(
+    ("words", "tables"),
+    [
+        (("--noise", "uniform", "--sigma", "0.2"), ["certified-accuracy-l1", "p-lower-uniform"]),
+        (
+            ("--noise", "hybrid", "--sigma", "0.2", "--sigma-uniform", "0.3"),
+            ["certified-accuracy-l1", "certified-accuracy-l2", "p-lower-gaussian", "p-lower-uniform"],
+        ),
+        (("--noise-level", "auto", "--sigma-grid", "0.1,0.3"), ["certified-accuracy-l2"]),
+        (("--noise-level", "optimize", "--sigma", "0.2"), ["certified-accuracy-l2"]),
+    ],
+)
+def test_every_noise_and_every_choice_of_level_gives_its_tables(
+    words: tuple[str, ...], tables: list[str], small: Path, data: Path, tmp_path: Path
+) -> None:
+    """Adapted, as the service does where it is not asked; levels chosen per image are those of the records."""
+    asked = ["--n", "200", "--images", "2", "--backend", "eager", "--dtype", "float32", *words]
+    ran = CliRunner().invoke(
+        app, ["evaluate", str(small), "--data", str(data), "--out", str(tmp_path), *asked]
+    )
+    assert ran.exit_code == 0, ran.output
+    for table in tables:
+        assert (tmp_path / f"{table}.csv").exists()
+    with (tmp_path / "records.csv").open() as file:
+        records = list(csv.DictReader(file))
+    assert len(records) == 2
+    assert all("adapted" in record["run"] for record in records)
+    if "--sigma-grid" in words:
+        assert {record["sigma"] for record in records} <= {"0.1", "0.3"}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("nowhere",), ["nowhere", "card.json"]),
+        (("small", "--data", "nowhere"), ["'dataset'", "nowhere"]),
+        (("fashion-mnist-gaussian",), ["'fashion-mnist-gaussian' must", "(1, 12, 12)"]),
+        (("small", "--sigma", "a"), ["'sigma'", "'a'"]),
+        (("small", "--n", "5"), ["'n' must be >= 10"]),
+        (("small", "--alpha", "0.7"), ["alpha", "0.7"]),
+        (("small", "--sigma-grid", "0.1", "--sigma", "0.5"), ["'sigma'", "'noise_level' = auto"]),
+        (("small", "--momentum", "3"), ["momentum"]),
+        (("small", "--suite", "corruptions", "--baseline", "other"), ["'baseline'", "other"]),
+        (("small", "--redis-url", "redis://127.0.0.1:1/0"), ["'redis-url'"]),
+    ],
+)
+def test_what_is_impossible_is_told_and_nothing_is_written(
+    words: tuple[str, ...], expected: list[str], small: Path, data: Path, tmp_path: Path
+) -> None:
+    """By field, rule and value."""
+    asked = [str(small) if word == "small" else word for word in words]
+    ran = CliRunner().invoke(app, ["evaluate", "--data", str(data), "--out", str(tmp_path / "out"), *asked])
+    said = " ".join(ran.output.split())
+    assert ran.exit_code == 1, said
+    assert isinstance(ran.exception, SystemExit)
+    for word in expected:
+        assert word in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_certificates_of_a_shipped_bundle_are_those_of_the_library(tmp_path: Path) -> None:
+    """Twenty test images: as good as its card says, and vote for vote what `smoothing.certify` counts."""
+    try:
+        test = load_dataset("fashion-mnist").test
+    except DatasetError as error:
+        pytest.skip(f"Fashion-MNIST is not on this machine: {error}")
+    name = "fashion-mnist-gaussian"
+    ran = radii(
+        "evaluate", name, "--out", str(tmp_path), "--sigma", "0.5", "--adapt", "no", "--n", "200",
+        "--images", "20", "--skip", "7", "--backend", "eager", "--dtype", "float32",
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    with (tmp_path / "records.csv").open() as file:
+        records = list(csv.DictReader(file))
+    assert [int(record["index"]) for record in records] == list(range(0, 140, 7))
+    assert sum(int(record["correct"]) for record in records) >= 14
+    bundle = load_bundle(ZOO / name)
+    for record in records[:3]:
+        index = int(record["index"])
+        found = certify(
+            bundle.base_classifier,
+            as_pixels(test.images[index]),
+            Gaussian(0.5),
+            num_classes=10,
+            n=200,
+            looks=look_schedule(200, 0.001),
+            beta=0.001,
+            batch_size=100,
+            seed=int(image_seed(0, "fashion-mnist", index), 16),
+        )
+        assert int(record["top count"]) == int(found.counts[found.top_class])
+        assert float(record["p lower"]) == found.bound.p_lower
+        assert 0 <= found.radius.l2 - float(record["radius l2"]) < 2e-6
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["command"].startswith("radii evaluate fashion-mnist-gaussian --sigma 0.5")
+    assert str(tmp_path) not in results["command"]
