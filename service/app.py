@@ -80,11 +80,11 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     app.add_middleware(GateMiddleware, guard=open_guard(settings))
     app.add_middleware(ObservingMiddleware)
     app.add_middleware(RequestIdMiddleware)
+    end_tracing = trace_requests(app, settings)  # it must find the framework's own stack
     use_headers(app, settings.cors_origins)
     for routes in _ROUTES:
         app.include_router(routes.router)
     use_openapi(app)
-    end_tracing = trace_requests(app, settings)
     return app
 
 
