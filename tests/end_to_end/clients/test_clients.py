@@ -29,6 +29,11 @@ SCRIPTS = Path(sys.executable).parent
 SAID_ALWAYS = ("Failed to get the schema name: null", "Could not compute datatypeWithEnum from float, null")
 
 
+def reach(running: Running) -> dict[str, str]:
+    """What a client has to know of the service."""
+    return {"RADII_URL": running.url, "RADII_API_KEY": running.key_file.read_text().strip()}
+
+
 def run(command: list[str], folder: Path, **environment: str) -> str:
     """Runs a command with the tools of this environment; returns all that it said."""
     path = os.pathsep.join([str(folder / "node_modules" / ".bin"), str(SCRIPTS), os.environ["PATH"]])
@@ -81,7 +86,7 @@ def test_openapi_python_client(running: Running, tmp_path: Path) -> None:
     package.rename(tmp_path / "radii_client")
     (tmp_path / "client.py").write_text(PROGRAMS["client.py"])
     check_types(tmp_path, "--strict", "--config-file=", "radii_client", "client.py")
-    printed = run([sys.executable, "client.py", str(running.picture)], tmp_path, RADII_URL=running.url)
+    printed = run([sys.executable, "client.py", str(running.picture)], tmp_path, **reach(running))
     check_what_it_prints(printed, "invalid_field", "sigma")
 
 
@@ -97,7 +102,7 @@ def test_openapi_generator(running: Running, tmp_path: Path) -> None:
     # Its constructors have no types of their own, so that calling them cannot be strict.
     lenient = ("--allow-untyped-calls", "--follow-imports=silent", "--config-file=")
     check_types(tmp_path, "--strict", *lenient, "generated.py")
-    printed = run([sys.executable, "generated.py", str(running.picture)], tmp_path, RADII_URL=running.url)
+    printed = run([sys.executable, "generated.py", str(running.picture)], tmp_path, **reach(running))
     check_what_it_prints(printed, "too_few_samples", "n")
 
 
@@ -126,7 +131,7 @@ def test_openapi_typescript(running: Running, node: Path) -> None:
         (node / name).write_text(PROGRAMS[name])
     assert run(command("node generate.mjs", running), node) == ""
     assert run(["tsc"], node) == ""
-    printed = run(["node", "client.ts", str(running.picture)], node, RADII_URL=running.url)
+    printed = run(["node", "client.ts", str(running.picture)], node, **reach(running))
     check_what_it_prints(printed, "invalid_field", "sigma")
 
 
