@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 
+from contract.environment import describe_settings
 from radii.commands.client import certify, fail
 from radii.embedded import DataDirectoryInUse
 from radii.own_key import default_data_dir, plain_file
@@ -97,6 +99,10 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, lifeline: Lifeline = False)
 
         line.hold(lambda: None)
     os.environ["RADII_HOST"] = host  # what the API may do without depends on it
+    try:
+        settings = ServiceSettings()
+    except ValidationError as error:
+        raise fail(describe_settings(error)) from None
     # uvicorn ends its process by the signal that stopped it; to stop when told to is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
@@ -110,7 +116,7 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, lifeline: Lifeline = False)
         log_level="warning",
         timeout_graceful_shutdown=5,
         timeout_keep_alive=10,
-        http=guarded_protocol(ServiceSettings()),
+        http=guarded_protocol(settings),
         ws="none",
     )
 
@@ -154,7 +160,10 @@ def _running(plan: StackPlan, console: Console) -> Iterator[Stack]:
     """
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell that starts it in the background ignores SIGINT
         signal.signal(number, _interrupt)
-    settings = WorkerSettings()
+    try:
+        settings = WorkerSettings()
+    except ValidationError as error:
+        raise fail(describe_settings(error)) from None
     logs.configure("radii", settings.log_format, settings.log_level)
     try:
         with Stack(plan) as stack:

@@ -17,6 +17,8 @@ from smoothing.errors import require
 SPLITS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Shares of alpha that are tried for p_lower (α'/α): the grid of the published experiments."""
 
+_TINIEST = 5e-324
+
 
 def t_certify(
     counts: Counts,
@@ -91,7 +93,8 @@ def joint_upper_confidence_bound(successes: Counts, trials: int, alpha: float) -
 
     def excess(p: float) -> float:
         """The logarithm of the sum over alpha, which is close to linear in p between the brackets."""
-        return math.log(float(classes @ special.bdtr(votes, trials, p)) / alpha)
+        ratio = float(classes @ special.bdtr(votes, trials, p)) / alpha
+        return math.log(max(ratio, _TINIEST))  # a tail may be too small for a float
 
     # The class with the most votes has the largest of the m tails, which is between alpha / m and alpha.
     low = upper_confidence_bound(most, trials, alpha)

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from redis import Redis
 
@@ -16,7 +15,10 @@ from contract import keys
 from contract.certificates import Certificate
 from contract.choices import JobKind
 from contract.jobs import Submission
+from service.app import create_app
+from service.settings import Auth, ServiceSettings
 from tests.service.examples import make_prediction
+from tests.service.keyring import make_keys
 
 FOLDER = Path(__file__).parent / "schemathesis"
 FINISHED, EXPIRED = "ab" * 16, "cd" * 16  # `schemathesis.toml` knows them
@@ -24,7 +26,8 @@ FINISHED, EXPIRED = "ab" * 16, "cd" * 16  # `schemathesis.toml` knows them
 
 @pytest.mark.timeout(200)
 def test_the_service_does_what_its_document_says(
-    api: httpx.Client,
+    serve_app: Callable[..., Any],
+    redis_url: str,
     redis: Redis,
     beat: Callable[..., None],
     work: Callable[..., None],
@@ -46,9 +49,17 @@ def test_the_service_does_what_its_document_says(
     redis.set(keys.certificate(FINISHED), certificate(FINISHED).model_dump_json())
     config = str(FOLDER / "schemathesis.toml")
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", config, "run"]
-    with (tmp_path / "printed").open("w+") as printed:
+    (key,) = make_keys(tmp_path / "keys.json", "fuzz", scopes=("admin",))
+    settings = ServiceSettings(
+        redis_url=redis_url,
+        auth=Auth.KEYS,
+        api_keys_file=tmp_path / "keys.json",
+        catalogue_seconds=0,
+        rate_limit_submit="off",
+    )
+    with serve_app(create_app(settings)) as url, (tmp_path / "printed").open("w+") as printed:
         process = subprocess.Popen(
-            [*command, f"{api.base_url}/openapi.json"],
+            [*command, f"{url}/openapi.json", "--header", f"X-API-Key: {key}"],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(FOLDER)},
             stdout=printed,
