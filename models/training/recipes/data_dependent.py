@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from models.training.attacks import undisturbed
-from models.training.recipes.copies import logits_of_copies, mean_probabilities, require_copies
+from models.training.recipes.copies import logits_of_copies, mean_probabilities
 from models.training.recipes.gaussian import gaussian
 from models.training.recipes.macer import macer
 from models.training.recipes.smoothadv import smoothadv
@@ -71,7 +71,6 @@ def first_levels(training_size: int, sigma: float, device: torch.device) -> dict
 
 
 def _ascended(step: Step, sigma: Tensor, step_size: float, samples: int) -> Tensor:
-    require_copies(samples)
     unit = torch.randn(
         (samples, *step.images.shape),
         generator=step.generator,
