@@ -1,10 +1,12 @@
 """Clopper–Pearson: exact confidence bounds on one binomial probability, and what n votes can prove at most.
 
 Every bound is moved outward by ``SLACK`` (relative), orders of magnitude more than the special functions'
-error, so that the stated direction also holds for the real number which the float stands for.
+error, so that the stated direction also holds for the real number which the float stands for. An upper bound
+near 0 is also moved by one rounding of 1, since its inverse is found through 1 - p.
 """
 
 import math
+import sys
 
 from scipy import special
 
@@ -68,7 +70,8 @@ def upper_confidence_bound(successes: int, trials: int, alpha: float) -> float:
     _require_binomial(successes, trials, alpha)
     if successes == trials:
         return 1.0
-    return min(1.0, float(special.betainccinv(successes + 1, trials - successes, alpha)) * (1.0 + SLACK))
+    root = float(special.betainccinv(successes + 1, trials - successes, alpha))
+    return min(1.0, root * (1.0 + SLACK) + sys.float_info.epsilon)
 
 
 def perfect_vote_p_lower(n: int, alpha: float) -> float:

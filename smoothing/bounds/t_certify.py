@@ -93,7 +93,8 @@ def joint_upper_confidence_bound(successes: Counts, trials: int, alpha: float) -
 
     def excess(p: float) -> float:
         """The logarithm of the sum over alpha, which is close to linear in p between the brackets."""
-        ratio = float(classes @ special.bdtr(votes, trials, p)) / alpha
+        tails = special.betaincc(votes + 1, trials - votes, p)  # bdtr would round 1 - p, n times
+        ratio = float(classes @ tails) / alpha
         return math.log(max(ratio, _TINIEST))  # a tail may be too small for a float
 
     # The class with the most votes has the largest of the m tails, which is between alpha / m and alpha.
@@ -101,6 +102,8 @@ def joint_upper_confidence_bound(successes: Counts, trials: int, alpha: float) -
     high = upper_confidence_bound(most, trials, alpha / len(successes))
     if excess(low) <= 0.0:
         return low
+    if excess(high) >= 0.0:  # as for m = 1, where the two are the same
+        return high
     root = optimize.brentq(excess, low, high, xtol=1e-300, rtol=SLACK / 10.0)
     return min(1.0, float(root) * (1.0 + SLACK))
 

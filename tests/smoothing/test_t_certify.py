@@ -56,9 +56,23 @@ def test_joint_upper_bound_is_where_the_tails_sum_to_alpha(
     assert tails(successes, trials, p_upper * (1 - 1e-11)) > alpha
 
 
-@pytest.mark.parametrize(("successes", "trials"), [([25, 20, 5], 100), ([3, 3, 0, 0], 1000)])
-def test_slack_puts_the_joint_bound_on_the_safe_side(successes: list[int], trials: int) -> None:
-    """Fifty digits: the float is strictly above the exact bound, by less than 1e-11 of it."""
+@pytest.mark.parametrize(
+    ("successes", "trials", "alpha", "margin"),
+    [
+        ([25, 20, 5], 100, 0.001, 1e-11),
+        ([3, 3, 0, 0], 1000, 0.001, 1e-11),
+        ([0, 0], 100_000, 0.000_5, 1e-11),  # a few votes among millions: the brackets meet, 1 - p is rounded
+        ([0], 1_004_222, 0.000_57, 1e-9),
+        ([2, 2], 6_070_115, 1.165e-09, 1e-9),
+        ([5, 5], 1_786_342, 0.226_668, 1e-9),
+        ([5], 4_809_871, 1.27e-07, 1e-9),
+        ([4, 1, 0], 9_434_553, 2.68e-09, 1e-9),
+    ],
+)
+def test_slack_puts_the_joint_bound_on_the_safe_side(
+    successes: list[int], trials: int, alpha: float, margin: float
+) -> None:
+    """Fifty digits: the float is strictly above the exact bound, by less than ``margin`` of it."""
 
     def exact(p: float) -> mpmath.mpf:
         with mpmath.workdps(50):
@@ -69,8 +83,8 @@ def test_slack_puts_the_joint_bound_on_the_safe_side(successes: list[int], trial
                 for j in range(most + 1)
             )
 
-    p_upper = joint_upper_confidence_bound(np.array(successes), trials, 0.001)
-    assert exact(p_upper) < mpmath.mpf(0.001) < exact(p_upper * (1 - 1e-11))
+    p_upper = joint_upper_confidence_bound(np.array(successes), trials, alpha)
+    assert exact(p_upper) < mpmath.mpf(alpha) < exact(p_upper * (1 - margin))
 
 
 @given(
