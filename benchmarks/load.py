@@ -34,10 +34,9 @@ def run(console: Console) -> None:
     with _stack(workers=2) as (stack, http):
         busy = [_submit(http, n=10_000_000) for _ in range(2)]
         _wait_until_running(http, busy)
-        asked = b"GET /jobs/%s HTTP/1.1\r\nHost: radii\r\n\r\n" % busy[0].encode()
         rows = [
-            ("submit", _measure(stack, _submission(http))),
-            ("status", _measure(stack, asked)),
+            ("submit", _measure(stack, _request(http, VOTES))),
+            ("status", _measure(stack, http.build_request("GET", f"/jobs/{busy[0]}"))),
         ]
         _require_busy(http, busy)
     console.print(_latencies(rows))
@@ -60,6 +59,7 @@ def _stack(workers: int) -> Iterator[tuple[Stack, httpx.Client]]:
             log=log,
         )
         with Stack(plan) as stack, httpx.Client(base_url=stack.url, timeout=60) as http:
+            http.headers["X-API-Key"] = stack.api_key
             stack.wait_until_ready()
             _wait_for_workers(http, workers)
             for _ in range(3 * workers):  # so that every worker is warm
@@ -84,17 +84,17 @@ def _submit(http: httpx.Client, n: int) -> str:
     return job_id
 
 
-def _submission(http: httpx.Client) -> bytes:
-    """The same request, as it goes over the wire."""
-    request = _request(http, VOTES)
-    lines = [b"POST /certify HTTP/1.1", *(name + b": " + value for name, value in request.headers.raw)]
+def _wire(request: httpx.Request) -> bytes:
+    """The request as it goes over the wire."""
+    first = f"{request.method} {request.url.path} HTTP/1.1".encode()
+    lines = [first, *(name + b": " + value for name, value in request.headers.raw)]
     return b"\r\n".join([*lines, b"", request.read()])
 
 
-def _measure(stack: Stack, request: bytes) -> Answers:
+def _measure(stack: Stack, request: httpx.Request) -> Answers:
     url = httpx.URL(stack.url)
     assert url.port is not None
-    load = Load(url.host, url.port, base64.b64encode(request).decode(), RATE, SECONDS)
+    load = Load(url.host, url.port, base64.b64encode(_wire(request)).decode(), RATE, SECONDS)
     ran = subprocess.run(
         [sys.executable, "-m", "benchmarks.arrivals"],
         input=json.dumps(asdict(load)),
