@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import fsum
 
 from models.evaluation.bench import Chart, Line, Outcome, Row, Table
 from models.evaluation.curves import Run, at_equal_accuracy, envelope
-from models.evaluation.intervals import clopper_pearson_interval, guaranteed_accuracy
+from models.evaluation.intervals import clopper_pearson_interval, guaranteed_accuracy, mean_interval
 from models.evaluation.metrics import (
     abstention_rate,
     average_certified_radius,
@@ -63,8 +64,8 @@ def outcome(plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
     tables = [_summary(runs)]
     charts = []
     for norm in ("l2", "l1") if plan.certify.noise == "hybrid" else (plan.certify.norm,):
-        tables += [_accuracy(plan, runs, norm), _envelope(plan, runs, norm), _intervals(plan, runs, norm)]
-        tables.append(_equal(plan, runs, norm))
+        tables += [_accuracy(plan, runs, norm), _average(plan, runs, norm), _envelope(plan, runs, norm)]
+        tables += [_intervals(plan, runs, norm), _equal(plan, runs, norm)]
         charts.append(_chart(plan, runs, norm))
     kinds = list(dict.fromkeys(votes.noise for votes in runs[0].records[0].votes))
     for kind in kinds:
@@ -152,6 +153,36 @@ def _accuracy(plan: EvaluationPlan, runs: Sequence[Run], norm: Norm) -> Table:
         ),
         _CONVENTION,
     )
+
+
+def _average(plan: EvaluationPlan, runs: Sequence[Run], norm: Norm) -> Table:
+    first = _radii(runs[0], norm)
+    rows: list[tuple[str | float | None, ...]] = []
+    for run in runs:
+        found = _radii(run, norm)
+        mean = average_certified_radius(run.records, norm)
+        gained = [found[index] - first[index] for index in found.keys() & first.keys()]
+        difference = fsum(gained) / len(gained) if gained and run is not runs[0] else None
+        paired = (None, None) if difference is None else _interval(plan, gained)
+        rows.append((run.name, len(found), mean, *_interval(plan, [*found.values()]), difference, *paired))
+    return Table(
+        f"average-radius-{norm}",
+        f"Average certified {_WORDS[norm]} radius, and how sure it is",
+        ("run", "images", "ACR", "from", "to", "more than the first run", "more from", "more to"),
+        tuple(rows),
+        f"From – to: the mean over all images of this kind, with probability {plan.certify.confidence:g} "
+        "over which of them are the test images (Student). The difference is taken image by image.",
+    )
+
+
+def _radii(run: Run, norm: Norm) -> dict[int, float]:
+    """By test image."""
+    return {record.index: record.certified_radius(norm) for record in run.records}
+
+
+def _interval(plan: EvaluationPlan, values: Sequence[float]) -> tuple[float, float] | tuple[None, None]:
+    """One image says nothing of how much images differ."""
+    return mean_interval(values, plan.certify.confidence) if len(values) >= 2 else (None, None)
 
 
 def _envelope(plan: EvaluationPlan, runs: Sequence[Run], norm: Norm) -> Table:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from models.evaluation import EvaluationPlan, Setting, as_row, certificate_outcome, settings, write_report
 from models.evaluation.bench import Chart, Line
+from models.evaluation.intervals import mean_interval
 from models.evaluation.report_charts import as_svg
 from tests.models.evaluation_records import FOUR, record
 
@@ -48,6 +49,28 @@ def test_all_files_say_the_same(tmp_path: Path) -> None:
     assert "timings" not in results["tables"]
     with (tmp_path / "records.csv").open() as file:
         assert len(list(csv.reader(file))) == 1 + 8
+
+
+def test_runs_are_compared_image_by_image() -> None:
+    """The second classifier's radii are 0.5 and 0.25 larger on two of the first's images: the mean of pairs."""
+    better = [record(0, radius=1.5), record(1, radius=0.5), record(7, radius=3.0)]
+    first, second = settings(PLAN)
+    rows = [as_row(first, one) for one in FOUR] + [as_row(second, one) for one in better]
+    tables = {table.name: table for table in certificate_outcome(PLAN, rows).tables}
+    one, other = tables["average-radius-l2"].rows
+    assert one[1:] == (4, 0.3125, *mean_interval([1.0, 0.25, 0.0, 0.0]), None, None, None)
+    assert other[1:3] == (3, pytest.approx(5 / 3))
+    assert other[5:] == (0.375, *mean_interval([0.5, 0.25]))
+
+
+def test_one_image_has_no_interval() -> None:
+    first, second = settings(PLAN)
+    rows = [as_row(one, record(0, radius=1.0)) for one in (first, second)]
+    tables = {table.name: table for table in certificate_outcome(PLAN, rows).tables}
+    assert [row[1:] for row in tables["average-radius-l2"].rows] == [
+        (1, 1.0, None, None, None, None, None),
+        (1, 1.0, None, None, 0.0, None, None),
+    ]
 
 
 def test_times_are_apart_from_what_they_do_not_change(tmp_path: Path) -> None:
