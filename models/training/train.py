@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 from rich.console import Console
 from torch import nn
 
@@ -16,6 +17,7 @@ from models.training.measure import accuracy
 from models.training.plan import TrainingPlan
 from models.training.progress import Progress
 from models.training.recipes import WITHOUT_NOISE
+from smoothing import Gaussian, adaptable, estimate_statistics, generator_for, with_statistics
 
 CLEAN_SET_SIZE = 512
 VOTES_ON_CPU = 20_000
@@ -61,8 +63,8 @@ def write_one(
 ) -> None:
     """Measure one classifier and write its bundle."""
     kept = Metric(metric="epoch", value=epoch, n=plan.held_out or 1, command=card_command(plan))
-    metrics = (*measured(plan, classifier, dataset.test), kept)
     clean = dataset.train.balanced(CLEAN_SET_SIZE, np.random.default_rng([plan.seed, 2])).centred()
+    metrics = (*measured(plan, classifier, dataset.test, clean), kept)
     licence_file = f"LICENSE-{dataset.name}.txt"
     write_bundle(
         out,
@@ -81,21 +83,33 @@ def card_command(plan: TrainingPlan) -> str:
     return plan.command or plan.radii_command()
 
 
-def measured(plan: TrainingPlan, classifier: nn.Module, test: LabelledImages) -> tuple[Metric, ...]:
-    """Measure accuracy on all test images in float32: clean, and under one draw of the training noise."""
+def measured(
+    plan: TrainingPlan, classifier: nn.Module, test: LabelledImages, clean: LabelledImages
+) -> tuple[Metric, ...]:
+    """Measure accuracy on all test images in float32: clean, and under one draw of the plan's noise.
+
+    Under noise twice where there is batch normalisation: with its statistics as trained, and re-estimated
+    under the noise from the clean images.
+    """
     device = resolve_device(plan.device)
-    command = card_command(plan)
-    sigmas = {"clean_accuracy": None, "noisy_accuracy": plan.sigma or None}
+    subjects: list[tuple[str, float | None, nn.Module]] = [("clean_accuracy", None, classifier)]
+    if plan.sigma:
+        subjects.append(("noisy_accuracy", plan.sigma, classifier))
+        if adaptable(classifier):
+            pixels = torch.from_numpy(np.asarray(clean.images[:])).to(device) / 255
+            generator = generator_for(plan.seed, "adaptation", device=device)
+            statistics = estimate_statistics(classifier, pixels, Gaussian(plan.sigma), generator=generator)
+            adapted = with_statistics(classifier, statistics).to(device).eval()
+            subjects.append(("noisy_accuracy_adapted", plan.sigma, adapted))
     return tuple(
         Metric(
             metric=metric,
-            value=accuracy(classifier, test, sigma=sigma or 0.0, seed=plan.seed, device=device),
+            value=accuracy(subject, test, sigma=sigma or 0.0, seed=plan.seed, device=device),
             n=len(test),
             sigma=sigma,
-            command=command,
+            command=card_command(plan),
         )
-        for metric, sigma in sigmas.items()
-        if metric == "clean_accuracy" or sigma is not None
+        for metric, sigma, subject in subjects
     )
 
 

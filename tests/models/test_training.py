@@ -52,6 +52,7 @@ def test_every_recipe_ends_in_a_bundle_that_says_how_it_was_made(
     assert [(metric.metric, metric.n) for metric in card.metrics] == [
         ("clean_accuracy", 20),
         ("noisy_accuracy", 20),
+        ("noisy_accuracy_adapted", 20),
         ("epoch", 8),
     ]
     assert bundle.clean is not None
