@@ -1,4 +1,4 @@
-"""How fast the service lets jobs in while its workers are busy, and how many jobs more workers finish."""
+"""How fast the service lets jobs in while its workers are busy, what a full queue says, jobs by workers."""
 
 import base64
 import contextlib
@@ -25,12 +25,13 @@ SECONDS = 20.0
 WORKERS = (1, 2, 3)
 JOBS = 60  # to be finished
 VOTES = 1000  # of each of them
+CAP = 40  # jobs that may wait, where the answer to more of them is measured
 # Nothing is refused; that the limits are counted belongs to what is measured.
 SETTINGS = {"RADII_MAX_QUEUED": "1000000", "RADII_RATE_LIMIT_SUBMIT": "1000000/minute"}
 
 
 def run(console: Console) -> None:
-    """Prints percentiles of submitting and of asking under load, and the throughput by number of workers."""
+    """Prints percentiles of submitting and of asking under load, what a full queue says, jobs a second."""
     with _stack(workers=2) as (stack, http):
         busy = [_submit(http, n=10_000_000) for _ in range(2)]
         _wait_until_running(http, busy)
@@ -40,6 +41,8 @@ def run(console: Console) -> None:
         ]
         _require_busy(http, busy)
     console.print(_latencies(rows))
+    with _stack(workers=2, RADII_MAX_QUEUED=str(CAP)) as (_, http):
+        console.print(_past_the_cap(http))
     table = Table("workers", "jobs a second", title=f"{JOBS} jobs of {VOTES} votes", title_justify="left")
     for workers in WORKERS:
         with _stack(workers) as (_, http):
@@ -48,13 +51,13 @@ def run(console: Console) -> None:
 
 
 @contextlib.contextmanager
-def _stack(workers: int) -> Iterator[tuple[Stack, httpx.Client]]:
+def _stack(workers: int, **settings: str) -> Iterator[tuple[Stack, httpx.Client]]:
     with tempfile.TemporaryDirectory() as folder, quiet_log(Path(folder)) as log:
         plan = StackPlan(
             Path(folder) / "store",
             port=free_port(),
             workers=workers,
-            environment=SETTINGS,
+            environment={**SETTINGS, **settings},
             stop_grace=0,
             log=log,
         )
@@ -118,12 +121,31 @@ def _latencies(rows: list[tuple[str, Answers]]) -> Table:
     return table
 
 
+def _past_the_cap(http: httpx.Client) -> Table:
+    """Submits until jobs are refused, and sees how long those that wait really take."""
+    accepted: list[httpx.Response] = []
+    refused: list[httpx.Response] = []
+    for _ in range(3 * CAP):
+        response = http.send(_request(http, VOTES))
+        (accepted if response.status_code == 202 else refused).append(response)
+    assert {response.status_code for response in refused} == {503}, "the queue was never full"
+    refused_at = time.perf_counter()
+    _wait_until_done(http, accepted[-1].json()["id"])
+    drained = time.perf_counter() - refused_at
+    said = [int(response.headers["Retry-After"]) for response in refused]
+    table = Table(
+        "202", "503", "Retry-After, s", "the queue was empty after, s",
+        title=f"{3 * CAP} submissions at once, {CAP} may wait", title_justify="left",
+    )  # fmt: skip
+    table.add_row(str(len(accepted)), str(len(refused)), f"{min(said)} to {max(said)}", f"{drained:.1f}")
+    return table
+
+
 def _throughput(http: httpx.Client) -> float:
     """Jobs finished a second, from the moment at which the first was sent: sending goes much faster."""
     began = time.perf_counter()
     for job_id in [_submit(http, n=VOTES) for _ in range(JOBS)]:
-        while http.get(f"/jobs/{job_id}", params={"wait": 30}).json()["status"] != "succeeded":
-            pass
+        _wait_until_done(http, job_id)
     return JOBS / (time.perf_counter() - began)
 
 
@@ -134,8 +156,11 @@ def _wait_for_workers(http: httpx.Client, workers: int) -> None:
 
 def _wait_until_idle(http: httpx.Client) -> None:
     """The queue is first in, first out: what is submitted last ends last."""
-    last = _submit(http, n=VOTES)
-    while http.get(f"/jobs/{last}", params={"wait": 30}).json()["status"] != "succeeded":
+    _wait_until_done(http, _submit(http, n=VOTES))
+
+
+def _wait_until_done(http: httpx.Client, job_id: str) -> None:
+    while http.get(f"/jobs/{job_id}", params={"wait": 30}).json()["status"] != "succeeded":
         pass
 
 
