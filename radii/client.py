@@ -1,5 +1,6 @@
 """A client of the HTTP API: submit, follow, fetch."""
 
+import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -12,6 +13,7 @@ from contract.jobs import Job, Progress
 from contract.models import ModelInfo, ModelList
 from contract.problems import Problem
 from contract.version import __version__
+from radii.patience import Patience
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -27,10 +29,11 @@ class ClientError(Exception):
 
 
 class Client:
-    """Talks to one server. Use as a context manager."""
+    """Talks to one server, and asks again when it is busy. Use as a context manager."""
 
-    def __init__(self, url: str, api_key: str | None = None) -> None:
+    def __init__(self, url: str, api_key: str | None, patience: Patience) -> None:
         self.url = url.rstrip("/")
+        self._patience = patience
         headers = {"X-API-Key": api_key} if api_key else {}
         self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT, headers=headers)
 
@@ -41,7 +44,10 @@ class Client:
         self._http.close()
 
     def submit(self, path: str, image: Path, fields: Mapping[str, object]) -> Job:
-        """Sends an image to ``/certify`` or ``/predict``; None is left out, a list repeats its field."""
+        """Sends an image to ``/certify`` or ``/predict``; None is left out, a list repeats its field.
+
+        However often it has to be sent, it makes one job.
+        """
         form = {name: _form_value(value) for name, value in fields.items() if value is not None}
         try:
             content = image.read_bytes()
@@ -49,10 +55,15 @@ class Client:
             raise ClientError(
                 f"'image' must be a file that can be read, got {str(image)!r}: {error.strerror}"
             ) from error
-        return _parse(Job, self._request("POST", path, data=form, files={"image": (image.name, content)}))
+        sent = {"data": form, "files": {"image": (image.name, content)}}
+        headers = {"Idempotency-Key": secrets.token_hex(16)}
+        return _parse(Job, self._request("POST", path, headers=headers, **sent))
 
     def follow(self, job: Job, on_progress: Callable[[Progress], None]) -> Job:
-        """Waits until the job is final, telling of its progress; goes on where a lost connection stopped."""
+        """Waits until the job is final, telling of its progress; goes on where a lost connection stopped.
+
+        When a stream ends early, the job itself is asked for; a refusal says why.
+        """
         last_event: str | None = None
         while not job.status.final:
             headers = {"Last-Event-ID": last_event} if last_event else {}
@@ -65,7 +76,7 @@ class Client:
                         elif event.event == "job":
                             return _parse(Job, event.data)
             except httpx.TransportError:
-                pass  # the next request says whether the server is gone
+                pass  # the next request says why
             job = self.job(job.id, wait=1)
         return job
 
@@ -86,15 +97,19 @@ class Client:
         return _parse(ModelInfo, self._request("GET", f"/models/{name}"))
 
     def _request(self, method: str, path: str, **arguments: Any) -> bytes:
-        try:
-            response = self._http.request(method, path, **arguments)
-        except httpx.TransportError as error:
-            raise ClientError(
-                f"no radii server answers at {self.url}: start one with `radii serve`"
-            ) from error
-        if response.is_success:
-            return response.content
-        raise _refusal(response)
+        while True:
+            try:
+                response = self._http.request(method, path, **arguments)
+            except httpx.TransportError as error:
+                raise ClientError(
+                    f"no radii server answers at {self.url}: start one with `radii serve`"
+                ) from error
+            if response.is_success:
+                return response.content
+            refusal = _refusal(response)
+            kind = refusal.problem.code if refusal.problem else response.status_code
+            if not self._patience.wait(response, kind, str(refusal)):
+                raise refusal
 
 
 def _form_value(value: object) -> str | list[str]:

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.types import Scope as AsgiScope
 
 from contract.choices import ProblemCode
 from service.problems import ProblemError, refusal
@@ -39,9 +40,31 @@ class Caller:
         """Whether the caller has this scope."""
         return not self.scopes.isdisjoint({scope, Scope.ADMIN})
 
+    def require(self, scope: Scope) -> None:
+        """Passes callers that have this scope.
+
+        Raises:
+            ProblemError: This one has not.
+        """
+        if not self.may(scope):
+            has = ", ".join(sorted(self.scopes))
+            detail = f"the scopes of the key '{self.name}' must include {scope.value}, got {has}"
+            raise refusal(ProblemCode.FORBIDDEN, detail)
+
     def sees(self, tenant: str) -> bool:
         """Whether what belongs to a tenant exists for the caller."""
         return self.tenant == tenant or self.may(Scope.ADMIN)
+
+
+class Guard(Protocol):
+    """Decides who sends a request."""
+
+    def admit(self, scope: AsgiScope) -> Caller | None:
+        """Returns who asks; None where nobody needs to be known.
+
+        Raises:
+            ProblemError: The request is refused.
+        """
 
 
 ANYBODY: Final = Caller("anybody", "", frozenset(Scope))
@@ -65,6 +88,16 @@ def get_caller(request: Request) -> Caller:
     return caller
 
 
+def is_same_caller(request: Request) -> bool:
+    """Whether the key of a request that is under way gives the rights that it gave when the request came.
+
+    Raises:
+        ProblemError: It is a key no more.
+    """
+    guard: Guard = request.state.guard
+    return guard.admit(request.scope) == get_caller(request)
+
+
 def require(scope: Scope) -> Any:
     """Makes the dependency that lets callers with this scope pass, and gives the caller.
 
@@ -77,11 +110,8 @@ def require(scope: Scope) -> Any:
         _bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
     ) -> Caller:
         caller = get_caller(request)
-        if caller.may(scope):
-            return caller
-        has = ", ".join(sorted(caller.scopes))
-        detail = f"the scopes of the key '{caller.name}' must include {scope.value}, got {has}"
-        raise refusal(ProblemCode.FORBIDDEN, detail)
+        caller.require(scope)
+        return caller
 
     return Depends(check)
 

@@ -1,16 +1,17 @@
 """Who is let in. It is decided before a body is read, and for every path, known or not."""
 
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from contract.choices import ProblemCode
-from service.access import ANYBODY, KEY_HEADER, Caller, unauthenticated
+from service.access import ANYBODY, KEY_HEADER, Caller, Guard, unauthenticated
+from service.access import Scope as KeyScope
 from service.api_keys import KeyRing
 from service.loopback import host_of, is_loopback
-from service.paths import path_of
+from service.paths import is_submission, path_of
 from service.problems import ProblemError, problem_response, refusal
 from service.settings import Auth, Misconfiguration, ServiceSettings
 
@@ -18,17 +19,6 @@ _OPEN: Final = frozenset(
     {"/", "/livez", "/readyz", "/version", "/openapi.json", "/openapi-3.0.json", "/docs"}
 )
 _OPEN_BELOW: Final = ("/page/", "/docs/")
-
-
-class Guard(Protocol):
-    """Decides who sends a request."""
-
-    def admit(self, scope: Scope) -> Caller | None:
-        """Returns who asks; None where nobody needs to be known.
-
-        Raises:
-            ProblemError: The request is refused.
-        """
 
 
 class KeyGuard:
@@ -75,7 +65,11 @@ class LocalGuard:
 
 
 class GateMiddleware:
-    """Asks the guard, and puts the caller where `service.access.get_caller` finds it."""
+    """Asks the guard, and puts the caller where `service.access.get_caller` finds it.
+
+    Routes require their scope themselves, but after the framework has read the body: where one is read, the
+    scope is required here, too.
+    """
 
     def __init__(self, app: ASGIApp, guard: Guard) -> None:
         self._app = app
@@ -83,18 +77,18 @@ class GateMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         try:
             caller = self._guard.admit(scope)
+            if caller is not None:
+                scope.setdefault("state", {}).update(caller=caller, guard=self._guard)
+                if is_submission(scope):
+                    caller.require(KeyScope.CERTIFY)
         except ProblemError as error:
             await problem_response(error.problem, error.headers)(scope, receive, send)
             return
         if caller is None:
             await self._app(scope, receive, send)
             return
-        scope.setdefault("state", {})["caller"] = caller
         with structlog.contextvars.bound_contextvars(caller=caller.name):
             await self._app(scope, receive, send)
 

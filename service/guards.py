@@ -11,13 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contract.choices import ProblemCode
 from contract.problems import problem
-from service.paths import path_of
+from service.paths import is_submission, path_of
 from service.problems import problem_response
 from service.rate_limits import Allowance, account_of
 from service.resources import Resources
 from service.settings import OFF, ServiceSettings
 
-_SUBMITTING: Final = frozenset({"/certify", "/certify/json", "/predict", "/predict/json"})
 _READING: Final = frozenset({"jobs", "certificates", "regions", "models"})  # first part of a path
 
 
@@ -61,12 +60,9 @@ class RateLimitMiddleware:
         await response(scope, receive, send_with_limit)
 
     def _limit_of(self, scope: Scope) -> tuple[str, RateLimitItem | None]:
-        if scope["type"] != "http":
-            return "", None
-        path = path_of(scope)
-        if path in _SUBMITTING and scope["method"] == "POST":
+        if is_submission(scope):
             return "submit", self._submit
-        return "read", self._read if path.split("/", 2)[1] in _READING else None
+        return "read", self._read if path_of(scope).split("/", 2)[1] in _READING else None
 
 
 def _parse(rate: str) -> RateLimitItem | None:
@@ -90,7 +86,7 @@ class BodyDeadlineMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
-        if scope["type"] != "http" or scope["method"] != "POST":  # no other has a body that is read
+        if scope["method"] != "POST":  # no other has a body that is read
             await self._app(scope, receive, send)
             return
         loop = asyncio.get_running_loop()

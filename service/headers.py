@@ -38,9 +38,6 @@ class SecurityHeadersMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -67,7 +64,10 @@ class CrossOriginMiddleware(CORSMiddleware):
 
 
 def use_headers(app: FastAPI, origins: tuple[str, ...]) -> None:
-    """Puts both round everything, also round the framework's own answer to an error of ours."""
+    """Puts both round everything, also round the framework's own answer to an error of ours.
+
+    Middleware sees requests alone: what starts and ends the app goes past all of it.
+    """
     build = app.build_middleware_stack
 
     def build_with_headers() -> ASGIApp:
@@ -80,7 +80,12 @@ def use_headers(app: FastAPI, origins: tuple[str, ...]) -> None:
                 allow_headers=_SENT,
                 expose_headers=_READ,
             )
-        return SecurityHeadersMiddleware(stack)
+        with_headers = SecurityHeadersMiddleware(stack)
+
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            await (with_headers if scope["type"] == "http" else app.router)(scope, receive, send)
+
+        return serve
 
     app.build_middleware_stack = build_with_headers  # type: ignore[method-assign]
 

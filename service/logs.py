@@ -6,14 +6,13 @@
 import logging
 import sys
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
-LogFormat = Literal["auto", "json", "console"]
-LogLevel = Literal["debug", "info", "warning", "error"]
+from contract.settings import LogFormat, LogLevel
 
 _LEVELS: Final[Mapping[LogLevel, int]] = {
     "debug": logging.DEBUG,

@@ -25,9 +25,6 @@ class ObservingMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         answer = _Answer()
         started = time.monotonic()
 

@@ -1,6 +1,10 @@
 """A request's path, as routes know it."""
 
+from typing import Final
+
 from starlette.types import Scope
+
+_SUBMITTING: Final = frozenset({"/certify", "/certify/json", "/predict", "/predict/json"})
 
 
 def path_of(scope: Scope) -> str:
@@ -11,3 +15,8 @@ def path_of(scope: Scope) -> str:
     """
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", "")) or "/"
+
+
+def is_submission(scope: Scope) -> bool:
+    """Whether a request makes a job. No other has a body that is read."""
+    return scope["method"] == "POST" and path_of(scope) in _SUBMITTING

@@ -3,14 +3,13 @@
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import limits
-from pydantic import AfterValidator, Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, Field, field_validator
+from pydantic_settings import NoDecode
 
-from contract.environment import DEFAULT_REDIS_URL, RedisUrl, with_password_file
-from service.logs import LogFormat, LogLevel
+from contract.settings import ProcessSettings
 
 _ORIGIN: Final = re.compile(r"https?://[^\s/?#@*,]+")
 
@@ -41,17 +40,9 @@ def _rate(text: str) -> str:
 Rate = Annotated[str, AfterValidator(_rate)]
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(ProcessSettings):
     """Settings of one API process."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="RADII_", frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
-    )
-
-    redis_url: RedisUrl = DEFAULT_REDIS_URL
-    redis_password_file: Path | None = Field(
-        default=None, description="File that holds the password, instead of the one in `redis_url`."
-    )
     auth: Auth = Field(default=Auth.KEYS, description="`off` is for an API that listens on loopback alone.")
     api_keys_file: Path | None = Field(default=None, description="File that `radii keys` writes.")
     host: str | None = Field(default=None, description="Where the server listens, as `radii api` says.")
@@ -103,32 +94,12 @@ class ServiceSettings(BaseSettings):
     stream_seconds: float = Field(
         default=600, gt=0, description="Seconds after which a stream ends; its client resumes."
     )
-    log_format: LogFormat = Field(
-        default="auto", description="Lines of JSON, or for a console; auto: for a console on a terminal only."
-    )
-    log_level: LogLevel = Field(default="info", description="Less important lines are not written.")
     drain_seconds: float = Field(
         default=0,
         ge=0,
         description="Seconds between /readyz saying that the process stops and the last new request that it "
         "takes: what a load balancer needs to notice.",
     )
-    otel: bool = Field(default=False, description="Send traces, also when no address is set for them.")
-    otlp_endpoint: str | None = Field(
-        default=None,
-        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
-        description="Send traces there, by OTLP over HTTP; see OpenTelemetry for more settings of its own.",
-    )
-
-    @property
-    def tracing(self) -> bool:
-        """Whether traces are asked for."""
-        return self.otel or self.otlp_endpoint is not None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _password_from_file(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return with_password_file(values)
 
     @field_validator("cors_origins", mode="before")
     @classmethod

@@ -14,8 +14,10 @@ from redis.exceptions import RedisError
 from contract import keys
 from contract.choices import ProblemCode
 from contract.jobs import Job
+from contract.problems import Problem
+from service.access import is_same_caller
 from service.job_state import Reading, read_job_async
-from service.problems import refusal
+from service.problems import ProblemError, refusal
 from service.resources import Resources
 
 EVENT_ID: Final = r"^[0-9]{1,19}-[0-9]{1,19}$"  # any 19 digits are less than 2**64
@@ -47,8 +49,8 @@ async def require_reading(resources: Resources, job_id: str) -> Reading:
 async def wait_until_final(resources: Resources, request: Request, job_id: str, seconds: float) -> Job:
     """Returns the job when it is final, or as it is when the time is up.
 
-    It waits no longer when the client is gone or the server is stopping, and not at all when as many requests
-    wait as may.
+    It waits no longer when the client is gone, its key is revoked or the server is stopping, and not at all
+    when as many requests wait as may.
     """
     reading = await require_reading(resources, job_id)
     if resources.waiters.locked():
@@ -58,23 +60,28 @@ async def wait_until_final(resources: Resources, request: Request, job_id: str, 
     async with resources.waiters:
         while not reading.job.status.final and not resources.stopping.is_set():
             left = deadline - loop.time()
-            if left <= 0 or await request.is_disconnected():
+            if left <= 0 or not _goes_on(request) or await request.is_disconnected():
                 break
             await _sleep_until_event(resources, job_id, reading.position, min(left, _SLICE_SECONDS))
             reading = await require_reading(resources, job_id)
     return reading.job
 
 
-async def follow(resources: Resources, job_id: str, position: str) -> AsyncIterator[Event | Job | None]:
+async def follow(
+    resources: Resources, request: Request, job_id: str, position: str
+) -> AsyncIterator[Event | Job | Problem | None]:
     """Yields every event after ``position``, nothing now and then, and the job when it is final.
 
-    A store that is away is waited for. A stopping server ends it early, and so does its time; the client then
-    asks again from its last event.
+    A store that is away is waited for. A key that is revoked ends it with the problem, and so does a job that
+    is forgotten. A stopping server ends it early, and so do its time and a change of the key's scopes; the
+    client then asks again from its last event.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + resources.settings.stream_seconds
     while not resources.stopping.is_set() and loop.time() < deadline:
         try:
+            if not is_same_caller(request):
+                return
             # State before events: what is written before a job is final is read after it was seen to be so.
             reading = await require_reading(resources, job_id)
             events = await _events_after(resources, job_id, position)
@@ -83,6 +90,9 @@ async def follow(resources: Resources, job_id: str, position: str) -> AsyncItera
             await asyncio.sleep(_SLICE_SECONDS)
             yield None
             continue
+        except ProblemError as error:
+            yield error.problem
+            return
         for event in events:
             position = event.id
             yield event
@@ -92,6 +102,13 @@ async def follow(resources: Resources, job_id: str, position: str) -> AsyncItera
         with suppress(RedisError):  # the next look says so
             await _sleep_until_event(resources, job_id, position, _SLICE_SECONDS)
         yield None
+
+
+def _goes_on(request: Request) -> bool:
+    try:
+        return is_same_caller(request)
+    except ProblemError:
+        return False  # the next request is told
 
 
 async def _sleep_until_event(resources: Resources, job_id: str, position: str, seconds: float) -> None:

@@ -2,26 +2,17 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
 
-from contract.environment import DEFAULT_REDIS_URL, RedisUrl, with_password_file
-from workers.logs import LogFormat, LogLevel
+from contract.settings import ProcessSettings
 
 
-class WorkerSettings(BaseSettings):
+class WorkerSettings(ProcessSettings):
     """Settings of one worker."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="RADII_", frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
-    )
-
-    redis_url: RedisUrl = DEFAULT_REDIS_URL
-    redis_password_file: Path | None = Field(
-        default=None, description="File that holds the password, instead of the one in `redis_url`."
-    )
     models: Annotated[tuple[Path, ...], NoDecode] = Field(
         default=(), description="Further folders of bundles, separated like PATH."
     )
@@ -61,21 +52,6 @@ class WorkerSettings(BaseSettings):
         gt=0,
         description="An engine that works on for so long when nobody waits any more is killed.",
     )
-    log_format: LogFormat = Field(
-        default="auto", description="Lines of JSON, or for a console; auto: for a console on a terminal only."
-    )
-    log_level: LogLevel = Field(default="info", description="Less important lines are not written.")
-    otel: bool = Field(default=False, description="Send traces, also when no address is set for them.")
-    otlp_endpoint: str | None = Field(
-        default=None,
-        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
-        description="Send traces there, by OTLP over HTTP; see OpenTelemetry for more settings of its own.",
-    )
-
-    @property
-    def tracing(self) -> bool:
-        """Whether traces are asked for."""
-        return self.otel or self.otlp_endpoint is not None
 
     def environment(self) -> dict[str, str]:
         """Returns the environment for a child process that must read the very same settings."""
@@ -86,11 +62,6 @@ class WorkerSettings(BaseSettings):
         }
         # Waiting threads that spin slow a busy machine many times over and speed a quiet one up little.
         return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **chosen}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _password_from_file(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return with_password_file(values)
 
     @field_validator("models", mode="before")
     @classmethod

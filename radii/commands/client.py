@@ -13,6 +13,7 @@ from contract.choices import BoundKind, Fit, JobStatus, NoiseKind, NoiseLevel
 from contract.jobs import Job
 from radii import display, panels
 from radii.client import Client, ClientError, describe
+from radii.patience import Patience
 
 Image = Annotated[Path, typer.Argument(help="PNG, JPEG, WebP or BMP file.")]
 Url = Annotated[str, typer.Option(envvar="RADII_URL", help="The server.")]
@@ -26,6 +27,9 @@ ApiKey = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON and nothing else.")]
+MaxWait = Annotated[
+    float, typer.Option(min=0, help="Seconds to wait in all for a server that is busy; 0: not at all.")
+]
 Model = Annotated[str | None, typer.Option(help="Model; the server's default if left out.")]
 Sigma = Annotated[float | None, typer.Option(help="Noise level, pixels in [0, 1]; the model's if left out.")]
 Noise = Annotated[NoiseKind | None, typer.Option(help="gaussian: ℓ2; uniform: ℓ1; hybrid: both.")]
@@ -59,6 +63,7 @@ Seed = Annotated[str | None, typer.Option(help="128 bits in hexadecimal; drawn b
 Answer = TypeVar("Answer")
 
 DEFAULT_URL = "http://127.0.0.1:8000"
+DEFAULT_MAX_WAIT = 300
 
 
 def certify(
@@ -102,6 +107,7 @@ def certify(
     seed: Seed = None,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
+    max_wait: MaxWait = DEFAULT_MAX_WAIT,
     json: Json = False,
 ) -> None:
     """Certify IMAGE: its label, and a radius within which no perturbation changes it."""
@@ -127,7 +133,7 @@ def certify(
         "label": label,
         "seed": seed,
     }
-    with connect(url, api_key) as client:
+    with connect(url, api_key, max_wait) as client:
         job = run_job("/certify", image, fields, client, json)
         assert job.certificate is not None  # noqa: S101 (a certify job that succeeded has one)
         if json:
@@ -154,6 +160,7 @@ def predict(
     seed: Seed = None,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
+    max_wait: MaxWait = DEFAULT_MAX_WAIT,
     json: Json = False,
 ) -> None:
     """Predict the smoothed classifier's label of IMAGE; far fewer votes than a radius takes."""
@@ -172,7 +179,7 @@ def predict(
         "label": label,
         "seed": seed,
     }
-    with connect(url, api_key) as client:
+    with connect(url, api_key, max_wait) as client:
         job = run_job("/predict", image, fields, client, json)
         assert job.prediction is not None  # noqa: S101 (a predict job that succeeded has one)
         if json:
@@ -182,9 +189,14 @@ def predict(
     panels.show_prediction(Console(), job.prediction, classes)
 
 
-def models(url: Url = DEFAULT_URL, api_key: ApiKey = None, json: Json = False) -> None:
+def models(
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    max_wait: MaxWait = DEFAULT_MAX_WAIT,
+    json: Json = False,
+) -> None:
     """List the models that the server's workers hold."""
-    with connect(url, api_key) as client:
+    with connect(url, api_key, max_wait) as client:
         listing = attempt(client.models)
     if json:
         typer.echo(listing.model_dump_json(indent=2))
@@ -220,12 +232,12 @@ def verify(
         raise typer.Exit(1)
 
 
-def connect(url: str, api_key: str | None) -> Client:
+def connect(url: str, api_key: str | None, max_wait: float) -> Client:
     """Returns a client of a server; the key is the one given, or that of whoever runs the server here."""
     from radii.own_key import UnusableKey, choose_key
 
     try:
-        return Client(url, choose_key(url, api_key))
+        return Client(url, choose_key(url, api_key), Patience(max_wait, _tell))
     except UnusableKey as error:
         raise fail(str(error)) from None
 
@@ -252,6 +264,10 @@ def attempt(call: Callable[[], Answer]) -> Answer:
         return call()
     except ClientError as error:
         raise fail(str(error)) from error
+
+
+def _tell(line: str) -> None:
+    Console(stderr=True).print(escape(line), highlight=False, soft_wrap=True)
 
 
 def fail(message: str) -> typer.Exit:

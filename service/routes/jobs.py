@@ -12,6 +12,7 @@ from contract import keys
 from contract.choices import ProblemCode
 from contract.jobs import Job
 from contract.limits import MAX_WAIT_SECONDS
+from contract.problems import Problem
 from service.access import Scope, get_caller, require
 from service.cancellation import cancel
 from service.openapi import problem_responses
@@ -116,20 +117,22 @@ def cancel_job(resources: Shared, job_id: JobId, response: Response) -> Job:
     responses=problem_responses(404, ProblemCode.INVALID_FIELD),
 )
 async def follow_job(
-    resources: Shared, job_id: JobId, position: Annotated[str, Depends(_position)]
+    request: Request, resources: Shared, job_id: JobId, position: Annotated[str, Depends(_position)]
 ) -> AsyncIterator[ServerSentEvent]:
     """Follow a job: `progress` events, then one `job` event with the job as it ended.
 
-    A stream that ends without it (after ten minutes, or because the server stops) is resumed with
-    `Last-Event-ID`.
+    An `error` event, whose data is a problem, ends it for good: the key was revoked. A stream that ends
+    without either (after ten minutes, or because the server stops) is resumed with `Last-Event-ID`.
     """
     loop = asyncio.get_running_loop()
     spoken = loop.time()
-    async for item in follow(resources, job_id, position):
+    async for item in follow(resources, request, job_id, position):
         if isinstance(item, Event):
             yield ServerSentEvent(event="progress", id=item.id, raw_data=item.progress)
         elif isinstance(item, Job):
             yield ServerSentEvent(event="job", raw_data=item.model_dump_json())
+        elif isinstance(item, Problem):
+            yield ServerSentEvent(event="error", raw_data=item.model_dump_json())
         elif loop.time() - spoken < _KEEP_ALIVE_SECONDS:
             continue
         else:

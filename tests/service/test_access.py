@@ -5,6 +5,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from redis import Redis
 from contract import keys
 from contract.certificates import Certificate
 from contract.choices import ProblemCode
-from contract.limits import CERTIFICATE_TTL, IMAGE_TTL, SUBMISSION_TTL
+from contract.limits import CERTIFICATE_TTL, IMAGE_TTL, MAX_BODY_BYTES, SUBMISSION_TTL
 from contract.models import ModelInfo
 from contract.problems import Problem
 from contract.regions import StoredRegion
@@ -25,6 +26,7 @@ from service.access import Scope
 from service.api_keys import KeyRing, hash_key, new_key
 from service.app import create_app
 from service.settings import Auth, ServiceSettings
+from tests.service.test_waiting import stream
 
 SENT = {name: new_key() for name in ("ann", "bob", "reader", "writer", "root")}
 KEPT: dict[str, tuple[str, list[str]]] = {
@@ -319,15 +321,30 @@ def test_another_tenants_regions_are_not_told(ask: Ask, redis: Redis, toy: Model
     assert "admin" in refused(ask("bob", "GET", theirs), ProblemCode.FORBIDDEN).detail
 
 
-def test_it_is_refused_before_a_body_is_read(guarded: str) -> None:
-    """Strangers cannot make the API read megabytes: none was sent, and the answer is there."""
-    port = int(guarded.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-        connection.sendall(
-            b"POST /certify HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\n"
-            b"Content-Length: 12000000\r\n\r\n"
-        )
-        assert connection.recv(12) == b"HTTP/1.1 401"
+def announce(url: str, path: str, *headers: str) -> str:
+    """Announces a body that is too large, sends none of it, and returns the head of the answer."""
+    lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {2 * MAX_BODY_BYTES}", *headers, "", ""]
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=5) as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        return connection.recv(4096).decode().partition("\r\n\r\n")[0]
+
+
+def test_it_is_refused_before_a_body_is_read(ask: Ask, guarded: str) -> None:
+    """Neither strangers nor keys that may not submit make the API read megabytes, whatever operation has a body.
+
+    A 401 comes before a 403, that before a rate is counted, and all before the size of the body.
+    """
+    document = ask(None, "GET", "/openapi.json").json()
+    paths = [path for path, told in document["paths"].items() if "requestBody" in told.get("post", {})]
+    assert len(paths) == 4
+    for path in paths:
+        assert announce(guarded, path).startswith("HTTP/1.1 401")
+        refused = announce(guarded, path, f"X-API-Key: {SENT['reader']}")
+        assert refused.startswith("HTTP/1.1 403")
+        assert "ratelimit" not in refused.lower()
+        too_large = announce(guarded, path, f"X-API-Key: {SENT['writer']}")
+        assert too_large.startswith("HTTP/1.1 413")
+        assert "ratelimit" in too_large.lower()
 
 
 def test_the_description_says_which_operations_need_a_key(ask: Ask) -> None:
@@ -412,6 +429,66 @@ def test_a_running_api_refuses_a_revoked_key_a_second_later(
             assert time.monotonic() < deadline
             time.sleep(0.05)
         assert client.get("/models", headers=bob).status_code == 200
+
+
+@pytest.fixture
+def waiting(
+    redis_url: str, beat: Callable[..., None], png: bytes, serve_app: Callable[..., Any], tmp_path: Path
+) -> Iterator[tuple[Path, httpx.Client, str]]:
+    """The file of keys of an API, ann as its client, and a job of ann's that nobody works on."""
+    beat()
+    file = tmp_path / "keys.json"
+    write_keys(file, entry("ann"), entry("bob", tenant="acme"))
+    settings = ServiceSettings(redis_url=redis_url, auth=Auth.KEYS, api_keys_file=file)
+    with (
+        serve_app(create_app(settings)) as url,
+        httpx.Client(base_url=url, headers={"X-API-Key": SENT["ann"]}) as ann,
+    ):
+        yield file, ann, ann.post("/certify", files={"image": png}, data={"model": "toy"}).json()["id"]
+
+
+def test_a_stream_ends_when_its_key_is_revoked(waiting: tuple[Path, httpx.Client, str]) -> None:
+    """It says why, and tells nothing of the job any more; the streams of other keys go on."""
+    file, ann, job = waiting
+    with (
+        httpx.Client(base_url=ann.base_url, headers={"X-API-Key": SENT["bob"]}) as bob,
+        stream(bob, job) as others,
+        stream(ann, job) as events,
+    ):
+        assert (next(events)["event"], next(others)["event"]) == ("progress", "progress")
+        write_keys(file, entry("bob", tenant="acme"))
+        revoked = time.monotonic()
+        last = next(events)
+        assert last["event"] == "error"
+        told = Problem.model_validate_json(last["data"])
+        assert (told.code, told.status) == (ProblemCode.UNAUTHENTICATED, 401)
+        assert list(events) == []
+        assert time.monotonic() - revoked < 3
+        assert bob.delete(f"/jobs/{job}").status_code == 200
+        assert [event["event"] for event in others] == ["job"]
+
+
+def test_a_stream_ends_when_its_key_gets_other_scopes(waiting: tuple[Path, httpx.Client, str]) -> None:
+    """It is asked for again, and then what the key may do now counts."""
+    file, ann, job = waiting
+    with stream(ann, job) as events:
+        next(events)
+        write_keys(file, entry("ann", scopes=["certify"]))
+        assert list(events) == []
+    refused(ann.get(f"/jobs/{job}/events"), ProblemCode.FORBIDDEN)
+
+
+def test_a_wait_ends_when_its_key_is_revoked(waiting: tuple[Path, httpx.Client, str]) -> None:
+    """With the job as it was; the next is refused."""
+    file, ann, job = waiting
+    with ThreadPoolExecutor() as pool:
+        waits = pool.submit(ann.get, f"/jobs/{job}", params={"wait": 20}, timeout=30)
+        time.sleep(0.5)
+        write_keys(file)
+        response = waits.result()
+    assert response.json()["status"] == "queued"
+    assert response.elapsed.total_seconds() < 5
+    refused(ann.get(f"/jobs/{job}"), ProblemCode.UNAUTHENTICATED)
 
 
 def test_every_key_is_compared(ring: tuple[Path, KeyRing], monkeypatch: pytest.MonkeyPatch) -> None:

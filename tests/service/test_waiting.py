@@ -1,5 +1,6 @@
 """Following a job by server-sent events, and how many may wait."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -107,6 +108,16 @@ def test_end_without_an_event_is_noticed(api: httpx.Client, redis: Redis, submit
         start = time.monotonic()
         assert next(events)["event"] == "job"
         assert time.monotonic() - start < 2
+
+
+def test_job_that_is_forgotten_ends_its_stream(api: httpx.Client, redis: Redis, submit: Submit) -> None:
+    """With the problem that a request for it would be answered with."""
+    with stream(api, submit()) as events:
+        next(events)
+        redis.flushall()
+        last = next(events)
+        assert (last["event"], json.loads(last["data"])["code"]) == ("error", "not_found")
+        assert list(events) == []
 
 
 def test_gone_client_frees_its_connection(api: httpx.Client, redis: Redis, submit: Submit) -> None:
