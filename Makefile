@@ -8,7 +8,7 @@ SECONDS ?= 600
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test compose-test chaos lint format bench load docs openapi examples lock clean
+.PHONY: help demo serve test explore compose-test chaos lint format bench load docs openapi examples lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,9 @@ serve: $(VENV)/.run ## start everything and stay up (PORT=8000)
 
 test: $(VENV)/.develop ## run all tests
 	@$(BIN)/python -m pytest
+
+explore: $(VENV)/.develop ## look for counterexamples at random, ten times as many (ONLY="tests/smoothing")
+	@$(BIN)/python -m pytest --hypothesis-profile=explore -m hypothesis --timeout=3600 $(ONLY)
 
 compose-test: $(VENV)/.develop ## build the images, bring docker-compose.yml up and test it (needs a Docker engine)
 	@$$(docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) build

