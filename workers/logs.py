@@ -6,16 +6,14 @@
 import logging
 import sys
 from types import TracebackType
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
+from contract.settings import LogFormat, LogLevel
 from workers.failures import Abandoned, EngineLost, JobFailure
-
-LogFormat = Literal["auto", "json", "console"]
-LogLevel = Literal["debug", "info", "warning", "error"]
 
 _LEVELS: Final = {
     "debug": logging.DEBUG,
