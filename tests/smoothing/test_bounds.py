@@ -5,7 +5,7 @@ import math
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -20,7 +20,7 @@ from smoothing import (
     two_sided,
     upper_confidence_bound,
 )
-from smoothing.bounds import t_certify
+from smoothing.bounds import SLACK, t_certify
 
 CASES = [
     (successes, trials, alpha)
@@ -120,18 +120,25 @@ def test_lower_bound_is_below_the_frequency_and_mirrors_the_upper(
     assert mirrored == pytest.approx(lower, abs=1e-11)
 
 
-@given(trials=st.integers(2, 10_000), data=st.data(), alpha=alphas)
-def test_bounds_rise_with_votes_and_widen_with_certainty(
-    trials: int, data: st.DataObject, alpha: float
-) -> None:
-    """One vote more raises both bounds; a smaller alpha moves both outward."""
-    successes = data.draw(st.integers(0, trials - 1))
+@st.composite
+def votes_but_one(draw: st.DrawFn) -> tuple[int, int]:
+    """Votes for a class, of all that there are; one more would be possible."""
+    trials = draw(st.integers(2, 10_000))
+    return draw(st.integers(0, trials - 1)), trials
+
+
+@example(votes=(999, 1000), alpha=1e-9)  # 1 - 1e-12, which the slack moves to 1
+@given(votes=votes_but_one(), alpha=alphas)
+def test_bounds_rise_with_votes_and_widen_with_certainty(votes: tuple[int, int], alpha: float) -> None:
+    """One vote more raises both bounds, as far as there is room; a smaller alpha moves both outward."""
+    successes, trials = votes
     assert lower_confidence_bound(successes, trials, alpha) < lower_confidence_bound(
         successes + 1, trials, alpha
     )
-    assert upper_confidence_bound(successes, trials, alpha) < upper_confidence_bound(
-        successes + 1, trials, alpha
-    )
+    upper = upper_confidence_bound(successes, trials, alpha)
+    room = -math.expm1(math.log1p(-alpha) / trials)  # above the exact bound of all votes but one
+    assert upper < upper_confidence_bound(successes + 1, trials, alpha) or upper == 1.0
+    assert upper < 1.0 or (successes == trials - 1 and room < SLACK + 1e-15)
     assert lower_confidence_bound(successes, trials, alpha / 2) <= lower_confidence_bound(
         successes, trials, alpha
     )
