@@ -1,4 +1,4 @@
-"""Run by ``torchrun``: what two processes make of one batch, written by the first of them."""
+"""Run by ``torchrun``: what two processes make of one batch, and of one that is odd, written by the first of them."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from models.training import TrainingError
 from models.training.distributed import joined
 
 
@@ -21,7 +22,17 @@ class Mean(nn.Module):
         return (images @ self.weight).square().mean()
 
 
+def refusal() -> str:
+    """What is said of a batch that cannot be shared out."""
+    try:
+        with joined("cpu", batch_size=15):
+            return ""
+    except TrainingError as error:
+        return str(error)
+
+
 def main() -> None:
+    refused = refusal()
     with joined("cpu", batch_size=4) as group:
         images = torch.arange(12.0).reshape(4, 3)
         losses = Mean()
@@ -37,6 +48,7 @@ def main() -> None:
             "loss": group.mean(loss.item()),
             "merged": merged,
             "size": group.size,
+            "refused": refused,
         }
         if group.first:
             torch.save(found, Path(sys.argv[1]))

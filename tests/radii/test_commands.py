@@ -1,13 +1,25 @@
 """The command line says what is wrong: the field, the rule and the value."""
 
+import os
 import socket
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 
 import pytest
+import structlog
+from typer.testing import CliRunner
 
+from radii.main import app
 from tests.end_to_end.running import EXAMPLES, radii
+
+
+@pytest.fixture(autouse=True)
+def _same_logs() -> Iterator[None]:
+    """The command line quietens the log of its process, which may be this one."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize(
@@ -18,14 +30,6 @@ from tests.end_to_end.running import EXAMPLES, radii
         (("models",), ["no radii server answers"]),
         (("verify", "nowhere.json"), ["'certificate'", "nowhere.json"]),
         (("bundle", "verify", "nowhere"), ["card.json"]),
-        (("bundle", "create", "x", "--from", "preact_resnet18", "--classes", "10", "--input-shape", "3y4"),
-         ["'input-shape'", "3y4"]),
-        (("bundle", "create", "x", "--from", "preact_resnet18", "--classes", "10", "--mean", "a"),
-         ["'mean'", "'a'"]),
-        (("bundle", "create", "x", "--from", "nonsense", "--classes", "10"), ["nonsense"]),
-        (("bundle", "create", "x", "--from", "nowhere.at_all:build", "--classes", "10"), ["nowhere"]),
-        (("train", "nonsense", "--out", "x"), ["'recipe'", "'gaussian'", "nonsense"]),
-        (("train", "gaussian", "--out", "x", "--data", "/nowhere"), ["/nowhere"]),
         (("serve", "--models", "/nowhere"), ["'models'", "/nowhere"]),
         (("serve", "--redis-url", "redis://127.0.0.1:1/0", "--port", "0"), ["port"]),
     ],
@@ -42,6 +46,33 @@ def test_a_mistake_is_told(arguments: tuple[str, ...], words: list[str], tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("bundle", "create", "x", "--from", "preact_resnet18", "--classes", "10", "--input-shape", "3y4"),
+         ["'input-shape'", "3y4"]),
+        (("bundle", "create", "x", "--from", "preact_resnet18", "--classes", "10", "--mean", "a"),
+         ["'mean'", "'a'"]),
+        (("bundle", "create", "x", "--from", "nonsense", "--classes", "10"), ["nonsense"]),
+        (("bundle", "create", "x", "--from", "nowhere.at_all:build", "--classes", "10"), ["nowhere"]),
+        (("train", "nonsense", "--out", "x"), ["'recipe'", "'gaussian'", "nonsense"]),
+        (("train", "gaussian", "--out", "x", "--data", "/nowhere"), ["/nowhere"]),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_by_what_needs_torch(
+    arguments: tuple[str, ...], words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As above, in this process, which has it loaded."""
+    monkeypatch.chdir(tmp_path)
+    ran = CliRunner().invoke(app, arguments, env={"COLUMNS": "120"})
+    assert ran.exit_code != 0
+    assert isinstance(ran.exception, SystemExit)  # no traceback
+    said = " ".join(ran.stderr.split())
+    for word in words:
+        assert word in said
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
     """Before anything is started."""
     with socket.socket() as taken:
@@ -55,10 +86,16 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
 
 
 def test_a_demo_that_fails_says_why(tmp_path: Path) -> None:
-    """Its processes write to a file, which is gone with the demo: its end is printed."""
-    ran = radii("demo", RADII_MODELS=str(tmp_path / "nowhere"))
+    """Its processes write to a file, which is gone with the demo: its end is printed.
+
+    An engine that cannot load torch dies at once, as often as it is started.
+    """
+    (tmp_path / "torch.py").write_text("raise ImportError('libtorch.so is damaged')")
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    ran = radii("demo", PYTHONPATH=path)
     assert ran.returncode == 1
-    assert "nowhere" in ran.stderr
+    assert "libtorch.so is damaged" in ran.stderr
+    assert "worker 1 gave up" in " ".join(ran.stderr.split())
 
 
 def test_a_server_of_another_version_is_told_apart() -> None:
