@@ -32,11 +32,13 @@ def test_a_real_image_gets_a_true_certificate(running: Running) -> None:
 @pytest.mark.parametrize("bound", ["one_sided", "two_sided"])
 def test_the_radius_follows_from_the_stated_counts(running: Running, bound: str) -> None:
     """σ·Φ⁻¹ of the Clopper–Pearson bound, recomputed with SciPy from the JSON alone, rounded down."""
-    for picture in sorted(EXAMPLES.glob("*.png"))[:4]:
+    for number, picture in enumerate(sorted(EXAMPLES.glob("*.png"))[:4]):
+        # Trials at every level of a grid take most of the votes, and one picture shows them.
+        level = {} if number == 0 else {"sigma": "0.5", "adapt": "false"}
         response = running.http.post(
             "/certify",
             files={"image": picture.read_bytes()},
-            data={"n": "2000", "bound": bound, "memory": "off"},
+            data={"n": "2000", "bound": bound, "memory": "off", **level},
             headers={"Prefer": "wait=30"},
         )
         certificate = response.json()["certificate"]
@@ -178,7 +180,7 @@ def colour_picture(size: tuple[int, int]) -> bytes:
 
 def test_one_hundred_jobs_at_once_all_finish(running: Running) -> None:
     """The queue loses nothing."""
-    jobs = [running.certify(wait=0, n=200) for _ in range(100)]
+    jobs = [running.certify(wait=0, n=20) for _ in range(100)]
     final = [running.until(job.id, lambda job: job.status.final) for job in jobs]
     assert {job.status for job in final} == {JobStatus.SUCCEEDED}
 

@@ -67,7 +67,7 @@ def test_a_finished_job_cannot_be_cancelled(running: Running) -> None:
 def test_killing_an_engine_loses_no_job(running: Running) -> None:
     """Kill -9 in mid-job: that job is retried and succeeds, the other worker's job does not notice."""
     wait_for_engines(running, 2)
-    jobs = [running.certify(wait=0, n=40_000) for _ in range(2)]
+    jobs = [running.certify(wait=0, n=20_000) for _ in range(2)]
     for job in jobs:
         running.until(job.id, sampling)
     alive = [engine for engine in running.engines() if process_is_alive(engine.pid)]
@@ -87,7 +87,7 @@ def test_engines_let_the_api_go_first(running: Running) -> None:
 
 def test_killing_every_engine_loses_no_job(running: Running) -> None:
     """The job waits until one is there again."""
-    job = running.certify(wait=0, n=40_000)
+    job = running.certify(wait=0, n=20_000)
     running.until(job.id, sampling)
     for engine in running.engines():
         if process_is_alive(engine.pid):

@@ -147,7 +147,7 @@ def test_two_workers_use_bit_identical_statistics(running: Running) -> None:
     wait_for_engines(running, 2)
     before = {engine.engine_id: engine.jobs for engine in running.engines()}
     jobs = [
-        running.ask(n=20_000, sigma=0.415, adapt="true", picture=picture)
+        running.ask(n=3000, sigma=0.415, adapt="true", picture=picture)
         for picture in sorted(EXAMPLES.glob("*.png"))[:6]
     ]
     final = [running.until(job.id, lambda job: job.status.final, seconds=150) for job in jobs]

@@ -92,7 +92,7 @@ def test_a_person_certifies_with_the_keyboard_alone(tab: Tab, running: Running) 
     tab_to(page, "details.more > summary")
     page.keyboard.press("Enter")
     tab_to(page, "#n")
-    page.keyboard.type("40000")
+    page.keyboard.type("20000")
     tab_to(page, "#submit")
     tab.run(WATCH)
     page.keyboard.press("Enter")
@@ -107,7 +107,7 @@ def test_a_person_certifies_with_the_keyboard_alone(tab: Tab, running: Running) 
     assert grown == sorted(grown)
     assert grown[-1] <= certificate["radius"]["l2"]
     assert json.loads(page.locator("#certificate-json").text_content() or "") == certificate
-    assert (certificate["sigma"], certificate["noise"][0]["n"]) == (0.5, 40_000)
+    assert (certificate["sigma"], certificate["noise"][0]["n"]) == (0.5, 20_000)
     assert certificate["correct"] is True  # the example's class was told
     tab_to(page, "#verify")
     page.keyboard.press("Enter")
@@ -202,7 +202,7 @@ def test_a_permalink_opens_in_a_fresh_page(tab: Tab, running: Running) -> None:
 
 def test_a_running_job_is_taken_up_in_a_fresh_page(tab: Tab, running: Running) -> None:
     """From its first event, also after the connection was cut, which goes on where it was."""
-    job = running.certify(wait=0, n=30_000)
+    job = running.certify(wait=0, n=10_000)
     seen: list[str | None] = []
     told = False
 
@@ -210,7 +210,7 @@ def test_a_running_job_is_taken_up_in_a_fresh_page(tab: Tab, running: Running) -
         seen.append(route.request.headers.get("last-event-id"))
         if len(seen) > 1:
             return route.continue_() if told else route.abort()
-        progress = '{"stage": "sampling", "completed": 7, "total": 30100, "radius_so_far": null}'
+        progress = '{"stage": "sampling", "completed": 7, "total": 10100, "radius_so_far": null}'
         body = f"event: progress\ndata: {progress}\nid: 1-0\n\n"
         return route.fulfill(content_type="text/event-stream", body=body)
 
@@ -326,7 +326,7 @@ def test_everybody_can_use_it(new_tab: OpenTab, running: Running, look: str, tmp
             elif view == "answer":
                 page.click("#cancel")
                 expect(page.locator("#answer-parts .label")).to_have_text("The job is cancelled")
-                ask(page, n=5000)
+                ask(page)
                 page.wait_for_selector("#answer-radius")
                 for summary in page.locator("#rest summary").all():
                     summary.click()

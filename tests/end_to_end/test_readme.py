@@ -89,9 +89,11 @@ def test_a_command_of_readme_runs(command: str, desk: Path, running: Running) ->
 
 
 def adapt(command: str, running: Running, desk: Path) -> str:
-    """Points a command at this test's server and its key, and training at few images."""
+    """Points a command at this test's server and its key, certificates at few votes, training at few images."""
     command = command.replace("http://127.0.0.1:8000", running.url)
     command = command.replace("~/.local/share/radii/api-key", str(running.key_file))
+    if command.startswith("radii certify") and " --n " not in command:
+        command = command.replace(" > ", " --n 1000 > ") if " > " in command else f"{command} --n 1000"
     if command.startswith("radii train"):
         command += f" --data {desk / 'data'} --epochs 1"
     return command
