@@ -1,19 +1,15 @@
-"""Models for the stacks of these tests, and how such a stack is started."""
+"""The stack of these tests, and its models."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from radii.stack import quiet_log, tail
 from tests.chaos.clients import DAMAGED, MODEL, POISON
 from tests.chaos.cluster import Cluster, until
-
-Start = Callable[[Path], AbstractContextManager[Cluster]]
 
 NETWORKS = """
 import os
@@ -72,18 +68,14 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="session")
-def start_cluster(environment: dict[str, str]) -> Start:
-    """Starts a stack in a folder; when it is left, no process may be."""
-
-    @contextmanager
-    def start(folder: Path) -> Iterator[Cluster]:
-        with quiet_log(folder) as log:
-            try:
-                with Cluster(folder, log, environment) as found:
-                    yield found
-                until(lambda: not found.left_over(), 10, "a process was left over")
-            finally:
-                print(tail(folder, 80))  # noqa: T201 (pytest shows it when a test fails)
-
-    return start
+@pytest.fixture(scope="package")
+def cluster(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[Cluster]:
+    """The stack of all these tests, which each has to leave sound; when it is stopped, no process may be left."""
+    folder = tmp_path_factory.mktemp("chaos")
+    with quiet_log(folder) as log:
+        try:
+            with Cluster(folder, log, environment) as found:
+                yield found
+            until(lambda: not found.left_over(), 10, "a process was left over")
+        finally:
+            print(tail(folder, 80))  # noqa: T201 (pytest shows it when a test fails)

@@ -8,7 +8,6 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from contract import keys
 from contract.regions import StoredRegion
 from tests.chaos.clients import Api, Client
 from tests.chaos.cluster import Cluster, until
-from tests.chaos.conftest import Start
 from tests.chaos.history import (
     History,
     Operation,
@@ -34,12 +32,6 @@ SEED = int(os.environ.get("RADII_CHAOS_SEED") or random.SystemRandom().randrange
 CLIENTS = 6
 HEALING_SECONDS = 120.0
 PATIENT_FROM = 300.0  # seconds of a run in which a fault may take minutes
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, start_cluster: Start) -> Iterator[Cluster]:
-    with start_cluster(tmp_path) as found:
-        yield found
 
 
 @pytest.mark.timeout(SECONDS * 3 + 400)

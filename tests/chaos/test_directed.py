@@ -28,7 +28,7 @@ two API processes                      `test_chaos`
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -41,18 +41,11 @@ from contract.jobs import Job
 from contract.regions import StoredRegion
 from tests.chaos.clients import DAMAGED, MODEL, POISON, picture
 from tests.chaos.cluster import Cluster, is_ready, kill, until
-from tests.chaos.conftest import Start
 from tests.chaos.proxy import Link
 from tests.end_to_end.running import radii
 
 LONG = 400_000
 """Votes: seconds of sampling at least, on any machine."""
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory, start_cluster: Start) -> Iterator[Cluster]:
-    with start_cluster(tmp_path_factory.mktemp("directed")) as found:
-        yield found
 
 
 @pytest.fixture(autouse=True)
