@@ -149,12 +149,13 @@ class Stack:
         Raises:
             StackFailure: It took longer than `START_SECONDS`.
         """
-        for _ in self._until("the API and a worker", START_SECONDS):
-            try:
-                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == httpx.codes.OK:
-                    return
-            except httpx.TransportError:
-                continue
+        with httpx.Client(timeout=2) as http:
+            for _ in self._until("the API and a worker", START_SECONDS):
+                try:
+                    if http.get(f"{self.url}/readyz").status_code == httpx.codes.OK:
+                        return
+                except httpx.TransportError:
+                    continue
 
     def _until(self, what: str, seconds: float) -> Iterator[None]:
         deadline = time.monotonic() + seconds

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 from torch import Tensor
 
 from smoothing.bounds import Counts
@@ -117,7 +117,8 @@ def decide(counts: Counts, alpha: float) -> Prediction:
     """
     top_class, second = (int(label) for label in np.argsort(-counts, kind="stable")[:2])
     top_votes, second_votes = int(counts[top_class]), int(counts[second])
-    p_value = float(stats.binomtest(top_votes, top_votes + second_votes, 0.5).pvalue)
+    # The exact two-sided test of p = ½: both tails are alike, P(Bin(a + b, ½) ≥ a) = I_½(a, b + 1).
+    p_value = min(1.0, 2.0 * float(special.betainc(top_votes, second_votes + 1, 0.5)))
     return Prediction(
         top_class=top_class,
         runner_up=second if second_votes > 0 else None,

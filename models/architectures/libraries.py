@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import torchvision
 from torch import nn
 
 
@@ -13,6 +12,8 @@ def from_torchvision(name: str, num_classes: int, in_channels: int, **arguments:
     Raises:
         ValueError: if torchvision has no such classifier, or images do not have 3 channels.
     """
+    import torchvision  # slow: workers start without it
+
     if in_channels != 3:
         raise ValueError(f"'input_shape' must have 3 channels for torchvision:{name}, got {in_channels}")
     if name not in torchvision.models.list_models(torchvision.models):

@@ -81,7 +81,7 @@ def submit(cluster: Cluster, level: int = 100, wait: int = 0, **fields: object) 
 
 
 def read(cluster: Cluster, job: Job) -> Job:
-    response = httpx.get(f"{cluster.urls[1]}/jobs/{job.id}", timeout=10)
+    response = httpx.get(f"{cluster.urls[1]}/jobs/{job.id}", timeout=10, verify=False)
     assert response.status_code == 200, response.text
     return Job.model_validate_json(response.content)
 

@@ -1,13 +1,14 @@
 """The real stack: embedded Valkey, API, two workers, with bundles made by the command line."""
 
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import torch
 from redis import Redis
 
 from radii.stack import Stack, StackPlan, free_port, quiet_log, tail
@@ -46,29 +47,31 @@ def user_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundles(tmp_path_factory: pytest.TempPathFactory, user_package: Path) -> Path:
     """What a user made: torchvision's ResNet-18 at random, and a module of their own with a state dict."""
     folder = tmp_path_factory.mktemp("bundles")
-    ran = radii(
-        "bundle", "create", str(folder / "resnet"), "--from", "torchvision:resnet18", "--classes", "7",
-        "--input-shape", "3x64x64", "--resize", "72", "--n", "200",
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
     weights = folder / "theirs.pth"
-    code = f"import torch, their_networks as t; torch.save(t.build(hidden=5).state_dict(), {str(weights)!r})"
-    environment = {"PYTHONPATH": str(user_package)}
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, **environment})
-    ran = radii(
-        "bundle", "create", str(folder / "theirs"), "--from", "their_networks:build", "--arg", "hidden=5",
-        "--weights", str(weights), "--classes", "cat,dog,bird", "--input-shape", "3x8x8",
-        "--mean", "0,0,0", "--std", "1,1,1", "--n", "500",
-        **environment,
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    ran = radii(
-        "bundle", "create", str(folder / "by-noise"), "--from", "their_networks:by_noise",
-        "--classes", "rough,smooth,none", "--input-shape", "3x8x8", "--mean", "0,0,0", "--std", "1,1,1",
-        "--n", "500",
-        **environment,
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
+    theirs: dict[str, Any] = {}
+    exec(USER_MODULE, theirs)
+    torch.save(theirs["build"](hidden=5).state_dict(), weights)
+    making = [
+        (
+            "resnet", "--from", "torchvision:resnet18", "--classes", "7", "--input-shape", "3x64x64",
+            "--resize", "72", "--n", "200",
+        ),
+        (
+            "theirs", "--from", "their_networks:build", "--arg", "hidden=5", "--weights", str(weights),
+            "--classes", "cat,dog,bird", "--input-shape", "3x8x8", "--mean", "0,0,0", "--std", "1,1,1", "--n", "500",
+        ),
+        (
+            "by-noise", "--from", "their_networks:by_noise", "--classes", "rough,smooth,none",
+            "--input-shape", "3x8x8", "--mean", "0,0,0", "--std", "1,1,1", "--n", "500",
+        ),
+    ]  # fmt: skip
+
+    def make(name: str, *words: str) -> subprocess.CompletedProcess[str]:
+        return radii("bundle", "create", str(folder / name), *words, PYTHONPATH=str(user_package))
+
+    with ThreadPoolExecutor() as pool:  # most of the time goes into loading torch
+        for ran in pool.map(lambda words: make(*words), making):
+            assert ran.returncode == 0, ran.stderr
     return folder
 
 
