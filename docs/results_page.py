@@ -129,7 +129,7 @@ def hybrid(outcomes: Outcomes) -> str:
                 link_to(evaluation),
             )
         )
-    theirs = ("100000", "10000", "MPB Table 2")
+    theirs = (EMPTY, "10000", "MPB Table 2")
     rows.insert(1, ("Gaussian, σ = 0.6", "CIFAR-10", "59.3", "0.742", "0.742", *theirs))
     rows.append(("Gaussian, σ = 0.6, and uniform, σ = 0.65", "CIFAR-10", "60.3", "0.742", "0.783", *theirs))
     return as_table(
@@ -169,7 +169,7 @@ def noise(outcomes: Outcomes) -> str:
             figures = [as_percent(found[sigma][scheme]) for sigma in sigmas]
             rows.append((label, "Fashion-MNIST", *figures, str(found[0.0]["images"]), link_to(evaluation)))
         rows += [
-            (label, "CIFAR-10", *figures.split(), "10000", "CTA Table 2b")
+            (label, "CIFAR-10", *figures.split(), EMPTY, "CTA Table 2b")
             for label, figures in _NOISE_THEIRS.get(short, {}).items()
         ]
     head = ("classifier", "images of", *(f"σ = {sigma:g}" for sigma in sigmas), "images", "evaluation")
@@ -315,7 +315,7 @@ def _certified(outcomes: Outcomes, lines: Sequence[Ours | Theirs]) -> str:
     for line in lines:
         if isinstance(line, Theirs):
             figures = [f"{float(figure):.1f}" for figure in line.figures.split()]
-            rows.append((line.label, "CIFAR-10", *figures, line.acr, EMPTY, "100000", "10000", line.source))
+            rows.append((line.label, "CIFAR-10", *figures, line.acr, EMPTY, line.n, line.images, line.source))
         elif line.evaluation not in outcomes:
             left = [EMPTY] * (len(_RADII) + 2)
             votes = str(votes_of(line.evaluation))

@@ -18,12 +18,21 @@ class Ours:
 
 @dataclass(frozen=True)
 class Theirs:
-    """A row of a paper's table on CIFAR-10: per cent at the radii 0, 0.25, …, 2, and the average radius."""
+    """A row of a paper's table on CIFAR-10.
+
+    Attributes:
+        label, source: What the paper calls it, and where it is.
+        figures: Per cent at the radii 0, 0.25, …, 2.
+        acr: Average certified radius, if it is given.
+        n, images: Votes and test images, where the paper tells them.
+    """
 
     label: str
     source: str
     figures: str
     acr: str = "–"
+    n: str = "100000"
+    images: str = "10000"
 
 
 def _run(short: str, name: str = "certify", *, label: str = "", **words: Any) -> Ours:
@@ -33,15 +42,22 @@ def _run(short: str, name: str = "certify", *, label: str = "", **words: Any) ->
 FIXED: Final = (
     _run("gaussian"),
     Theirs("Rand", "CTA Table 1", "62.13 51.68 40.38 30.25 20.81 13.36 7.71 3.38 0.0", "0.494"),
-    Theirs("Basic", "ADRE Table 1", "65 55 41 32 23 15 9 5 0"),
+    Theirs("Basic", "ADRE Table 1", "65 55 41 32 23 15 9 5 0", images="–"),
     _run("smoothadv"),
     Theirs("SmoothAdv, ε = 1", "CTA Table 4", "63.95 56.53 49.53 41.38 34.63 27.81 21.22 14.41 0.0", "0.694"),
     _run("macer"),
-    Theirs("MACER", "CTA Table 1", "64.2 57.5 49.9 42.3 34.8 27.6 20.2 12.6 0.0", "0.691"),
+    Theirs("MACER", "CTA Table 1", "64.2 57.5 49.9 42.3 34.8 27.6 20.2 12.6 0.0", "0.691", n="–", images="–"),
     _run("consistency"),
-    Theirs("Consistency", "CTA Table 1", "52.3 48.9 45.1 41.3 37.8 33.9 29.9 25.2 0.0", "0.726"),
+    Theirs(
+        "Consistency",
+        "CTA Table 1",
+        "52.3 48.9 45.1 41.3 37.8 33.9 29.9 25.2 0.0",
+        "0.726",
+        n="–",
+        images="–",
+    ),
     _run("adre"),
-    Theirs("ADRE, λ = 0.1", "ADRE Table 1", "67 57 48 38 30 23 17 11 0"),
+    Theirs("ADRE, λ = 0.1", "ADRE Table 1", "67 57 48 38 30 23 17 11 0", images="–"),
     _run("adre-adv"),
     _run("normal-uniform"),
     _run("data-dependent"),
@@ -90,9 +106,9 @@ AUTO: Final = (
 )
 OPTIMIZE: Final = (
     _run("gaussian", label="gaussian, fixed level"),
-    Theirs("Cohen", "DDRS Table 1", "79.9 58.3 40.1 29.2 20.2 13.1 7.3 3.3 0.0", "0.591"),
+    Theirs("Cohen", "DDRS Table 1", "79.9 58.3 40.1 29.2 20.2 13.1 7.3 3.3 0.0", "0.591", images="–"),
     _run("gaussian", "optimize", label="gaussian, DS", policy="optimize"),
-    Theirs("Cohen-DS", "DDRS Table 1", "77.2 64.5 47.8 38.3 27.6 16.5 8.0 3.2 1.2", "0.784"),
+    Theirs("Cohen-DS", "DDRS Table 1", "77.2 64.5 47.8 38.3 27.6 16.5 8.0 3.2 1.2", "0.784", images="–"),
     _run("data-dependent", "optimize", label="data-dependent, DS²", policy="optimize"),
-    Theirs("Cohen-DS²", "DDRS Table 1", "79.8 66.5 50.4 39.2 29.1 18.3 8.8 3.8 1.4", "0.764"),
+    Theirs("Cohen-DS²", "DDRS Table 1", "79.8 66.5 50.4 39.2 29.1 18.3 8.8 3.8 1.4", "0.764", images="–"),
 )
