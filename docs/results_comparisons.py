@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from docs.results_outcomes import Outcomes
-from models.evaluation.intervals import jackknife_interval, mean_interval
+from models.evaluation.intervals import clopper_pearson_interval, jackknife_interval, mean_interval
 
 Floats = NDArray[np.float64]
 _CLEAN: Final = "none"
@@ -167,14 +167,22 @@ def gain(more: Measure, less: Measure) -> Measure:
 
 
 def paired(first: Measure, second: Measure) -> Comparison:
-    """Compare two means over the images that both have, by Student's interval of the differences."""
+    """Compare two means over the images that both have, by Student's interval of the differences.
+
+    Where both measures count images and no image differs, there is no spread to take an interval from: it is
+    then as wide as Clopper and Pearson leave the share of images that differ.
+    """
 
     def compare(outcomes: Outcomes) -> Difference:
         gained = gain(first, second).read(outcomes)
         one, other = first.read(outcomes), second.read(outcomes)
         images = len(gained)
         means = [fsum(values[index] for index in gained) / images for values in (one, other)]
-        return Difference(means[0], means[1], *mean_interval(list(gained.values())), images)
+        low, high = mean_interval(list(gained.values()))
+        if not any(gained.values()) and {*one.values(), *other.values()} <= {0.0, 1.0}:
+            high = clopper_pearson_interval(0, images)[1]
+            low = -high
+        return Difference(means[0], means[1], low, high, images)
 
     return Comparison(_together(first, second), compare)
 

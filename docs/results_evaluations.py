@@ -167,6 +167,12 @@ EVALUATIONS: Final = (
         )
         for short in ("adv-l2", "adv-linf")
     ),
-    _chosen("gradients-adv-l2", "adv-l2", "--suite gradients --skip 10", "Pictures of loss gradients.", 1),
+    _chosen(
+        "gradients-adv-l2",
+        "adv-l2",
+        "--suite gradients --images 6 --skip 10",
+        "Pictures of loss gradients.",
+        1,
+    ),
 )
 """In the order in which they are run: about four hours together."""

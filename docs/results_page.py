@@ -133,7 +133,7 @@ def hybrid(outcomes: Outcomes) -> str:
     rows.insert(1, ("Gaussian, σ = 0.6", "CIFAR-10", "59.3", "0.742", "0.742", *theirs))
     rows.append(("Gaussian, σ = 0.6, and uniform, σ = 0.65", "CIFAR-10", "60.3", "0.742", "0.783", *theirs))
     return as_table(
-        ("certified with", "images of", "clean", "ACR ℓ2", "ACR ℓ1", "n", "images", "evaluation"), rows
+        ("certified with", "data", "clean", "ACR ℓ2", "ACR ℓ1", "n", "images", "evaluation"), rows
     )
 
 
@@ -172,7 +172,7 @@ def noise(outcomes: Outcomes) -> str:
             (label, "CIFAR-10", *figures.split(), EMPTY, "CTA Table 2b")
             for label, figures in _NOISE_THEIRS.get(short, {}).items()
         ]
-    head = ("classifier", "images of", *(f"σ = {sigma:g}" for sigma in sigmas), "images", "evaluation")
+    head = ("classifier", "data", *(f"σ = {sigma:g}" for sigma in sigmas), "images", "evaluation")
     return as_table(head, rows)
 
 
@@ -302,7 +302,7 @@ def _remarks(judged: Sequence[tuple[Claim, Verdict]]) -> Iterator[str]:
     said: dict[str, list[str]] = {}
     for claim, found in judged:
         why = claim.why.get(found, "")
-        if found in (Verdict.DOES_NOT_HOLD, Verdict.UNDECIDED) and not why:
+        if found is Verdict.DOES_NOT_HOLD and not why:
             why = "We have no explanation."
         words = " ".join(part for part in (why, claim.apart) if part)
         if words:
@@ -323,7 +323,7 @@ def _certified(outcomes: Outcomes, lines: Sequence[Ours | Theirs]) -> str:
         else:
             found = outcomes[line.evaluation]["certified"][line.run]
             rows.append((line.label, "Fashion-MNIST", *_ours(line.evaluation, found)))
-    head = ("classifier", "images of", *(f"{radius:g}" for radius in _RADII), "ACR ℓ2", "95 %", "n", "images")
+    head = ("classifier", "data", *(f"{radius:g}" for radius in _RADII), "ACR ℓ2", "95 %", "n", "images")
     return as_table((*head, "evaluation"), rows)
 
 

@@ -85,7 +85,7 @@ AUTO: Final = (
         "Adv₂, ε = 1.5, adapted",
         "CTA Table 4",
         "76.22 70.47 62.39 55.91 42.45 35.79 29.01 21.71 14.23",
-        "0.99",
+        "0.990",
     ),
     _run("adv-l2-last", "auto", label="adv-l2-last, adapted", policy="auto", adapted=True),
     _run("adv-linf", "auto", label="adv-linf, adapted", policy="auto", adapted=True),
@@ -93,7 +93,7 @@ AUTO: Final = (
         "Adv∞, ε = 12/255, adapted",
         "CTA Table 4",
         "70.75 64.54 50.63 43.38 32.5 24.43 18.05 12.2 8.31",
-        "0.76",
+        "0.760",
     ),
     _run("smoothadv", "auto", policy="auto"),
     Theirs(
