@@ -8,7 +8,7 @@ SECONDS ?= 600
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test compose-test chaos lint format bench load docs results openapi examples lock clean
+.PHONY: help demo serve test compose-test chaos lint format bench load docs openapi examples lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,6 +66,7 @@ load: $(VENV)/.run ## measure how fast jobs are let in while the workers are bus
 docs: $(VENV)/.develop ## check that links and commands in README and docs are true
 	@$(BIN)/python -m pytest tests/docs tests/end_to_end/test_readme.py tests/end_to_end/test_library_page.py tests/end_to_end/test_operations_page.py
 
+.PHONY: results
 results: $(VENV)/.develop ## measure what docs/results.md tells, about four hours, and write its tables (ONLY="NAME NAME", or page)
 	@$(BIN)/python docs/make_results.py $(ONLY)
 
