@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from models.evaluation.bench import Bench, Cell, Chart, Line, Outcome, Row, Table
 from models.evaluation.plan import EvaluationPlan
-from models.evaluation.subject import BATCH, Images, Subject
+from models.evaluation.subject import BATCH, Images, Subject, as_digits
 from models.training.attacks import Loss, pgd, undisturbed
 from smoothing import Gaussian, Noise, Uniform, generator_for
 
@@ -46,7 +46,7 @@ class AttackSuite:
                 Line(
                     f"{row['bundle']}, {_attack(row)}",
                     tuple(row["epsilons"]),
-                    tuple(right / row["images"] for right in row["right"]),
+                    _accuracies(row),
                 )
                 for row in found
             )
@@ -55,7 +55,7 @@ class AttackSuite:
                     f"attacks-{norm}", f"Accuracy under {name} attacks", f"{name} radius", "accuracy", lines
                 )
             )
-        return Outcome(tuple(tables), tuple(charts))
+        return Outcome(tuple(tables), tuple(charts), details=(_details(rows),))
 
 
 def ensemble_loss(models: Sequence[nn.Module], labels: Tensor) -> Loss:
@@ -72,7 +72,7 @@ def ensemble_loss(models: Sequence[nn.Module], labels: Tensor) -> Loss:
     return loss
 
 
-def robust_counts(
+def standing_answers(
     victim: nn.Module,
     attacked: Sequence[nn.Module],
     images: Images,
@@ -81,11 +81,11 @@ def robust_counts(
     epsilons: Sequence[float],
     steps: int,
     seed: int,
-) -> list[int]:
-    """Count images that no attack so far has turned, at radius 0 and at each of ``epsilons``.
+) -> list[Tensor]:
+    """Return which images ``(m,)`` no attack so far has turned, at radius 0 and at each of ``epsilons``.
 
     A perturbation within one ball is within every larger one, so an image that was turned stays turned and is
-    not attacked again: the counts never rise.
+    not attacked again.
 
     Args:
         victim: The classifier whose answers count, in eval mode.
@@ -98,7 +98,7 @@ def robust_counts(
     """
     with torch.inference_mode():
         standing = torch.cat([victim(pixels).argmax(1) == labels for pixels, labels in images.batches()])
-    counts = [int(standing.sum())]
+    found = [standing.clone()]
     for epsilon in epsilons:
         generator = generator_for(seed, f"attack/{norm}/{epsilon!r}", device=images.pixels.device)
         left = standing.nonzero().flatten()
@@ -119,8 +119,8 @@ def robust_counts(
                 )
             with torch.inference_mode():
                 standing[part] = victim(perturbed).argmax(1) == labels
-        counts.append(int(standing.sum()))
-    return counts
+        found.append(standing.clone())
+    return found
 
 
 def threat_noise(norm: str, epsilon: float, dimension: int) -> Noise:
@@ -136,7 +136,7 @@ def _cell(bench: Bench, subject: Subject, norm: str, members: int) -> Cell:
         attacked = [victim]
         if members:
             victim, *attacked = _adapted(bench, subject, norm, epsilons[-1], members)
-        right = robust_counts(
+        right = standing_answers(
             victim,
             attacked,
             bench.images,
@@ -150,8 +150,7 @@ def _cell(bench: Bench, subject: Subject, norm: str, members: int) -> Cell:
             "norm": norm,
             "members": members,
             "epsilons": [0.0, *epsilons],
-            "right": right,
-            "images": len(bench.images),
+            "right": [as_digits(standing) for standing in right],
         }
 
     return Cell(f"{subject.name}/{norm}/{members}", measure)
@@ -164,6 +163,24 @@ def _adapted(bench: Bench, subject: Subject, norm: str, epsilon: float, members:
     return [subject.adapted(noise, seed=bench.plan.seed, stream=f"{norm}/{name}") for name in names]
 
 
+def _accuracies(row: Row) -> tuple[float, ...]:
+    return tuple(digits.count("1") / len(digits) for digits in row["right"])
+
+
+def _details(rows: Sequence[Row]) -> Table:
+    return Table(
+        "attacks-images",
+        "Answers under attack, image by image",
+        ("bundle", "norm", "members", "epsilon", "right"),
+        tuple(
+            (row["bundle"], row["norm"], row["members"], epsilon, digits)
+            for row in rows
+            for epsilon, digits in zip(row["epsilons"], row["right"], strict=True)
+        ),
+        "A digit per image, 1 where no attack so far has turned it. Members 0: as trained.",
+    )
+
+
 def _attack(row: Row) -> str:
     return "as trained, PGD" if row["members"] == 0 else f"adapted, EoT-PGD over {row['members']}"
 
@@ -174,10 +191,7 @@ def _table(rows: Sequence[Row], plan: EvaluationPlan, norm: str, title: str) -> 
         f"attacks-{norm}",
         title,
         ("bundle", "attack", "images", *(f"{epsilon:.4g}" for epsilon in epsilons)),
-        tuple(
-            (row["bundle"], _attack(row), row["images"], *(right / row["images"] for right in row["right"]))
-            for row in rows
-        ),
+        tuple((row["bundle"], _attack(row), len(row["right"][0]), *_accuracies(row)) for row in rows),
         f"{plan.attacks.steps} steps from one random start; columns are radii in pixel units. What a smaller "
         "ball holds, a larger one holds, too: accuracy never rises with the radius. Adapted: statistics of "
         "the clean images under random perturbations of the largest ball; the attack averages over so many "

@@ -1,7 +1,7 @@
 """What every suite is given and gives: subjects and images in, cells and tables out."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from models.evaluation.plan import EvaluationPlan
@@ -95,12 +95,19 @@ class Picture:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a suite has to report. ``timings`` are apart, since they alone differ between equal runs."""
+    """What a suite has to report.
+
+    Attributes:
+        tables, charts, pictures: In files and on the page.
+        details: Tables of each image's answer, by which runs can be compared image by image; in files alone.
+        timings: Apart, since they alone differ between equal runs.
+    """
 
     tables: tuple[Table, ...] = ()
     charts: tuple[Chart, ...] = ()
     pictures: tuple[Picture, ...] = ()
-    timings: tuple[Table, ...] = field(default=())
+    details: tuple[Table, ...] = ()
+    timings: tuple[Table, ...] = ()
 
 
 class Suite(Protocol):

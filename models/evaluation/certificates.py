@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import fsum
 
 from models.evaluation.bench import Chart, Line, Outcome, Row, Table
+from models.evaluation.certificate_details import every_record, histogram, histogram_chart, timings
 from models.evaluation.curves import Run, at_equal_accuracy, envelope
 from models.evaluation.intervals import clopper_pearson_interval, guaranteed_accuracy, mean_interval
 from models.evaluation.metrics import (
@@ -13,7 +14,6 @@ from models.evaluation.metrics import (
     base_accuracy,
     certified_accuracy,
     certified_count,
-    p_lower_histogram,
 )
 from models.evaluation.plan import EvaluationPlan
 from models.evaluation.records import NORMS, CertificateRecord, Norm
@@ -69,10 +69,10 @@ def outcome(plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
         charts.append(_chart(plan, runs, norm))
     kinds = list(dict.fromkeys(votes.noise for votes in runs[0].records[0].votes))
     for kind in kinds:
-        tables.append(_histogram(runs, kind))
-        charts.append(_histogram_chart(runs, kind))
-    tables.append(_records(runs))
-    return Outcome(tuple(tables), tuple(charts), timings=(_timings(runs),))
+        tables.append(histogram(runs, kind))
+        charts.append(histogram_chart(runs, kind))
+    tables.append(every_record(runs))
+    return Outcome(tuple(tables), tuple(charts), timings=(timings(runs),))
 
 
 def _runs(plan: EvaluationPlan, rows: Sequence[Row]) -> list[Run]:
@@ -240,60 +240,6 @@ def _equal(plan: EvaluationPlan, runs: Sequence[Run], norm: Norm) -> Table:
     )
 
 
-def _histogram(runs: Sequence[Run], kind: str) -> Table:
-    return Table(
-        f"p-lower-{kind}",
-        f"Lower bounds of the top class's probability, {kind} noise",
-        ("run", "from", "to", "images", "answered right"),
-        tuple((run.name, *line) for run in runs for line in p_lower_histogram(run.records, kind)),
-    )
-
-
-def _records(runs: Sequence[Run]) -> Table:
-    return Table(
-        "records",
-        "Every certificate",
-        (
-            "run", "index", "label", "predicted", "predicted without noise", "correct", "abstained",
-            "radius l2", "radius l1", "radius linf", "sigma", "n drawn", "top count", "runner-up count",
-            "p lower", "p upper",
-        ),
-        tuple(
-            (
-                run.name, record.index, record.label, record.predicted, record.base_predicted,
-                int(record.correct), int(record.abstained), record.radius.l2, record.radius.l1,
-                record.radius.linf, record.sigma, *_votes(record),
-            )
-            for run in runs
-            for record in run.records
-        ),
-        "Of a hybrid, votes and bounds are those of its two noises, Gaussian first.",
-    )  # fmt: skip
-
-
-def _votes(record: CertificateRecord) -> tuple[str, ...]:
-    columns = [
-        (votes.n_drawn, votes.top_count, votes.runner_up_count, votes.p_lower, votes.p_upper)
-        for votes in record.votes
-    ]
-    return tuple("; ".join(map(repr, values)) for values in zip(*columns, strict=True))
-
-
-def _timings(runs: Sequence[Run]) -> Table:
-    rows = []
-    for run in runs:
-        seconds = sum(record.seconds for record in run.records)
-        samples = sum(record.samples for record in run.records)
-        rows.append((run.name, len(run.records), samples, seconds, samples / seconds if seconds else None))
-    return Table(
-        "timings",
-        "Time spent sampling",
-        ("run", "images", "noisy copies", "seconds", "copies per second"),
-        tuple(rows),
-        "Choosing the level included; added up over workers.",
-    )
-
-
 def _chart(plan: EvaluationPlan, runs: Sequence[Run], norm: Norm) -> Chart:
     most = max(plan.certify.radii, default=0.0)
     radii = tuple(most * step / 100 for step in range(101))
@@ -304,19 +250,3 @@ def _chart(plan: EvaluationPlan, runs: Sequence[Run], norm: Norm) -> Chart:
     title = f"Certified accuracy, {_WORDS[norm]}"
     label = f"{_WORDS[norm]} radius, pixels in [0, 1]"
     return Chart(f"certified-accuracy-{norm}", title, label, "certified accuracy", tuple(lines))
-
-
-def _histogram_chart(runs: Sequence[Run], kind: str) -> Chart:
-    lines = []
-    for run in runs:
-        bins = p_lower_histogram(run.records, kind)
-        total = max(1, sum(count for _, _, count, _ in bins))
-        lines.append(
-            Line(
-                run.name,
-                tuple((low + high) / 2 for low, high, _, _ in bins),
-                tuple(count / total for _, _, count, _ in bins),
-            )
-        )
-    title = f"Lower bounds of the top class's probability, {kind} noise"
-    return Chart(f"p-lower-{kind}", title, "lower bound", "share of the images", tuple(lines), steps=True)

@@ -15,7 +15,7 @@ from models.evaluation.bench import Bench, Cell, Chart, Line, Outcome, Row, Tabl
 from models.evaluation.mce import corruption_errors, mean_of_known, relative_corruption_errors
 from models.evaluation.pictures import applicable, corrupt
 from models.evaluation.plan import EvaluationPlan
-from models.evaluation.subject import Images, Subject, as_pixels, count_right
+from models.evaluation.subject import Images, Subject, as_digits, as_pixels, right_answers
 from smoothing import Gaussian
 
 _CLEAN = "none"
@@ -54,7 +54,7 @@ class CorruptionSuite:
             tuple(
                 (
                     scheme,
-                    clean["images"],
+                    len(next(iter(clean["right"].values()))),
                     cleans[scheme],
                     mean([mean(found) for found in errors[scheme].values()]),
                     mean_of_known(ratios[scheme]),
@@ -83,7 +83,8 @@ class CorruptionSuite:
                 for name in errors[scheme]
             ),
         )
-        return Outcome((summary, each), (_chart(corrupted, schemes, cleans),))
+        chart = _chart(corrupted, schemes, cleans)
+        return Outcome((summary, each), (chart,), details=(_details(rows, schemes),))
 
 
 def _cell(bench: Bench, name: str, severity: int) -> Cell:
@@ -92,12 +93,11 @@ def _cell(bench: Bench, name: str, severity: int) -> Cell:
         right = {}
         for subject in bench.subjects:
             for scheme, module in _classifiers(bench, subject, name, severity):
-                right[f"{subject.name}, {scheme}"] = count_right(module, images)
+                right[f"{subject.name}, {scheme}"] = as_digits(right_answers(module, images))
         row: dict[str, object] = {
             "corruption": name,
             "severity": severity,
             "right": right,
-            "images": len(images),
         }
         if name == _CLEAN:
             why = applicable(bench.subjects[0].bundle.card.input_shape)
@@ -134,7 +134,8 @@ def _corrupted(images: Images, name: str, severity: int, seed: int) -> Images:
 
 
 def _error(row: Row, scheme: str) -> float:
-    return float((row["images"] - row["right"][scheme]) / row["images"])
+    digits: str = row["right"][scheme]
+    return digits.count("0") / len(digits)
 
 
 def _errors(rows: Sequence[Row], scheme: str) -> dict[str, list[float]]:
@@ -142,6 +143,20 @@ def _errors(rows: Sequence[Row], scheme: str) -> dict[str, list[float]]:
     for row in rows:
         found.setdefault(row["corruption"], []).append(_error(row, scheme))
     return found
+
+
+def _details(rows: Sequence[Row], schemes: Sequence[str]) -> Table:
+    return Table(
+        "corruptions-images",
+        "Answers under each corruption, image by image",
+        ("classifier", "corruption", "severity", "right"),
+        tuple(
+            (scheme, row["corruption"], row["severity"], row["right"][scheme])
+            for scheme in schemes
+            for row in rows
+        ),
+        "A digit per image, 1 where it is answered right.",
+    )
 
 
 def _severities(rows: Sequence[Row]) -> list[int]:

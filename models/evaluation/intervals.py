@@ -90,3 +90,28 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[fl
     variance = fsum((value - mean) ** 2 for value in values) / (images - 1)
     reach = float(student.ppf((1.0 + confidence) / 2.0, images - 1)) * sqrt(variance / images)
     return mean - reach, mean + reach
+
+
+def jackknife_interval(
+    value: float, without: Sequence[float], confidence: float = 0.95
+) -> tuple[float, float]:
+    """Return Tukey's interval for a smooth function of means, such as a quotient of two error rates.
+
+    Of a mean it is ``mean_interval``.
+
+    Args:
+        value: Of the function, on all images.
+        without: Its value when one image is left out, for each image in turn; two at least.
+        confidence: Of the interval, over the choice of the images.
+
+    Reference:
+        Tukey, "Bias and Confidence in Not-Quite Large Samples", Annals of Mathematical Statistics 29 (1958).
+
+    >>> [round(end, 4) for end in jackknife_interval(1.0, [4 / 3, 1.0, 1.0, 2 / 3])]
+    [-0.2992, 2.2992]
+    """
+    require(len(without) >= 2, "without", "be two or more", len(without))
+    images = len(without)
+    low, high = mean_interval([(images - 1) * one for one in without], confidence)
+    reach = (high - low) / 2.0
+    return value - reach, value + reach

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from models.evaluation.bench import Bench, Cell, Chart, Line, Outcome, Row, Table, deviation, mean
 from models.evaluation.plan import EvaluationPlan
-from models.evaluation.subject import Subject, count_right
+from models.evaluation.subject import Subject, as_digits, right_answers
 from smoothing import Gaussian
 
 _TRAINED, _ADAPTED = "as trained", "adapted"
@@ -58,7 +58,7 @@ class NoiseSuite:
             found = [row for row in rows if row["about"] == about]
             if found:
                 tables.append(_sweep(found, about, column, f"Adaptation at σ = {sigma:g}: {title}"))
-        return Outcome(tuple(tables), (_chart(main),))
+        return Outcome(tuple(tables), (_chart(main),), details=(_details(main),))
 
 
 def _cell(
@@ -88,8 +88,7 @@ def _cell(
             "clean_size": clean_size,
             "source": source,
             "draw": draw,
-            "right": count_right(module, bench.images, noise=noise, seed=seed),
-            "images": len(bench.images),
+            "right": as_digits(right_answers(module, bench.images, noise=noise, seed=seed)),
         }
 
     return Cell(key, measure)
@@ -101,24 +100,34 @@ def _clean(bench: Bench, subject: Subject, source: str, size: int | None) -> Ten
 
 
 def _accuracy(row: Row) -> float:
-    return float(row["right"] / row["images"])
+    digits: str = row["right"]
+    return digits.count("1") / len(digits)
 
 
 def _main(rows: Sequence[Row]) -> Table:
     found: dict[tuple[str, float], dict[str, float]] = {}
     for row in rows:
-        scheme = _ADAPTED if row["momentum"] > 0 else _TRAINED
-        found.setdefault((row["bundle"], row["sigma"]), {})[scheme] = _accuracy(row)
+        found.setdefault((row["bundle"], row["sigma"]), {})[_scheme(row)] = _accuracy(row)
     return Table(
         "noise",
         "Accuracy under Gaussian noise",
         ("bundle", "sigma", "images", _TRAINED, _ADAPTED),
         tuple(
-            (bundle, sigma, rows[0]["images"], accuracy.get(_TRAINED), accuracy.get(_ADAPTED))
+            (bundle, sigma, len(rows[0]["right"]), accuracy.get(_TRAINED), accuracy.get(_ADAPTED))
             for (bundle, sigma), accuracy in found.items()
         ),
         "One draw of noise per image, the same for all classifiers. Adapted: batch-norm statistics of the "
         "bundle's clean images under the same noise; empty where a bundle cannot be adapted.",
+    )
+
+
+def _details(rows: Sequence[Row]) -> Table:
+    return Table(
+        "noise-images",
+        "Accuracy under Gaussian noise, image by image",
+        ("bundle", "sigma", "scheme", "right"),
+        tuple((row["bundle"], row["sigma"], _scheme(row), row["right"]) for row in rows),
+        "A digit per image, 1 where it is answered right.",
     )
 
 

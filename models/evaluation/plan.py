@@ -100,6 +100,8 @@ class GradientPlan(_Frozen):
 class CertifyPlan(_Frozen):
     """What certificates are asked for; the meaning of each field is that of a request to the service.
 
+    The suite ``bounds`` takes its votes so, too, but always under Gaussian noise of a fixed level.
+
     Attributes:
         noise: ``gaussian``, ``uniform`` or ``hybrid``.
         noise_level: ``fixed``, ``auto`` or ``optimize``.

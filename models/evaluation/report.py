@@ -28,7 +28,7 @@ def write_report(
     """
     written: list[Path] = []
     for outcome in outcomes.values():
-        tables = (*outcome.tables, *outcome.timings)
+        tables = (*outcome.tables, *outcome.details, *outcome.timings)
         written += [_write(folder / f"{table.name}.csv", as_csv(table).encode()) for table in tables]
         written += [_write(folder / f"{picture.name}.png", picture.png) for picture in outcome.pictures]
     written.append(_write(folder / "results.json", as_json(plan, outcomes, command).encode()))
@@ -62,7 +62,7 @@ def as_json(plan: EvaluationPlan, outcomes: Mapping[str, Outcome], command: str)
                 "rows": table.rows,
             }
             for suite, outcome in outcomes.items()
-            for table in outcome.tables
+            for table in (*outcome.tables, *outcome.details)
         },
     }
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

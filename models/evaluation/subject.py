@@ -104,15 +104,24 @@ class Subject:
 
 
 @torch.inference_mode()
-def count_right(module: nn.Module, images: Images, *, noise: Noise | None = None, seed: int = 0) -> int:
-    """Count images that are answered right, each under one draw of noise if there is any.
+def right_answers(module: nn.Module, images: Images, *, noise: Noise | None = None, seed: int = 0) -> Tensor:
+    """Return which images are answered right ``(m,)``, each under one draw of noise if there is any.
 
     All classifiers that are compared meet the same draws.
     """
     generator = generator_for(seed, "accuracy", device=images.pixels.device)
-    right = 0
+    right = []
     for pixels, labels in images.batches():
         if noise is not None:
             pixels = pixels + noise.sample(pixels.shape, generator=generator)
-        right += int((module(pixels).argmax(1) == labels).sum())
-    return right
+        right.append(module(pixels).argmax(1) == labels)
+    return torch.cat(right)
+
+
+def as_digits(right: Tensor) -> str:
+    """Return a digit per image: 1 where it is answered right.
+
+    >>> as_digits(torch.tensor([True, False, True]))
+    '101'
+    """
+    return "".join("1" if one else "0" for one in right.tolist())

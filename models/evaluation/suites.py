@@ -2,6 +2,7 @@
 
 from models.evaluation.attacks import AttackSuite
 from models.evaluation.bench import Suite
+from models.evaluation.bounds import BoundSuite
 from models.evaluation.corruptions import CorruptionSuite
 from models.evaluation.gradients import GradientSuite
 from models.evaluation.levels import LevelSuite
@@ -15,4 +16,5 @@ SUITES: dict[str, Suite] = {
     "corruptions": CorruptionSuite(),
     "gradients": GradientSuite(),
     "levels": LevelSuite(),
+    "bounds": BoundSuite(),
 }

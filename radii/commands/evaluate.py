@@ -3,10 +3,10 @@
 import logging
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import structlog
 import typer
@@ -15,6 +15,9 @@ from rich.table import Table
 
 from contract.choices import BoundKind, NoiseKind, NoiseLevel
 from radii.commands.client import fail
+
+if TYPE_CHECKING:
+    from models.evaluation import EvaluationPlan  # it loads torch
 
 
 class SuiteName(StrEnum):
@@ -26,6 +29,7 @@ class SuiteName(StrEnum):
     CORRUPTIONS = "corruptions"
     GRADIENTS = "gradients"
     LEVELS = "levels"
+    BOUNDS = "bounds"
     ALL = "all"
 
 
@@ -125,55 +129,21 @@ def evaluate(
 
     Every measurement is kept as soon as it is made: after an interruption the same command goes on.
     """
+    asked = locals()
     from pydantic import ValidationError
 
     from models.bundles import BundleError
     from models.data import DatasetError, load_dataset
-    from models.evaluation import EvaluationError, EvaluationPlan
+    from models.evaluation import EvaluationError
     from radii.evaluation.evaluate import Means
     from radii.evaluation.evaluate import evaluate as run
     from workers.settings import WorkerSettings
 
     console = Console(stderr=True)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    level = noise_level or (NoiseLevel.AUTO if sigma_grid else NoiseLevel.FIXED)
-    certify = {
-        "noise": noise.value,
-        "noise_level": level.value,
-        "sigmas": _numbers("sigma", sigma) or (None,),
-        "sigma_uniform": sigma_uniform,
-        "sigma_grid": _numbers("sigma-grid", sigma_grid),
-        "adapt": _ADAPT[adapt],
-        "momentum": momentum,
-        "clean_size": clean_size,
-        "n0": n0,
-        "n": n,
-        "alpha": alpha,
-        "bound": bound.value,
-        "radii": _numbers("radii", radii),
-    }
-    attacks = {
-        "epsilons_l2": _numbers("epsilons-l2", epsilons_l2),
-        "epsilons_linf": _numbers("epsilons-linf", epsilons_linf),
-        "steps": attack_steps,
-    }
     try:
         folders, digests = _bundles(bundle)
-        plan = EvaluationPlan.model_validate(
-            {
-                "bundles": digests,
-                "suites": _suites(suite),
-                "dataset": dataset,
-                "images": images,
-                "every": skip,
-                "seed": seed,
-                "certify": _given(certify),
-                "noise": _given({"sigmas": _numbers("noise-sigmas", noise_sigmas)}),
-                "attacks": _given(attacks),
-                "corruptions": _given({"baseline": baseline, "names": corruption or None}),
-                "levels": _given({"steps": _numbers("steps", steps)}),
-            }
-        )
+        plan = _plan(digests, asked)
         chosen = {"device": device, "backend": backend, "dtype": dtype, "threads": threads}
         settings = WorkerSettings(**_given(chosen))
         means = Means(folders, load_dataset(dataset, data), settings, redis_url, in_flight)
@@ -207,6 +177,62 @@ def command(arguments: Sequence[str]) -> str:
     return shlex.join(["radii", *kept, "--out", "FOLDER"])
 
 
+def plan_of(arguments: Sequence[str]) -> "EvaluationPlan":
+    """Return the plan of a command line, what follows ``radii evaluate``; nothing is measured.
+
+    Raises:
+        BundleError: A bundle is not there, or broken.
+        click.UsageError: The command line is not understood.
+        ValidationError: The plan breaks a rule.
+    """
+    whole = typer.Typer()
+    whole.command("evaluate")(evaluate)
+    context = typer.main.get_command(whole).make_context("evaluate", [*arguments, "--out", "FOLDER"])
+    _, digests = _bundles(context.params["bundle"])
+    return _plan(digests, context.params)
+
+
+def _plan(digests: dict[str, str], asked: Mapping[str, Any]) -> "EvaluationPlan":
+    """Make the plan of what was asked for, option by option."""
+    from models.evaluation import EvaluationPlan
+
+    def numbers(field: str) -> tuple[float, ...] | None:
+        return _numbers(field, asked[field.replace("-", "_")])
+
+    level = asked["noise_level"] or (NoiseLevel.AUTO if asked["sigma_grid"] else NoiseLevel.FIXED)
+    adapt = asked["adapt"]
+    certify = {
+        "noise": str(asked["noise"]),
+        "noise_level": str(level),
+        "sigmas": numbers("sigma") or (None,),
+        "sigma_grid": numbers("sigma-grid"),
+        "adapt": _ADAPT[None if adapt is None else Adapt(adapt)],
+        "bound": str(asked["bound"]),
+        "radii": numbers("radii"),
+        **{name: asked[name] for name in ("sigma_uniform", "momentum", "clean_size", "n0", "n", "alpha")},
+    }
+    attacks = {
+        "epsilons_l2": numbers("epsilons-l2"),
+        "epsilons_linf": numbers("epsilons-linf"),
+        "steps": asked["attack_steps"],
+    }
+    return EvaluationPlan.model_validate(
+        {
+            "bundles": digests,
+            "suites": _suites(asked["suite"]),
+            "dataset": asked["dataset"],
+            "images": asked["images"],
+            "every": asked["skip"],
+            "seed": asked["seed"],
+            "certify": _given(certify),
+            "noise": _given({"sigmas": numbers("noise-sigmas")}),
+            "attacks": _given(attacks),
+            "corruptions": _given({"baseline": asked["baseline"], "names": asked["corruption"] or None}),
+            "levels": _given({"steps": numbers("steps")}),
+        }
+    )
+
+
 def _bundles(wanted: Sequence[str]) -> tuple[dict[str, Path], dict[str, str]]:
     """Return folders and digests by name."""
     from models.bundles import BundleExistsError, bundle_digest, find_bundles, read_card
@@ -224,8 +250,8 @@ def _bundles(wanted: Sequence[str]) -> tuple[dict[str, Path], dict[str, str]]:
     return folders, digests
 
 
-def _suites(asked: Sequence[SuiteName] | None) -> tuple[str, ...]:
-    chosen = set(asked or [SuiteName.CERTIFY])
+def _suites(asked: Sequence[str] | None) -> tuple[str, ...]:
+    chosen = {SuiteName(name) for name in asked or [SuiteName.CERTIFY]}
     everything = [name for name in SuiteName if name is not SuiteName.ALL]
     return tuple(name.value for name in everything if name in chosen or SuiteName.ALL in chosen)
 

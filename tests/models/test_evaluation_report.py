@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from models.evaluation import EvaluationPlan, Setting, as_row, certificate_outcome, settings, write_report
-from models.evaluation.bench import Chart, Line
+from models.evaluation.bench import Chart, Line, Outcome, Table
 from models.evaluation.intervals import mean_interval
 from models.evaluation.report_charts import as_svg
 from tests.models.evaluation_records import FOUR, record
@@ -85,6 +85,14 @@ def test_times_are_apart_from_what_they_do_not_change(tmp_path: Path) -> None:
         if path.read_bytes() != (tmp_path / "b" / path.name).read_bytes()
     }
     assert differ == {"timings.csv", "report.html"}
+
+
+def test_answers_image_by_image_are_in_files_and_not_on_the_page(tmp_path: Path) -> None:
+    each = Table("each", "Each image", ("right",), (("0110",),))
+    written = write_report(tmp_path, PLAN, {"noise": Outcome(details=(each,))}, "c")
+    assert tmp_path / "each.csv" in written
+    assert json.loads((tmp_path / "results.json").read_text())["tables"]["each"]["rows"] == [["0110"]]
+    assert "0110" not in (tmp_path / "report.html").read_text()
 
 
 def test_the_page_stands_alone(tmp_path: Path) -> None:

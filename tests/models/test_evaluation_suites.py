@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.stats import beta, norm
 from torch import Tensor
 
 from models.bundles import load_bundle, write_bundle
 from models.data import load_dataset
 from models.evaluation import SUITES, Bench, EvaluationPlan, Subject, choose_images
+from models.evaluation.bounds import certified_radius
 from models.evaluation.gradients import loss_gradients
-from models.evaluation.subject import Images, count_right
+from models.evaluation.subject import Images, right_answers
 from smoothing import Gaussian
 from tests.models.support import describe, require_corruptions, tiny_network
 
@@ -36,6 +38,7 @@ SMALL = {
         "severities": (1, 5),
         "clean_size": 8,
     },
+    "certify": {"sigmas": (0.25,), "n": 300, "n0": 20, "radii": (0.0, 0.25)},
     "levels": {"steps": (0, 2), "images": 3, "n": 100, "sigma": 0.25},
     "gradients": {"images": 2, "sigmas": (0.0, 0.5)},
 }
@@ -73,7 +76,7 @@ def test_a_suite_measures_the_same_again(name: str, bench: Bench) -> None:
     assert last.measure() == rows[-1]
     outcome = suite.outcome(bench.plan, rows)
     assert outcome.tables or outcome.pictures
-    for table in outcome.tables:
+    for table in (*outcome.tables, *outcome.details):
         assert all(len(row) == len(table.columns) for row in table.rows)
     for chart in outcome.charts:
         assert all(len(line.x) == len(line.y) > 0 for line in chart.lines)
@@ -85,7 +88,7 @@ def test_the_noise_table_has_adapted_and_trained_side_by_side(bench: Bench) -> N
     rows = [cell.measure() for cell in suite.cells(bench)]
     tables = {table.name: table for table in suite.outcome(bench.plan, rows).tables}
     clean, noisy = tables["noise"].rows
-    right = count_right(bench.subjects[0].module, bench.images)
+    right = int(right_answers(bench.subjects[0].module, bench.images).sum())
     assert clean == ("small", 0.0, 12, right / 12, None)
     assert noisy[1] == 0.25
     assert noisy[4] is not None
@@ -129,6 +132,50 @@ def test_the_baseline_s_corruption_error_is_one(bench: Bench) -> None:
     assert summary.rows[0][4] == pytest.approx(1.0)
     assert "elastic_transform" in summary.note
     assert {line[1] for line in each.rows} == {"contrast", "gaussian_noise"}
+
+
+def test_bounds_are_compared_on_the_same_votes(bench: Bench) -> None:
+    """A line per bound; T-Certify tries the one-sided bound, too, so it is never smaller."""
+    suite = SUITES["bounds"]
+    rows = [cell.measure() for cell in suite.cells(bench)]
+    assert all(sum(row["counts"]) == 300 and sum(row["selection_counts"]) == 20 for row in rows)
+    outcome = suite.outcome(bench.plan, rows)
+    ((run, index, *_), *_) = outcome.details[0].rows
+    assert (run, index) == ("small, adapted, σ = 0.25", 0)
+    for _, _, one_sided, _, t_certify in outcome.details[0].rows:
+        assert float(str(t_certify)) >= float(str(one_sided))
+    assert [row[1] for row in outcome.tables[0].rows] == ["one_sided", "two_sided", "t_certify"]
+
+
+VOTES = {"run": "r", "sigma": 1.0, "dimension": 144, "label": 0, "top_class": 0}
+
+
+@pytest.mark.parametrize(
+    ("selection", "counts", "order"),
+    [
+        # Many small others: a bound of the runner-up's own is far below 1 − p_lower.
+        ([55, *[5] * 9], [550, *[50] * 9], ("one_sided", "t_certify", "two_sided")),
+        # Below one half: T-Certify abstains there, by its authors' rule.
+        ([45, 20, *[5] * 7, 0], [450, 200, *[50] * 7, 0], ("one_sided", "t_certify", "two_sided")),
+    ],
+)
+def test_the_largest_radius_is_that_of_the_tightest_bound(
+    selection: list[int], counts: list[int], order: tuple[str, ...]
+) -> None:
+    row = {**VOTES, "selection_counts": selection, "counts": counts}
+    found = {name: certified_radius(row, name, 0.05) for name in order}
+    assert sorted(found, key=lambda name: found[name]) == list(order)
+    assert found["two_sided"] > 0
+    assert found["one_sided"] == pytest.approx(
+        max(0.0, norm.ppf(beta.ppf(0.05, counts[0], 1001 - counts[0]))), abs=2e-6
+    )
+    assert certified_radius({**row, "label": 1}, "two_sided", 0.05) == 0.0
+
+
+def test_two_classes_are_bounded_alike_by_both_sides() -> None:
+    """Selection votes for two classes only: all of α goes to p_lower, and two_sided is one_sided."""
+    row = {**VOTES, "selection_counts": [80, 20], "counts": [800, 200]}
+    assert certified_radius(row, "two_sided", 0.05) == certified_radius(row, "one_sided", 0.05) > 0
 
 
 def test_without_steps_the_level_is_that_of_the_start(bench: Bench) -> None:

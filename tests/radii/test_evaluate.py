@@ -18,6 +18,7 @@ from models.bundles import ZOO, load_bundle, write_bundle
 from models.data import DatasetError, load_dataset
 from models.evaluation import EvaluationError, EvaluationPlan
 from models.evaluation.subject import as_pixels
+from radii.commands.evaluate import plan_of
 from radii.evaluation.asking import image_seed
 from radii.evaluation.journal import Journal
 from radii.main import app
@@ -201,6 +202,47 @@ def test_every_noise_and_every_choice_of_level_gives_its_tables(
     assert all("adapted" in record["run"] for record in records)
     if "--sigma-grid" in words:
         assert {record["sigma"] for record in records} <= {"0.1", "0.3"}
+
+
+def test_bounds_are_a_suite_of_the_command_line(small: Path, data: Path, tmp_path: Path) -> None:
+    """At the level and with the votes that are asked for; the plan is known without measuring."""
+    asked = [
+        str(small),
+        "--suite",
+        "bounds",
+        "--sigma",
+        "0.1",
+        "--adapt",
+        "no",
+        "--n",
+        "200",
+        "--images",
+        "3",
+    ]
+    ran = CliRunner().invoke(app, ["evaluate", *asked, "--data", str(data), "--out", str(tmp_path)])
+    assert ran.exit_code == 0, ran.output
+    with (tmp_path / "bounds.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["run"], row["bound"], row["images"]) for row in rows] == [
+        ("small, as trained, σ = 0.1", bound, "3") for bound in ("one_sided", "two_sided", "t_certify")
+    ]
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert [row[1] for row in results["tables"]["bounds-images"]["rows"]] == [0, 1, 2]
+    assert EvaluationPlan.model_validate(results["plan"]) == plan_of(asked)
+    assert plan_of([*asked, "--seed", "1"]) == plan_of(asked).model_copy(update={"seed": 1})
+
+
+def test_what_cannot_be_adapted_has_no_bounds_under_adaptation(data: Path, tmp_path: Path) -> None:
+    """It is told before anything is measured."""
+    dataset = load_dataset("fashion-mnist", data)
+    folder = tmp_path / "bare"
+    description = describe(name="bare", classes=dataset.classes, input_shape=(1, 12, 12))
+    write_bundle(folder, description, tiny_network(num_classes=10))
+    words = ["--suite", "bounds", "--adapt", "yes", "--data", str(data), "--out", str(tmp_path / "out")]
+    ran = CliRunner().invoke(app, ["evaluate", str(folder), *words])
+    assert ran.exit_code == 1
+    assert "'adapt' must be no for bare, got 'yes'" in " ".join(ran.output.split())
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

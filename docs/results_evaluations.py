@@ -1,0 +1,178 @@
+"""The evaluations behind docs/results.md: what is run, what for, and how long it takes."""
+
+from dataclasses import dataclass
+from typing import Final
+
+ZOO_ORDER: Final = (
+    "standard",
+    "gaussian",
+    "adv-l2",
+    "adv-l2-last",
+    "adv-linf",
+    "smoothadv",
+    "macer",
+    "consistency",
+    "adre",
+    "adre-adv",
+    "normal-uniform",
+    "data-dependent",
+)
+_PREFIX: Final = "fashion-mnist-"
+_QUARTER: Final = "--images 250 --skip 40 --n 10000"  # 250 images, spread over the test set
+_HALF: Final = "--images 500 --skip 20 --n 10000"  # every image of the quarter, and as many between them
+_ATTACKS: Final = (
+    "--images 200 --skip 50 --attack-steps 20 --epsilons-l2 0.5,1,1.5 --epsilons-linf 0.0314,0.1"
+)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One call of ``radii evaluate``.
+
+    Attributes:
+        name: Of its folder in docs/results.
+        arguments: What follows ``radii evaluate``, without ``--out``.
+        purpose: What it is for, in one line.
+        minutes: On two CPU cores at 8 000 votes a second; certificates: images × (n + n0 + 8 000 for
+            ``auto``) × runs / 8 000 / 60.
+    """
+
+    name: str
+    arguments: str
+    purpose: str
+    minutes: int
+
+
+def bundle(short: str) -> str:
+    """Return a bundle's whole name."""
+    return _PREFIX + short
+
+
+def _noise(short: str) -> Evaluation:
+    words = f"{bundle(short)} --suite noise --images 2000 --skip 5"
+    return Evaluation(f"noise-{short}", words, "Accuracy under noise, as trained and adapted.", 1)
+
+
+def _fixed(short: str, words: str, purpose: str, minutes: int) -> Evaluation:
+    return Evaluation(f"certify-{short}", f"{bundle(short)} {words}", purpose, minutes)
+
+
+def _trained_with_noise(short: str) -> Evaluation:
+    return _fixed(short, f"--sigma 0.5 --adapt no {_QUARTER}", "Certificates at the level of training.", 5)
+
+
+def _chosen(name: str, short: str, words: str, purpose: str, minutes: int) -> Evaluation:
+    return Evaluation(name, f"{bundle(short)} {words}", purpose, minutes)
+
+
+EVALUATIONS: Final = (
+    *(_noise(short) for short in ZOO_ORDER),
+    _trained_with_noise("gaussian"),
+    _fixed("smoothadv", f"--sigma 0.5 --adapt no {_HALF}", "Certificates at the level of training.", 11),
+    *(_trained_with_noise(short) for short in ("macer", "consistency", "adre", "adre-adv", "data-dependent")),
+    _fixed(
+        "normal-uniform",
+        f"--sigma 0.4,0.5,0.6 --adapt no {_QUARTER}",
+        "Several levels, to compare at equal clean accuracy.",
+        16,
+    ),
+    _fixed("standard", f"--sigma 0.5 --adapt yes {_QUARTER}", "What adaptation alone can do.", 5),
+    _fixed("adv-l2", f"--sigma 0.5 --adapt both {_QUARTER}", "With and without adaptation.", 7),
+    _fixed("adv-linf", f"--sigma 0.5 --adapt yes {_QUARTER}", "Adapted, at a fixed level.", 5),
+    _chosen(
+        "auto-adv-l2",
+        "adv-l2",
+        f"--noise-level auto --adapt yes {_HALF}",
+        "Certification through adaptation with Auto-Noise.",
+        19,
+    ),
+    _chosen(
+        "auto-adv-l2-last",
+        "adv-l2-last",
+        f"--noise-level auto --adapt yes {_QUARTER}",
+        "The same, trained on without early stopping.",
+        10,
+    ),
+    _chosen(
+        "auto-adv-linf",
+        "adv-linf",
+        f"--noise-level auto --adapt yes {_QUARTER}",
+        "The same, trained against ℓ∞ attacks.",
+        10,
+    ),
+    _chosen(
+        "auto-gaussian",
+        "gaussian",
+        f"--noise-level auto --adapt both {_QUARTER}",
+        "Auto-Noise on a classifier trained with noise.",
+        19,
+    ),
+    _chosen(
+        "auto-smoothadv",
+        "smoothadv",
+        f"--noise-level auto --adapt no {_QUARTER}",
+        "Auto-Noise on SmoothAdv.",
+        10,
+    ),
+    _chosen(
+        "optimize-gaussian",
+        "gaussian",
+        f"--noise-level optimize --sigma 0.5 --adapt no {_QUARTER}",
+        "Data-dependent smoothing (DS): OptimizeSigma.",
+        6,
+    ),
+    _chosen(
+        "optimize-data-dependent",
+        "data-dependent",
+        f"--noise-level optimize --sigma 0.5 --adapt no {_QUARTER}",
+        "The same after data-dependent training (DS²).",
+        6,
+    ),
+    _chosen(
+        "hybrid-normal-uniform",
+        "normal-uniform",
+        f"--noise hybrid --sigma 0.6 --sigma-uniform 0.65 --adapt no {_QUARTER}",
+        "Both noises, ℓ1 and ℓ2 at once.",
+        11,
+    ),
+    _chosen(
+        "bounds-gaussian",
+        "gaussian",
+        f"--suite bounds --sigma 0.5,0.75 --adapt no {_QUARTER}",
+        "All bounds from the same votes.",
+        11,
+    ),
+    _chosen(
+        "bounds-adv-l2",
+        "adv-l2",
+        f"--suite bounds --sigma 0.5,1 --adapt yes {_QUARTER}",
+        "The same for the adapted classifier.",
+        11,
+    ),
+    _chosen(
+        "levels-gaussian",
+        "gaussian",
+        "--suite levels --skip 100",
+        "What steps of OptimizeSigma are worth.",
+        5,
+    ),
+    _chosen("attacks-adv-l2", "adv-l2", f"--suite attacks {_ATTACKS}", "PGD and EoT-PGD.", 7),
+    _chosen("attacks-adv-linf", "adv-linf", f"--suite attacks {_ATTACKS}", "PGD and EoT-PGD.", 7),
+    *(
+        Evaluation(
+            f"corruptions-{short}",
+            f"{bundle('standard')} {bundle(short)} --suite corruptions --images 1000 --skip 10",
+            "mCE and relative mCE against the standard classifier.",
+            8,
+        )
+        for short in ("adv-l2", "adv-linf")
+    ),
+    _chosen(
+        "gradients-adv-l2",
+        "adv-l2",
+        "--suite gradients --images 6 --skip 10",
+        "Pictures of loss gradients.",
+        1,
+    ),
+)
+"""In the order in which they are run: about four hours together."""

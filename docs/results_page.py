@@ -1,0 +1,339 @@
+"""The tables of docs/results.md, from committed outcomes: the same outcomes give the same page."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import fsum
+from typing import Final
+
+from docs.results_claims import CLAIMS, Claim
+from docs.results_comparisons import Difference, Verdict, verdict
+from docs.results_evaluations import EVALUATIONS, ZOO_ORDER, bundle
+from docs.results_markdown import (
+    EMPTY,
+    MISSING,
+    as_interval,
+    as_percent,
+    as_table,
+    copied_table,
+    link_to,
+    named_rows,
+    option_of,
+    votes_of,
+)
+from docs.results_outcomes import Outcome, Outcomes, run_name
+from docs.results_rows import AUTO, FIXED, OPTIMIZE, Ours, Theirs
+
+_MARK: Final = re.compile(r"(<!-- results: ([\w-]+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
+_RADII: Final = tuple(step / 4 for step in range(9))
+
+
+def render(page: str, outcomes: Outcomes) -> str:
+    """Return the page with what stands between its marks written anew."""
+
+    def written(found: re.Match[str]) -> str:
+        return f"{found[1]}{SECTIONS[found[2]](outcomes)}\n{found[3]}"
+
+    return _MARK.sub(written, page)
+
+
+def marks(page: str) -> list[str]:
+    """Return the names of the marks in a page."""
+    return [found[2] for found in _MARK.finditer(page)]
+
+
+def zoo(outcomes: Outcomes) -> str:
+    """Every base classifier: how it was trained, and what it can do."""
+    rows = []
+    for short in ZOO_ORDER:
+        name, evaluation = bundle(short), f"noise-{short}"
+        if evaluation not in outcomes:
+            rows.append((f"`{name}`", MISSING, *[EMPTY] * 7))
+            continue
+        facts = outcomes[evaluation]["bundles"][name]
+        noisy = named_rows(outcomes[evaluation], "noise", bundle=name, sigma=0.5)[0]
+        rows.append(
+            (
+                f"`{name}`" + ("" if facts["shipped"] else " (not shipped)"),
+                facts["recipe"],
+                f"`{facts['command']}`",
+                str(facts["epochs"] or EMPTY),
+                as_percent(facts["clean_accuracy"]),
+                as_percent(noisy["as trained"]),
+                as_percent(noisy["adapted"]),
+                f"{noisy['images']}",
+                f"{facts['bytes'] / 1e6:.1f} MB",
+            )
+        )
+    return as_table(
+        (
+            "bundle", "recipe", "trained by", "epochs", "clean accuracy", "at σ = 0.5, as trained",
+            "at σ = 0.5, adapted", "images", "size",
+        ),
+        rows,
+    )  # fmt: skip
+
+
+def fixed(outcomes: Outcomes) -> str:
+    """Certified accuracy at σ = 0.5."""
+    return _certified(outcomes, FIXED)
+
+
+def auto(outcomes: Outcomes) -> str:
+    """Certified accuracy with Auto-Noise."""
+    return _certified(outcomes, AUTO)
+
+
+def data_dependent(outcomes: Outcomes) -> str:
+    """Certified accuracy with OptimizeSigma."""
+    return _certified(outcomes, OPTIMIZE)
+
+
+def levels(outcomes: Outcomes) -> str:
+    """Radii over the steps of OptimizeSigma."""
+    columns = {
+        "K": "K",
+        "mean σ": "mean sigma",
+        "accuracy": "accuracy",
+        "ACR ℓ2": "ACR ℓ2",
+        "images": "images",
+    }
+    return copied_table(outcomes, ("levels-gaussian",), "levels", columns, percents=("accuracy",))
+
+
+def hybrid(outcomes: Outcomes) -> str:
+    """One noise against two."""
+    name = bundle("normal-uniform")
+    rows: list[tuple[str, ...]] = []
+    for label, evaluation, run in (
+        ("Gaussian, σ = 0.6", "certify-normal-uniform", run_name(name, sigma=0.6)),
+        (
+            "Gaussian, σ = 0.6, and uniform, σ = 0.65",
+            "hybrid-normal-uniform",
+            run_name(name, noise="hybrid", sigma=0.6),
+        ),
+    ):
+        if evaluation not in outcomes:
+            rows.append((label, MISSING, *[EMPTY] * 3, str(votes_of(evaluation)), EMPTY, link_to(evaluation)))
+            continue
+        found = outcomes[evaluation]["certified"][run]
+        images = len(found["index"])
+        accuracy = found["right"].count("1") / images
+        rows.append(
+            (
+                label,
+                "Fashion-MNIST",
+                as_percent(accuracy),
+                *(f"{fsum(found[norm]) / images:.3f} {as_interval(found[norm])}" for norm in ("l2", "l1")),
+                str(votes_of(evaluation)),
+                str(images),
+                link_to(evaluation),
+            )
+        )
+    theirs = (EMPTY, "10000", "MPB Table 2")
+    rows.insert(1, ("Gaussian, σ = 0.6", "CIFAR-10", "59.3", "0.742", "0.742", *theirs))
+    rows.append(("Gaussian, σ = 0.6, and uniform, σ = 0.65", "CIFAR-10", "60.3", "0.742", "0.783", *theirs))
+    return as_table(
+        ("certified with", "data", "clean", "ACR ℓ2", "ACR ℓ1", "n", "images", "evaluation"), rows
+    )
+
+
+def bounds(outcomes: Outcomes) -> str:
+    """Radii by bound, from the same votes."""
+    columns = {
+        "run": "run", "bound": "bound", "ACR ℓ2": "ACR ℓ2", "more than `one_sided`": "more than one_sided",
+        "from": "more from", "to": "more to", "larger on": "larger on", "smaller on": "smaller on",
+        "r ≥ 0.5": "0.5", "r ≥ 1": "1", "images": "images",
+    }  # fmt: skip
+    return copied_table(
+        outcomes,
+        ("bounds-gaussian", "bounds-adv-l2"),
+        "bounds",
+        columns,
+        percents=("r ≥ 0.5", "r ≥ 1"),
+        digits=4,
+    )
+
+
+def noise(outcomes: Outcomes) -> str:
+    """Accuracy under Gaussian noise."""
+    rows: list[tuple[str, ...]] = []
+    sigmas = (0.0, 0.25, 0.5, 0.75)
+    for short in ("standard", "adv-linf", "adv-l2", "gaussian"):
+        evaluation, name = f"noise-{short}", bundle(short)
+        for scheme in ("as trained", "adapted"):
+            label = f"{short}, {scheme}"
+            if evaluation not in outcomes:
+                rows.append((label, MISSING, *[EMPTY] * (len(sigmas) + 1), link_to(evaluation)))
+                continue
+            found = {row["sigma"]: row for row in named_rows(outcomes[evaluation], "noise", bundle=name)}
+            figures = [as_percent(found[sigma][scheme]) for sigma in sigmas]
+            rows.append((label, "Fashion-MNIST", *figures, str(found[0.0]["images"]), link_to(evaluation)))
+        rows += [
+            (label, "CIFAR-10", *figures.split(), EMPTY, "CTA Table 2b")
+            for label, figures in _NOISE_THEIRS.get(short, {}).items()
+        ]
+    head = ("classifier", "data", *(f"σ = {sigma:g}" for sigma in sigmas), "images", "evaluation")
+    return as_table(head, rows)
+
+
+_NOISE_THEIRS: Final[Mapping[str, Mapping[str, str]]] = {
+    "standard": {"Baseline": "95.2 10.9 10.6 10.5", "Baseline, adapted": "95.0 40.1 22.0 17.2"},
+    "adv-linf": {"Adv∞, ε = 8/255": "82.1 40.2 16.1 12.2", "Adv∞, adapted": "81.6 74.2 62.4 51.0"},
+    "adv-l2": {"Adv₂, ε = 1": "81.6 47.5 21.5 14.3", "Adv₂, adapted": "81.8 75.8 64.9 53.5"},
+}
+
+
+def sweeps(outcomes: Outcomes) -> str:
+    """What adaptation owes to its parameters."""
+    parts = []
+    for table, column in (("noise-momentum", "momentum"), ("noise-clean-size", "clean_size")):
+        columns = {
+            column.replace("_", " "): column,
+            "accuracy": "accuracy",
+            "deviation": "standard deviation",
+        }
+        parts.append(
+            copied_table(outcomes, ("noise-adv-l2",), table, columns, percents=("accuracy", "deviation"))
+        )
+    return "\n\n".join(parts)
+
+
+def attacks(outcomes: Outcomes) -> str:
+    """Accuracy under attacks."""
+    parts = []
+    for norm, epsilons in (("l2", ("0.5", "1", "1.5")), ("linf", ("0.0314", "0.1"))):
+        shown = {f"{'ℓ2' if norm == 'l2' else 'ℓ∞'} {epsilon}": epsilon for epsilon in epsilons}
+        columns = {"bundle": "bundle", "attack": "attack", "no attack": "0", **shown, "images": "images"}
+        names = ("attacks-adv-l2", "attacks-adv-linf")
+        parts.append(
+            copied_table(outcomes, names, f"attacks-{norm}", columns, percents=("no attack", *shown))
+        )
+    return "\n\n".join(parts)
+
+
+def corruptions(outcomes: Outcomes) -> str:
+    """Errors under corruptions."""
+    columns = {
+        "classifier": "classifier", "clean error": "clean error", "mean error": "mean error", "mCE": "mCE",
+        "relative mCE": "relative mCE", "images": "images",
+    }  # fmt: skip
+    ratios = ("clean error", "mean error", "mCE", "relative mCE")
+    names = ("corruptions-adv-l2", "corruptions-adv-linf")
+    return copied_table(outcomes, names, "corruptions", columns, percents=ratios)
+
+
+def gradients(outcomes: Outcomes) -> str:
+    """A picture."""
+    if "gradients-adv-l2" not in outcomes:
+        return f"Pictures: {MISSING}."
+    name = bundle("adv-l2")
+    return f"![Loss gradients of {name}](results/gradients-adv-l2/gradients-{name}.png)"
+
+
+def claims(outcomes: Outcomes) -> str:
+    """Every claim with its verdict, then what there is to say about it."""
+    judged = [(claim, *_judged(claim, outcomes)) for claim in CLAIMS]
+    counted = {each: sum(found is each for _, _, found in judged) for each in Verdict}
+    summary = ", ".join(f"{count} {each.value}" for each, count in counted.items() if count)
+    shown = as_table(
+        (
+            "name",
+            "claim",
+            "in the paper",
+            "here",
+            "difference, 95 % interval",
+            "images",
+            "verdict",
+            "evaluations",
+        ),
+        [_claim_row(claim, difference, found) for claim, difference, found in judged],
+    )
+    remarks = _remarks([(claim, found) for claim, _, found in judged])
+    return "\n".join((f"{len(CLAIMS)} claims: {summary}.", "", shown, "", *remarks))
+
+
+def evaluations(outcomes: Outcomes) -> str:
+    """Every evaluation: its command, what for, how much, how long."""
+    return as_table(
+        ("name", "command", "what for", "n", "images", "minutes", "measured"),
+        [
+            (
+                each.name,
+                f"`radii evaluate {each.arguments} --out FOLDER`",
+                each.purpose,
+                str(votes_of(each.name)),
+                option_of(each.arguments, "--images") or "100",
+                str(each.minutes),
+                "yes" if each.name in outcomes else MISSING,
+            )
+            for each in EVALUATIONS
+        ],
+    )
+
+
+SECTIONS: Final[Mapping[str, Callable[[Outcomes], str]]] = {
+    "zoo": zoo, "claims": claims, "fixed": fixed, "auto": auto, "data-dependent": data_dependent,
+    "levels": levels, "hybrid": hybrid, "bounds": bounds, "noise": noise, "sweeps": sweeps,
+    "attacks": attacks, "corruptions": corruptions, "gradients": gradients, "evaluations": evaluations,
+}  # fmt: skip
+"""What may stand between marks, by name."""
+
+
+def _judged(claim: Claim, outcomes: Outcomes) -> tuple[Difference | None, Verdict]:
+    measured = claim.comparison.measured(outcomes)
+    difference = claim.comparison.compare(outcomes) if measured else None
+    return difference, verdict(claim.rule, difference, measured=measured)
+
+
+def _claim_row(claim: Claim, found: Difference | None, judged: Verdict) -> tuple[str, ...]:
+    figures, interval, images = EMPTY, EMPTY, EMPTY
+    if found is not None:
+        scale, digits, unit = (100, 1, " %") if claim.unit == "%" else (1, 4, f" {claim.unit}")
+        figures = f"{found.first * scale:.{digits}f} to {found.second * scale:.{digits}f}{unit}"
+        ends = (found.low * scale, found.high * scale)
+        interval = f"{found.difference * scale:+.{digits}f} [{ends[0]:+.{digits}f}, {ends[1]:+.{digits}f}]"
+        images = str(found.images)
+    links = " ".join(map(link_to, claim.comparison.evaluations))
+    return (claim.name, claim.says, claim.paper, figures, interval, images, f"**{judged.value}**", links)
+
+
+def _remarks(judged: Sequence[tuple[Claim, Verdict]]) -> Iterator[str]:
+    """What there is to say about claims; the same words are said once."""
+    said: dict[str, list[str]] = {}
+    for claim, found in judged:
+        why = claim.why.get(found, "")
+        if found is Verdict.DOES_NOT_HOLD and not why:
+            why = "We have no explanation."
+        words = " ".join(part for part in (why, claim.apart) if part)
+        if words:
+            said.setdefault(words, []).append(claim.name)
+    yield from (f"- **{', '.join(names)}**: {words}" for words, names in said.items())
+
+
+def _certified(outcomes: Outcomes, lines: Sequence[Ours | Theirs]) -> str:
+    rows: list[tuple[str, ...]] = []
+    for line in lines:
+        if isinstance(line, Theirs):
+            figures = [f"{float(figure):.1f}" for figure in line.figures.split()]
+            rows.append((line.label, "CIFAR-10", *figures, line.acr, EMPTY, line.n, line.images, line.source))
+        elif line.evaluation not in outcomes:
+            left = [EMPTY] * (len(_RADII) + 2)
+            votes = str(votes_of(line.evaluation))
+            rows.append((line.label, MISSING, *left, votes, EMPTY, link_to(line.evaluation)))
+        else:
+            found = outcomes[line.evaluation]["certified"][line.run]
+            rows.append((line.label, "Fashion-MNIST", *_ours(line.evaluation, found)))
+    head = ("classifier", "data", *(f"{radius:g}" for radius in _RADII), "ACR ℓ2", "95 %", "n", "images")
+    return as_table((*head, "evaluation"), rows)
+
+
+def _ours(evaluation: str, found: Outcome) -> Iterator[str]:
+    images = len(found["index"])
+    answered = list(zip(found["right"], found["l2"], strict=True))
+    for radius in _RADII:
+        yield as_percent(sum(right == "1" and value >= radius for right, value in answered) / images)
+    yield f"{fsum(found['l2']) / images:.3f}"
+    yield as_interval(found["l2"])
+    yield str(votes_of(evaluation))
+    yield str(images)
+    yield link_to(evaluation)
