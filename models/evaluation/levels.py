@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from models.backends import ExecutableClassifier, prepare
 from models.evaluation.bench import Bench, Cell, Chart, Line, Outcome, Row, Table, mean
 from models.evaluation.plan import EvaluationPlan
-from models.evaluation.subject import Subject
+from models.evaluation.subject import BATCH, Subject
 from smoothing import Gaussian, certify, optimize_sigma, round_down
 
 
@@ -67,6 +67,7 @@ def _cell(bench: Bench, subject: Subject, steps: int, prepared: list[ExecutableC
                     input_shape=subject.bundle.card.input_shape,
                     num_classes=subject.num_classes,
                     device=str(subject.device),
+                    batch_size=BATCH,  # measured, it might differ when the evaluation goes on
                 )
             )
         return _measure(bench, subject, steps, prepared[0])

@@ -89,7 +89,9 @@ def test_a_running_api_says_no_secret(store: tuple[Redis, Callable[[], None], in
             said.text += refused.text + broken.text
             said.run("models", "--url", url, "--api-key", wrong)
             said.run("certify", PICTURE, "--url", url, RADII_API_KEY=wrong)
-            said.run("certify", PICTURE, "--url", url, RADII_API_KEY=key)  # no worker is there
+            said.run(
+                "certify", PICTURE, "--url", url, "--max-wait", "0", RADII_API_KEY=key
+            )  # no worker is there
             file.write_text(json.dumps({"keys": [{"name": "ann", "sha256": key, "password": password}]}))
             until(lambda: "api_keys_not_read" in log.read_text(), lambda: http.get("/models"))
             assert http.get("/models").status_code == 200
