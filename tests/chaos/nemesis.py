@@ -4,6 +4,7 @@ import random
 import signal
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,8 @@ RECOVERY_SECONDS = 90.0
 
 WORKER_FORGOTTEN = 115.0  # longer than RQ remembers a worker that is silent
 JUST_A_MOMENT = 2.0
+STRIKES = 4
+FORGIVEN_AFTER = 150.0  # five deaths in a row within 30 s of a start take less
 SECTIONS_OF_A_COMMAND = b"*3\r\n$3\r\nSET\r\n$16\r\nradii:chaos:torn\r\n$100\r\nhalf of a"
 
 
@@ -34,6 +37,7 @@ class Nemesis:
         self._patient = patient
         self.marker = folder / "must-not-exist"
         self._note = ""
+        self._strikes: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
 
     def run(self, seconds: float) -> None:
         """Goes on for so long, and at least until every kind of fault was there once."""
@@ -53,7 +57,7 @@ class Nemesis:
             "kill engine": self._kill(self._cluster.engine),
             "kill relay": self._kill(self._cluster.relay),
             "kill queue worker": self._kill(self._cluster.queue_worker),
-            "kill supervisor": self._kill(self._cluster.supervisor),
+            "kill supervisor": self._kill_supervisor,
             "kill whole worker": self._kill_worker,
             "kill API": self._stop_api(signal.SIGKILL),
             "pause engine": self._pause(self._cluster.engine),
@@ -120,9 +124,31 @@ class Nemesis:
 
         return inject
 
+    def _strikable(self, part: str, chosen: tuple[int, ...] = (0, 1)) -> int | None:
+        """One of such parts; None where all were struck so often that they would be taken for broken.
+
+        The stack gives up on a part that dies five times in a row within 30 s of its start, as it should.
+        """
+        now = time.monotonic()
+        for number in self._random.sample(chosen, len(chosen)):
+            recent = [moment for moment in self._strikes[part, number] if now - moment < FORGIVEN_AFTER]
+            if len(recent) < STRIKES:
+                self._strikes[part, number] = [*recent, now]
+                return number
+        self._note = "nobody"
+        return None
+
+    def _kill_supervisor(self) -> None:
+        self._busy_moment()
+        number = self._strikable("worker")
+        if number is not None:
+            kill(self._cluster.supervisor(number))
+
     def _kill_worker(self) -> None:
         """All its processes at once, as a machine that loses its power."""
-        number = self._one()
+        number = self._strikable("worker")
+        if number is None:
+            return
         cluster = self._cluster
         pids = [
             cluster.relay(number),
@@ -134,7 +160,9 @@ class Nemesis:
 
     def _stop_api(self, number: int) -> Callable[[], None]:
         def inject() -> None:
-            which = self._one()
+            which = self._strikable("API")
+            if which is None:
+                return
             url, pid = self._cluster.urls[which], self._cluster.api(which)
             with self._history.down(url):
                 kill(pid, number)
@@ -160,10 +188,12 @@ class Nemesis:
 
     def _restart_workers(self) -> None:
         """One of them, or with patience one after the other."""
-        for number in (0, 1) if self._patient else (self._one(),):
-            pid = self._cluster.supervisor(number)
-            kill(pid, signal.SIGTERM)
-            until(partial(self._has_another, number, pid), 60, "no new worker")
+        for chosen in ((0,), (1,)) if self._patient else ((0, 1),):
+            number = self._strikable("worker", chosen)
+            if number is not None:
+                pid = self._cluster.supervisor(number)
+                kill(pid, signal.SIGTERM)
+                until(partial(self._has_another, number, pid), 60, "no new worker")
 
     def _has_another(self, number: int, pid: int) -> bool:
         return self._cluster.supervisor(number) != pid
