@@ -24,7 +24,10 @@ class WorkerSettings(ProcessSettings):
         default=None, ge=1, description="CPU threads of the engine; all cores if unset."
     )
     niceness: int = Field(
-        default=5, ge=0, le=19, description="Of the engine: on a machine that they share, the API goes first."
+        default=10,
+        ge=0,
+        le=19,
+        description="Of the engine: on a machine that they share, the API goes first.",
     )
     resident_models: int = Field(default=4, ge=1, description="Models kept loaded; the oldest goes first.")
     resident_variants: int = Field(
