@@ -15,7 +15,7 @@ import numpy as np
 from models.backends import ExecutableClassifier, prepare
 from models.evaluation.bench import Bench, Cell, Chart, Line, Outcome, Row, Table
 from models.evaluation.errors import require
-from models.evaluation.intervals import mean_interval
+from models.evaluation.intervals import known_interval
 from models.evaluation.plan import EvaluationPlan
 from models.evaluation.subject import BATCH, Subject
 from smoothing import Gaussian, certify
@@ -166,14 +166,19 @@ def _table(plan: EvaluationPlan, radii: dict[tuple[str, str], list[float]]) -> T
         compared: tuple[float | int | None, ...] = (None,) * 5
         if bound != REFERENCE:
             larger, smaller = sum(gain > 0 for gain in gained), sum(gain < 0 for gain in gained)
-            compared = (fsum(gained) / len(gained), *_interval(plan, gained), larger, smaller)
+            compared = (
+                fsum(gained) / len(gained),
+                *known_interval(gained, plan.certify.confidence),
+                larger,
+                smaller,
+            )
         rows.append(
             (
                 run,
                 bound,
                 len(found),
                 fsum(found) / len(found),
-                *_interval(plan, found),
+                *known_interval(found, plan.certify.confidence),
                 *compared,
                 *(_reaching(found, radius) for radius in plan.certify.radii),
             )
@@ -192,11 +197,6 @@ def _table(plan: EvaluationPlan, radii: dict[tuple[str, str], list[float]]) -> T
         f"{REFERENCE}. Last columns: certified accuracy at these radii; at 0: answered right, with some "
         "radius. t_certify is as published: nothing proves its maximum over splits of α.",
     )  # fmt: skip
-
-
-def _interval(plan: EvaluationPlan, values: Sequence[float]) -> tuple[float, float] | tuple[None, None]:
-    """One image says nothing of how much images differ."""
-    return mean_interval(values, plan.certify.confidence) if len(values) >= 2 else (None, None)
 
 
 def _details(runs: dict[str, list[Row]], radii: dict[tuple[str, str], list[float]]) -> Table:

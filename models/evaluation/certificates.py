@@ -7,7 +7,7 @@ from math import fsum
 from models.evaluation.bench import Chart, Line, Outcome, Row, Table
 from models.evaluation.certificate_details import every_record, histogram, histogram_chart, timings
 from models.evaluation.curves import Run, at_equal_accuracy, envelope
-from models.evaluation.intervals import clopper_pearson_interval, guaranteed_accuracy, mean_interval
+from models.evaluation.intervals import clopper_pearson_interval, guaranteed_accuracy, known_interval
 from models.evaluation.metrics import (
     abstention_rate,
     average_certified_radius,
@@ -163,8 +163,17 @@ def _average(plan: EvaluationPlan, runs: Sequence[Run], norm: Norm) -> Table:
         mean = average_certified_radius(run.records, norm)
         gained = [found[index] - first[index] for index in found.keys() & first.keys()]
         difference = fsum(gained) / len(gained) if gained and run is not runs[0] else None
-        paired = (None, None) if difference is None else _interval(plan, gained)
-        rows.append((run.name, len(found), mean, *_interval(plan, [*found.values()]), difference, *paired))
+        paired = (None, None) if difference is None else known_interval(gained, plan.certify.confidence)
+        rows.append(
+            (
+                run.name,
+                len(found),
+                mean,
+                *known_interval([*found.values()], plan.certify.confidence),
+                difference,
+                *paired,
+            )
+        )
     return Table(
         f"average-radius-{norm}",
         f"Average certified {_WORDS[norm]} radius, and how sure it is",
@@ -178,11 +187,6 @@ def _average(plan: EvaluationPlan, runs: Sequence[Run], norm: Norm) -> Table:
 def _radii(run: Run, norm: Norm) -> dict[int, float]:
     """By test image."""
     return {record.index: record.certified_radius(norm) for record in run.records}
-
-
-def _interval(plan: EvaluationPlan, values: Sequence[float]) -> tuple[float, float] | tuple[None, None]:
-    """One image says nothing of how much images differ."""
-    return mean_interval(values, plan.certify.confidence) if len(values) >= 2 else (None, None)
 
 
 def _envelope(plan: EvaluationPlan, runs: Sequence[Run], norm: Norm) -> Table:

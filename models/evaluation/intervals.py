@@ -92,6 +92,11 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[fl
     return mean - reach, mean + reach
 
 
+def known_interval(values: Sequence[float], confidence: float) -> tuple[float, float] | tuple[None, None]:
+    """Return ``mean_interval``, or nothing for one image: it does not say how much images differ."""
+    return mean_interval(values, confidence) if len(values) >= 2 else (None, None)
+
+
 def jackknife_interval(
     value: float, without: Sequence[float], confidence: float = 0.95
 ) -> tuple[float, float]:
