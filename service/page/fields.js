@@ -5,7 +5,7 @@ import { byId, h } from "./dom.js";
 
 /** @typedef {import("./types.js").Problem} Problem */
 
-const LEVEL_FIELDS = ["sigma", "sigma_uniform"];
+const LEVEL_FIELDS = ["sigma", "sigma_uniform", "sigma_grid"];
 
 /** @returns {HTMLFormElement} */
 const form = () => byId("form", HTMLFormElement);
@@ -34,6 +34,7 @@ export function adjust() {
   const level = value("noise_level");
   const noise = value("noise");
   byId("field-sigma", HTMLElement).hidden = level === "auto";
+  byId("field-sigma_grid", HTMLElement).hidden = level !== "auto";
   byId("field-sigma_uniform", HTMLElement).hidden = level === "auto" || noise !== "hybrid";
   const norm = noise === "uniform" ? "ℓ1" : "ℓ2";
   byId("target-norm", HTMLElement).textContent = norm;

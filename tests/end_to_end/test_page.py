@@ -157,6 +157,35 @@ def test_a_wrong_image_is_told_beside_its_field(tab: Tab, tmp_path: Path) -> Non
     assert tab.violations() == []
 
 
+def test_every_field_of_the_api_is_on_the_page(tab: Tab, running: Running) -> None:
+    schemas = running.http.get("/openapi.json").json()["components"]["schemas"]
+    offered = tab.open().eval_on_selector_all("#form [name]", "fields => fields.map(field => field.name)")
+    assert {"image" if name == "picture" else name for name in offered} == set(
+        schemas["CertifyForm"]["properties"]
+    )
+
+
+def test_every_option_is_sent(tab: Tab, running: Running) -> None:
+    """Beside those of the other tests."""
+    page = tab.open()
+    page.click("#examples [data-label=ankle-boot]")
+    expect(page.locator("#preview canvas")).to_be_visible()
+    page.click("details.more > summary")
+    options = {"sigma_grid": "0.25, 0.5", "n0": "50", "seed": "c0ffee", "max_seconds": "60", "n": "500"}
+    for name, text in {**options, "clean_size": "64", "momentum": "0.5", "alpha": "0.01"}.items():
+        page.fill(f"#{name}", text)
+    page.select_option("#bound", "one_sided")
+    page.select_option("#adapt", "true")
+    page.click("#submit")
+    certificate = answered(page, running)
+    (noise,) = certificate["noise"]
+    assert [trial["sigma"] for trial in noise["trials"]] == [0.25, 0.5]
+    assert (noise["n0"], noise["n_planned"]) == (50, 500)
+    assert certificate["bound"] == "one_sided"
+    assert certificate["seed"].lstrip("0") == "c0ffee"
+    assert (certificate["adaptation"]["clean_size"], certificate["adaptation"]["momentum"]) == (64, 0.5)
+
+
 def test_a_wrong_field_is_told_beside_it(tab: Tab) -> None:
     page = tab.open()
     ask(page, n=1, alpha="often")
