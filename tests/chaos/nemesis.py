@@ -201,6 +201,8 @@ class Nemesis:
     def _stop_store(self, number: int) -> Callable[[], None]:
         def inject() -> None:
             self._busy_moment()
+            if self._strikable("store", (0,)) is None:
+                return
             server = self._cluster.server()
             kill(server, number)
             until(lambda: not Path(f"/proc/{server}").exists(), 30, "the store did not end")
@@ -210,6 +212,8 @@ class Nemesis:
 
     def _tear(self) -> None:
         """A power cut in the middle of a write, which nobody was told of yet."""
+        if self._strikable("store", (0,)) is None:
+            return
         server = self._cluster.server()
         with self._cluster.hold_store():
             kill(server)
