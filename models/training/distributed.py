@@ -61,6 +61,17 @@ class Group:
         dist.all_reduce(values)
         return torch.where(changed > 0, values, before)
 
+    def require_even(self, batch_size: int) -> None:
+        """Refuse batches that cannot be shared out evenly.
+
+        Raises:
+            TrainingError: if it is so.
+        """
+        if batch_size % self.size:
+            raise TrainingError(
+                f"'batch_size' must be a multiple of the {self.size} processes, got {batch_size}"
+            )
+
     def wait(self) -> None:
         """Return when every process has come here."""
         if self.size > 1:
@@ -80,10 +91,7 @@ def joined(kind: str, batch_size: int) -> Iterator[Group]:
     dist.init_process_group("nccl" if kind == "cuda" else "gloo")
     try:
         group = Group(dist.get_rank(), dist.get_world_size(), dist.get_node_local_rank())
-        if batch_size % group.size:
-            raise TrainingError(
-                f"'batch_size' must be a multiple of the {group.size} processes, got {batch_size}"
-            )
+        group.require_even(batch_size)
         if kind == "cuda":
             torch.cuda.set_device(group.local_rank)
         yield group

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.training import TrainingError
-from models.training.distributed import joined
+from models.training.distributed import Group, joined
 
 
 class Mean(nn.Module):
@@ -22,17 +22,17 @@ class Mean(nn.Module):
         return (images @ self.weight).square().mean()
 
 
-def refusal() -> str:
+def refusal(group: Group) -> str:
     """What is said of a batch that cannot be shared out."""
     try:
-        with joined("cpu", batch_size=15):
-            return ""
+        group.require_even(15)
     except TrainingError as error:
         return str(error)
+    return ""
 
 
 def main() -> None:
-    refused = refusal()
+    # Once in a process: under torchrun a second group would find the addresses of the first.
     with joined("cpu", batch_size=4) as group:
         images = torch.arange(12.0).reshape(4, 3)
         losses = Mean()
@@ -48,7 +48,7 @@ def main() -> None:
             "loss": group.mean(loss.item()),
             "merged": merged,
             "size": group.size,
-            "refused": refused,
+            "refused": refusal(group),
         }
         if group.first:
             torch.save(found, Path(sys.argv[1]))
