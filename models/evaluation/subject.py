@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from models.bundles import LoadedBundle
 from models.data import LabelledImages
 from models.evaluation.errors import EvaluationError
+from models.layout import memory_format
 from smoothing import Noise, adaptable, estimate_statistics, generator_for, with_statistics
 
-BATCH = 500
+BATCH = 256
+"""Images a forward pass; twice as many are a fifth slower on two cores: their activations are 25 MB each."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ class Subject:
     @cached_property
     def module(self) -> nn.Module:
         """The classifier as it was trained."""
-        return self.bundle.base_classifier.to(self.device).eval()
+        network = self.bundle.base_classifier.to(self.device).eval()
+        return network.to(memory_format=memory_format(network, self.device))
 
     @property
     def adaptable(self) -> bool:

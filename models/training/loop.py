@@ -10,6 +10,7 @@ from models.architectures import build_architecture
 from models.backends.precision import native_bfloat16
 from models.data import Dataset, LabelledImages
 from models.initialise import initialised_from
+from models.layout import memory_format
 from models.normalize import Normalize, NormalizedClassifier
 from models.training.checkpoint import TrainingState, restore_checkpoint, save_checkpoint
 from models.training.distributed import Group
@@ -19,8 +20,6 @@ from models.training.progress import Progress
 from models.training.recipes import RECIPES, Step, first_memory
 from models.training.schedule import one_cycle
 from models.training.validation import validate
-
-_NARROW = 16
 
 
 @dataclass(frozen=True)
@@ -174,18 +173,6 @@ def train_step(
     loss.backward()  # type: ignore[no-untyped-call]
     state.optimizer.step()
     return value
-
-
-def memory_format(network: nn.Module, device: torch.device) -> torch.memory_format:
-    """Return how weights are laid out; convolutions bring their input into the same layout.
-
-    Channels last is about twice as fast, but on CPUs PyTorch 2.15 crashes in the backward pass of narrow
-    convolutions (fewer than 16 channels) over images of 64×64 and more.
-    """
-    channels = [part.out_channels for part in network.modules() if isinstance(part, nn.Conv2d)]
-    if device.type == "cpu" and min(channels, default=_NARROW) < _NARROW:
-        return torch.contiguous_format
-    return torch.channels_last
 
 
 def resolve_device(device: str) -> str:
