@@ -118,6 +118,7 @@ def measure(evaluation: Evaluation, outcomes: Outcomes) -> bool | None:
         return True
     typer.echo(f"{evaluation.name}: about {evaluation.minutes} minutes on two cores")
     folder = FOLDER / evaluation.name
+    set_aside(folder, plan)
     words = [sys.executable, "-m", "radii", "evaluate", *evaluation.arguments.split(), "--out", str(folder)]
     if subprocess.run(words, cwd=ROOT).returncode != 0:
         return False
@@ -126,6 +127,18 @@ def measure(evaluation: Evaluation, outcomes: Outcomes) -> bool | None:
     facts = {name: facts_of(name, known[name]) for name in results["plan"]["bundles"]}
     (folder / _OUTCOME).write_text(as_text(trim(results, facts)), encoding="utf-8")
     return True
+
+
+def set_aside(folder: Path, plan: EvaluationPlan) -> None:
+    """Rename a journal of another plan, or of a bundle that has changed since: a new one can then begin."""
+    journal = folder / "journal.jsonl"
+    if not journal.exists():
+        return
+    with journal.open(encoding="utf-8") as lines:
+        begun = json.loads(lines.readline())["plan"]
+    if EvaluationPlan.model_validate(begun) != plan:
+        journal.replace(journal.with_name("journal.stale.jsonl"))
+        typer.echo(f"{folder.name}: begun under another plan, measured anew; {journal.name} is set aside")
 
 
 def main(names: Sequence[str]) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from docs.results_outcomes import Outcomes
-from models.evaluation.intervals import clopper_pearson_interval, jackknife_interval, mean_interval
+from models.evaluation.intervals import jackknife_interval, mean_interval, paired_proportions_interval
 
 Floats = NDArray[np.float64]
 _CLEAN: Final = "none"
@@ -76,11 +76,11 @@ class Rule:
     """What a claim says of the difference.
 
     Attributes:
-        kind: ``more``: it is above 0. ``less``: below 0. ``no_less``: above −margin. ``alike``: both.
+        kind: ``more``: it is above 0. ``less``: below 0. ``no_less``: above −margin.
         margin: What is too little to matter.
     """
 
-    kind: Literal["more", "less", "no_less", "alike"]
+    kind: Literal["more", "less", "no_less"]
     margin: float = 0.0
 
     @property
@@ -91,7 +91,6 @@ class Rule:
             "more": (0.0, infinity),
             "less": (-infinity, 0.0),
             "no_less": (-self.margin, infinity),
-            "alike": (-self.margin, self.margin),
         }[self.kind]
 
 
@@ -102,6 +101,8 @@ def verdict(rule: Rule, difference: Difference | None, *, measured: bool = True)
     'holds'
     >>> verdict(Rule("more"), Difference(0.8, 0.7, -0.1, 0.3, 250)).value
     'not decided'
+    >>> verdict(Rule("more"), Difference(0.7, 0.7, 0.0, 0.0, 250)).value  # two names for one thing
+    'not decided'
     """
     if not measured:
         return Verdict.MISSING
@@ -110,7 +111,7 @@ def verdict(rule: Rule, difference: Difference | None, *, measured: bool = True)
     least, most = rule.wanted
     if least < difference.low and difference.high < most:
         return Verdict.HOLDS
-    if difference.high <= least or difference.low >= most:
+    if difference.high < least or difference.low > most:
         return Verdict.DOES_NOT_HOLD
     return Verdict.UNDECIDED
 
@@ -134,13 +135,13 @@ def reaching(measure: Measure, least: float) -> Measure:
     return Measure(measure.evaluations, read)
 
 
-def bound_radius(evaluation: str, run: str, bound: str) -> Measure:
-    """Return the certified radius by one bound of the suite ``bounds``."""
+def bound_radius(evaluation: str, run: str, bound: str, unit: float = 1.0) -> Measure:
+    """Return the certified radius by one bound of the suite ``bounds``, in units of so many pixels."""
 
     def read(outcomes: Outcomes) -> dict[int, float]:
         table = outcomes[evaluation]["tables"]["bounds-images"]
         column = table["columns"].index(bound)
-        return {row[1]: row[column] for row in table["rows"] if row[0] == run}
+        return {row[1]: row[column] / unit for row in table["rows"] if row[0] == run}
 
     return Measure((evaluation,), read)
 
@@ -169,8 +170,7 @@ def gain(more: Measure, less: Measure) -> Measure:
 def paired(first: Measure, second: Measure) -> Comparison:
     """Compare two means over the images that both have, by Student's interval of the differences.
 
-    Where both measures count images and no image differs, there is no spread to take an interval from: it is
-    then as wide as Clopper and Pearson leave the share of images that differ.
+    Where both measures count images, by Tango's: few of them may differ, or none.
     """
 
     def compare(outcomes: Outcomes) -> Difference:
@@ -178,11 +178,12 @@ def paired(first: Measure, second: Measure) -> Comparison:
         one, other = first.read(outcomes), second.read(outcomes)
         images = len(gained)
         means = [fsum(values[index] for index in gained) / images for values in (one, other)]
-        low, high = mean_interval(list(gained.values()))
-        if not any(gained.values()) and {*one.values(), *other.values()} <= {0.0, 1.0}:
-            high = clopper_pearson_interval(0, images)[1]
-            low = -high
-        return Difference(means[0], means[1], low, high, images)
+        changes = list(gained.values())
+        if {*one.values(), *other.values()} <= {0.0, 1.0}:
+            interval = paired_proportions_interval(changes.count(1.0), changes.count(-1.0), images)
+        else:
+            interval = mean_interval(changes)
+        return Difference(means[0], means[1], *interval, images)
 
     return Comparison(_together(first, second), compare)
 

@@ -4,11 +4,17 @@ import math
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
 from scipy.stats import binom
 
 from models.evaluation import EvaluationError
 from models.evaluation.curves import Run, at_equal_accuracy, envelope
-from models.evaluation.intervals import clopper_pearson_interval, guaranteed_accuracy, mean_interval
+from models.evaluation.intervals import (
+    clopper_pearson_interval,
+    guaranteed_accuracy,
+    mean_interval,
+    paired_proportions_interval,
+)
 from models.evaluation.metrics import (
     RADII,
     abstention_rate,
@@ -93,6 +99,53 @@ def test_the_interval_of_a_mean_covers_it_as_often_as_it_says() -> None:
     assert (low + high) / 2 == pytest.approx(radii[0].mean())
     wider = mean_interval(radii[0].tolist(), 0.99)
     assert wider[0] < low < high < wider[1]
+
+
+@pytest.mark.parametrize(("gained", "lost"), [(3, 1), (0, 2), (0, 0), (12, 12)])
+def test_the_interval_of_a_paired_difference_is_where_the_score_test_rejects(gained: int, lost: int) -> None:
+    """By the definition: the likeliest shares at that difference, found by search, give a score of 1.96."""
+    images = 40
+    for difference in paired_proportions_interval(gained, lost, images):
+
+        def surprise(share: float, difference: float = difference) -> float:
+            counts = (gained, lost, images - gained - lost)
+            shares = (share + difference, share, 1 - 2 * share - difference)
+            return -sum(
+                count * math.log(max(part, 1e-300)) for count, part in zip(counts, shares, strict=True)
+            )
+
+        bounds = (max(0.0, -difference), (1 - difference) / 2)
+        share = minimize_scalar(surprise, bounds=bounds, method="bounded", options={"xatol": 1e-12}).x
+        spread = math.sqrt(images * (2 * share + difference - difference**2))
+        assert abs(gained - lost - images * difference) / spread == pytest.approx(1.959964, rel=1e-3)
+
+
+@pytest.mark.parametrize(("gains", "losses"), [(0.0, 0.02), (0.005, 0.025), (0.01, 0.01), (0.1, 0.15)])
+def test_the_interval_of_a_paired_difference_covers_it(gains: float, losses: float) -> None:
+    """Exactly, over all outcomes of 120 images; the score test is not exact, so 93.5 % is enough."""
+    images, covered = 120, 0.0
+    for gained in range(images + 1):
+        for lost in range(images + 1 - gained):
+            chance = binom.pmf(gained, images, gains) * binom.pmf(lost, images - gained, losses / (1 - gains))
+            if chance > 1e-7:
+                low, high = paired_proportions_interval(gained, lost, images)
+                covered += chance * (low <= gains - losses <= high)
+    assert covered > 0.935
+
+
+@pytest.mark.parametrize("gained", [0, 1, 3])
+def test_an_image_more_that_differs_never_narrows_the_interval(gained: int) -> None:
+    widths = [
+        high - low
+        for low, high in (paired_proportions_interval(gained, lost, 200) for lost in range(gained, 9))
+    ]
+    assert widths == sorted(widths)
+
+
+def test_intervals_end_where_differences_do() -> None:
+    assert paired_proportions_interval(5, 0, 5)[1] == -paired_proportions_interval(0, 5, 5)[0] == 1.0
+    with pytest.raises(EvaluationError, match=r"'lost' must be in 0..2, got 3"):
+        paired_proportions_interval(3, 3, 5)
 
 
 def run_of(sigma: float, right: int, radius: float, scheme: str = "a") -> Run:
