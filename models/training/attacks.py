@@ -69,10 +69,14 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     """Keep an attack from leaving traces: no gradients of weights, and no running statistics.
 
     Batch normalisation stays in the mode it is in, so that the attack is on what is about to be trained.
+    Where its momentum is None, the count of batches weighs each of them in the running statistics, and is put
+    back as well; elsewhere the count decides nothing, and goes on.
     """
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     layers = [part for part in model.modules() if isinstance(part, _BatchNorm)]
     momenta = [layer.momentum for layer in layers]
+    counted = [layer.num_batches_tracked for layer in layers if layer.momentum is None]
+    counts = [(count, count.clone()) for count in counted if count is not None]
     for weight in weights:
         weight.requires_grad = False
     for layer in layers:
@@ -84,6 +88,8 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
             weight.requires_grad = True
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
+        for count, before in counts:
+            count.copy_(before)
 
 
 def _start(images: Tensor, norm: str, epsilon: float, generator: torch.Generator) -> Tensor:

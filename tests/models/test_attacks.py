@@ -57,6 +57,26 @@ def test_an_attack_leaves_no_traces_in_the_classifier() -> None:
     assert all(weight.requires_grad and weight.grad is None for weight in model.parameters())
 
 
+def test_an_attack_does_not_count_as_a_batch_of_cumulative_statistics() -> None:
+    """Without a momentum, statistics are means over batches: three steps of an attack must not weigh in."""
+    model = nn.Sequential(nn.BatchNorm2d(1, momentum=None), nn.Flatten(), nn.Linear(36, 2))
+    batches = torch.rand(2, 8, 1, 6, 6, generator=generator())
+    labels = torch.zeros(8, dtype=torch.int64)
+    model(batches[0])
+    with undisturbed(model):
+        pgd(
+            cross_entropy_of(model, labels),
+            batches[0],
+            norm="l2",
+            epsilon=1.0,
+            steps=3,
+            generator=generator(),
+        )
+    model(batches[1])
+    assert model[0].momentum is None
+    assert float(model[0].running_mean) == pytest.approx(float(batches.mean()))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [({"epsilon": -1.0}, "'epsilon' must be > 0"), ({"norm": "l3"}, "'norm' must be one of")],
