@@ -48,10 +48,11 @@ class TrainingState:
             self.best = Best(score, self.epoch, weights)
 
 
-def save_checkpoint(plan: TrainingPlan, state: TrainingState) -> None:
+def save_checkpoint(plan: TrainingPlan, state: TrainingState, processes: int = 1) -> None:
     """Write the checkpoint so that either the old or the new one is there, whenever the process dies."""
     content = {
         "plan": plan.law(),
+        "processes": processes,
         "epoch": state.epoch,
         "model": state.model.state_dict(),
         "optimizer": state.optimizer.state_dict(),
@@ -64,17 +65,30 @@ def save_checkpoint(plan: TrainingPlan, state: TrainingState) -> None:
     temporary.replace(plan.checkpoint)
 
 
-def restore_checkpoint(plan: TrainingPlan, state: TrainingState, device: torch.device) -> None:
+def epochs_done(plan: TrainingPlan) -> int:
+    """Return how many epochs of this plan its checkpoint holds: 0 without one, or if it is another plan's."""
+    if not plan.checkpoint.exists():
+        return 0
+    content = torch.load(plan.checkpoint, map_location="cpu", weights_only=True)
+    return int(content["epoch"]) if content["plan"] == plan.law() else 0
+
+
+def restore_checkpoint(
+    plan: TrainingPlan, state: TrainingState, device: torch.device, processes: int = 1
+) -> None:
     """Put the checkpoint's state into a freshly made one.
 
     Raises:
-        TrainingError: if the checkpoint was made under another plan, or by another release.
+        TrainingError: if the checkpoint was made under another plan, by another number of processes, each of
+            which draws from a stream of its own, or by another release.
     """
     content = torch.load(plan.checkpoint, map_location="cpu", weights_only=True)
-    for key, value in plan.law().items():
-        if content["plan"].get(key) != value:
+    # Checkpoints of older releases do not say how many processes made them.
+    before = {**content["plan"], "processes": content.get("processes", processes)}
+    for key, value in {**plan.law(), "processes": processes}.items():
+        if before.get(key) != value:
             raise TrainingError(
-                f"'{key}' must be {content['plan'].get(key)} to resume {plan.checkpoint.name}, got {value}"
+                f"'{key}' must be {before.get(key)} to resume {plan.checkpoint.name}, got {value}"
             )
     if "best" not in content:
         raise TrainingError(f"{plan.checkpoint.name} is of an older release: delete it and train anew")

@@ -63,7 +63,8 @@ def fit(plan: TrainingPlan, dataset: Dataset, progress: Progress, group: Group) 
     A checkpoint is written after every epoch; a resumed run gives the same weights as an uninterrupted one.
 
     Raises:
-        TrainingError: if there are too few images, the checkpoint is another plan's, or the loss diverges.
+        TrainingError: if the network does not take its arguments, there are too few images, the checkpoint is
+            another plan's or another number of processes', or the loss diverges.
     """
     device = group.device(resolve_device(plan.device))
     kept, held_out = split(plan, dataset.train)
@@ -72,16 +73,17 @@ def fit(plan: TrainingPlan, dataset: Dataset, progress: Progress, group: Group) 
     state = initial_state(plan, dataset, device)
     state.memory.update(first_memory(plan.recipe, len(kept), plan.sigma, device))
     if plan.resume and plan.checkpoint.exists():
-        restore_checkpoint(plan, state, device)
+        restore_checkpoint(plan, state, device, group.size)
     losses = group.parallel(BatchLoss(plan, state.model))
     while state.epoch < plan.epochs:
         loss = train_epoch(plan, state, losses, training, progress, group)
         state.epoch += 1
         if group.first:
             state.model.eval()
-            validation = validate(plan, state.model, held_out, device)
-            state.remember_if_best(validation.score(plan.recipe))
-            save_checkpoint(plan, state)
+            validation = validate(plan, state.model, held_out, device) if len(held_out) else None
+            if validation is not None:
+                state.remember_if_best(validation.score(plan.recipe))
+            save_checkpoint(plan, state, group.size)
             progress.epoch_done(state.epoch, loss, validation)
         group.wait()
     classifier = state.model.eval()
@@ -101,11 +103,18 @@ def split(plan: TrainingPlan, data: LabelledImages) -> tuple[LabelledImages, Lab
 
 
 def initial_state(plan: TrainingPlan, dataset: Dataset, device: torch.device) -> TrainingState:
-    """Build the classifier with weights drawn from the plan's seed, and the optimizer."""
-    with initialised_from(plan.seed):
-        network = build_architecture(
-            plan.architecture, len(dataset.classes), dataset.input_shape[0], plan.architecture_arguments
-        )
+    """Build the classifier with weights drawn from the plan's seed, and the optimizer.
+
+    Raises:
+        TrainingError: if the network does not take its arguments.
+    """
+    try:
+        with initialised_from(plan.seed):
+            network = build_architecture(
+                plan.architecture, len(dataset.classes), dataset.input_shape[0], plan.architecture_arguments
+            )
+    except ValueError as error:
+        raise TrainingError(str(error)) from error
     classifier = NormalizedClassifier(Normalize(dataset.mean, dataset.std), network)
     model: nn.Module = classifier.to(device).to(memory_format=memory_format(network, device))
     optimizer = torch.optim.SGD(
@@ -176,7 +185,13 @@ def train_step(
 
 
 def resolve_device(device: str) -> str:
-    """Return ``cuda`` or ``cpu`` for ``auto``."""
+    """Return ``cuda`` or ``cpu`` for ``auto``.
+
+    Raises:
+        TrainingError: if CUDA is asked for and there is none.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("'device' must be cpu or auto where PyTorch finds no CUDA device, got 'cuda'")
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return device

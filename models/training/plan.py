@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from models.architectures import ARCHITECTURES
 from models.data import DATASETS
@@ -21,6 +21,12 @@ _OPTIONS = (
     "keep",
     "precision",
 )
+
+_CHOICES: Final = {
+    "keep": ("best", "last"),
+    "device": ("auto", "cpu", "cuda"),
+    "precision": ("auto", "float32", "bfloat16"),
+}
 
 _FREE = frozenset(
     {"out", "last_out", "data_root", "download", "device", "resume", "overwrite", "name", "command"}
@@ -52,10 +58,11 @@ class TrainingPlan:
         label_smoothing: of the cross entropy.
         crop_padding: pixels of black border for the random crop; None takes what suits the data set.
         flip: whether images are mirrored at random.
-        held_out: training images kept for the validation numbers, not trained on.
+        held_out: training images kept for the validation numbers, not trained on; with 0 there are no such
+            numbers, and no epoch can be told to be the best.
         keep: ``best`` stops early, at the epoch that is best on held-out images; None means ``best`` for
             adversarial training, which overfits, and ``last`` for the others.
-        last_out: folder of a second bundle, of the last epoch, where the best one is kept.
+        last_out: folder of a second bundle, of the last epoch, where the best one is kept; another than out.
         seed: decides initialisation, order, augmentation, noise and the choice of clean images.
         device: ``auto`` is CUDA where there is one.
         precision: of the forward pass; ``auto`` is bfloat16 where the device computes in it.
@@ -96,6 +103,9 @@ class TrainingPlan:
         for key, names in (("recipe", RECIPES), ("dataset", DATASETS), ("architecture", ARCHITECTURES)):
             if getattr(self, key) not in names:
                 raise TrainingError(f"'{key}' must be one of {sorted(names)}, got {getattr(self, key)!r}")
+        for key, choices in _CHOICES.items():
+            if getattr(self, key) not in (*choices, getattr(TrainingPlan, key)):
+                raise TrainingError(f"'{key}' must be one of {[*choices]}, got {getattr(self, key)!r}")
         for key in ("epochs", "batch_size", "learning_rate"):
             if not getattr(self, key) > 0:
                 raise TrainingError(f"'{key}' must be > 0, got {getattr(self, key)}")
@@ -104,12 +114,16 @@ class TrainingPlan:
         for key in ("sigma", "weight_decay", "held_out", "seed"):
             if not getattr(self, key) >= 0:
                 raise TrainingError(f"'{key}' must be >= 0, got {getattr(self, key)}")
+        if self.held_out == 0 and self.kept == "best":
+            raise TrainingError("'held_out' must be > 0 where the best epoch is kept, got 0")
         known = recipe_parameters(self.recipe, self.recipe_arguments)
         for key in self.recipe_arguments:
             if key not in known:
                 raise TrainingError(f"'{key}' is no argument of the recipe '{self.recipe}'")
         if self.last_out is not None and self.kept == "last":
             raise TrainingError("'last_out' must be left out where the last epoch is kept anyway")
+        if self.last_out is not None and self.last_out.resolve() == self.out.resolve():
+            raise TrainingError(f"'last_out' must be another folder than 'out', got {self.last_out}")
         if not 0 <= self.label_smoothing < 1:
             raise TrainingError(f"'label_smoothing' must be in [0, 1), got {self.label_smoothing}")
 

@@ -39,11 +39,14 @@ class Progress:
         """Move the bar."""
         self._bar.update(self._task, completed=epochs_done + step / steps, loss=loss)
 
-    def epoch_done(self, epoch: int, loss: float, validation: Validation) -> None:
-        """Write one line with the mean loss and the accuracies on held-out training images."""
+    def epoch_done(self, epoch: int, loss: float, validation: Validation | None) -> None:
+        """Write one line with the mean loss and the accuracies on held-out training images, if any."""
         if self._console is not None:
-            attacked = "" if validation.robust is None else f", under attack {validation.robust:.4f}"
-            self._console.print(
-                f"epoch {epoch:3d}  loss {loss:.3f}  held-out accuracy {validation.clean:.4f}, "
-                f"under noise {validation.noisy:.4f}{attacked}"
-            )
+            self._console.print(f"epoch {epoch:3d}  loss {loss:.3f}{_shown(validation)}")
+
+
+def _shown(validation: Validation | None) -> str:
+    if validation is None:
+        return ""
+    attacked = "" if validation.robust is None else f", under attack {validation.robust:.4f}"
+    return f"  held-out accuracy {validation.clean:.4f}, under noise {validation.noisy:.4f}{attacked}"

@@ -7,10 +7,20 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from models.bundles import Description, ExampleImage, Metric, Recommended, TrainingData, write_bundle
+from models.bundles import (
+    BundleError,
+    Description,
+    ExampleImage,
+    Metric,
+    Recommended,
+    TrainingData,
+    read_card,
+    write_bundle,
+)
 from models.bundles.errors import BundleExistsError
 from models.data import Dataset, LabelledImages, load_dataset
 from models.normalize import NormalizedClassifier
+from models.training.checkpoint import epochs_done
 from models.training.distributed import joined
 from models.training.loop import Trained, fit, resolve_device
 from models.training.measure import accuracy
@@ -29,12 +39,13 @@ def train(plan: TrainingPlan, *, console: Console | None = None) -> Path:
     Under ``torchrun`` every process calls this; the first one measures and writes.
 
     Raises:
-        BundleExistsError: before training, if the folder is taken and may not be replaced.
+        BundleExistsError: before training, if a folder is taken and may not be replaced.
         DatasetError: if the data set's files are missing or damaged.
         TrainingError: if the plan does not suit the data or the checkpoint, or the loss diverges.
     """
+    resolve_device(plan.device)  # a device that is not there is told first of all
     for key, folder in (("out", plan.out), ("last_out", plan.last_out)):
-        if folder is not None and folder.exists() and not plan.overwrite:
+        if folder is not None and folder.exists() and not plan.overwrite and not made_by(plan, folder):
             raise BundleExistsError(f"'{key}' must not exist yet, got {folder}")
     dataset = load_dataset(plan.dataset, plan.data_root, download=plan.download)
     with joined(resolve_device(plan.device), plan.batch_size) as group:
@@ -44,6 +55,19 @@ def train(plan: TrainingPlan, *, console: Console | None = None) -> Path:
             write_bundles(plan, dataset, trained)
         group.wait()
     return plan.out
+
+
+def made_by(plan: TrainingPlan, folder: Path) -> bool:
+    """Say whether a folder holds a bundle that this very run wrote before it was interrupted.
+
+    That is where all epochs are done, so the checkpoint is only there because the other bundle is missing.
+    """
+    if not plan.resume or epochs_done(plan) < plan.epochs:
+        return False
+    try:
+        return read_card(folder).command == card_command(plan)
+    except BundleError:
+        return False
 
 
 def write_bundles(plan: TrainingPlan, dataset: Dataset, trained: Trained) -> None:
@@ -74,7 +98,7 @@ def write_one(
         clean_labels=clean.labels,
         examples=first_of_each_class(dataset.test),
         extra_files={licence_file: dataset.licence_text},
-        overwrite=plan.overwrite,
+        overwrite=plan.overwrite or made_by(plan, out),
     )
 
 

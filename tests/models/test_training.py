@@ -1,6 +1,7 @@
 """Training: every recipe runs, and an interrupted run ends as an uninterrupted one."""
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from rich.console import Console
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
 from models.bundles import BundleExistsError, load_bundle
 from models.data import LabelledImages, load_dataset
@@ -18,7 +20,9 @@ from models.training.checkpoint import save_checkpoint
 from models.training.loop import initial_state
 from models.training.recipes import RECIPES
 from models.training.schedule import one_cycle
+from models.training.train import write_one
 from models.training.validation import Validation, robust_accuracy
+from radii.main import app
 
 
 def tiny_plan(data: Path, out: Path, **changes: Any) -> TrainingPlan:
@@ -152,12 +156,61 @@ def test_progress_goes_to_the_console_that_is_given(synthetic_fashion: Path, tmp
         ({"sigma": float("nan")}, "'sigma' must be >= 0, got nan"),
         ({"crop_padding": -1}, "'crop_padding' must be >= 0, got -1"),
         ({"label_smoothing": 1.0}, r"'label_smoothing' must be in \[0, 1\), got 1.0"),
+        ({"keep": "Best"}, r"'keep' must be one of \['best', 'last'\], got 'Best'"),
+        ({"precision": "bf16"}, r"'precision' must be one of \['auto', 'float32', 'bfloat16'\], got 'bf16'"),
+        ({"device": "gpu"}, r"'device' must be one of \['auto', 'cpu', 'cuda'\], got 'gpu'"),
+        ({"held_out": 0, "keep": "best"}, "'held_out' must be > 0 where the best epoch is kept, got 0"),
+        (
+            {"held_out": 0, "recipe": "adversarial"},
+            "'held_out' must be > 0 where the best epoch is kept, got 0",
+        ),
     ],
 )
 def test_impossible_plans_are_refused(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
     """A plan is checked when it is made, not after an epoch."""
     with pytest.raises(TrainingError, match=reason):
         tiny_plan(tmp_path, tmp_path / "out", **changes)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--width", "0"), "'width' must be >= 1, got 0"),
+        (("--architecture", "cifar_resnet20", "--width", "16"), "'arguments' must suit cifar_resnet20"),
+        (("--device", "gpu"), "'device' must be one of ['auto', 'cpu', 'cuda'], got 'gpu'"),
+        (("--keep", "Best"), "'keep' must be one of ['best', 'last'], got 'Best'"),
+    ],
+)
+def test_the_command_line_tells_what_is_impossible(
+    synthetic_fashion: Path, tmp_path: Path, words: tuple[str, ...], reason: str
+) -> None:
+    """In a sentence, before anything is trained or written."""
+    asked = ["train", "gaussian", "--data", str(synthetic_fashion), "--out", str(tmp_path / "out"), *words]
+    ran = CliRunner().invoke(app, [*asked, "--batch-size", "16", "--held-out", "8"])
+    assert ran.exit_code == 1
+    assert isinstance(ran.exception, SystemExit)
+    assert reason in " ".join(ran.output.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cuda_is_refused_where_there_is_none(synthetic_fashion: Path, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is CUDA on this machine")
+    with pytest.raises(TrainingError, match=r"'device' must be cpu or auto .* got 'cuda'"):
+        train(tiny_plan(synthetic_fashion, tmp_path / "out", device="cuda"))
+
+
+def test_all_images_may_be_trained_on(synthetic_fashion: Path, tmp_path: Path) -> None:
+    """With none held out there is nothing to validate on: lines have the loss alone, the last epoch is kept."""
+    console = Console(record=True, width=120, file=(tmp_path / "log").open("w"))
+    with console.file:
+        bundle = load_bundle(
+            train(tiny_plan(synthetic_fashion, tmp_path / "tiny", held_out=0), console=console)
+        )
+    lines = [line for line in console.export_text().splitlines() if line.startswith("epoch")]
+    assert [line.split()[:3] for line in lines] == [["epoch", "1", "loss"], ["epoch", "2", "loss"]]
+    assert not any("held-out" in line for line in lines)
+    assert [metric.value for metric in bundle.card.metrics if metric.metric == "epoch"] == [2]
 
 
 def test_too_few_images_are_refused(synthetic_fashion: Path, tmp_path: Path) -> None:
@@ -241,3 +294,70 @@ def test_robust_accuracy_falls_as_the_attack_grows() -> None:
 def test_the_last_epoch_is_no_second_bundle_where_it_is_kept_anyway(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="'last_out' must be left out"):
         TrainingPlan("gaussian", tmp_path / "out", last_out=tmp_path / "last")
+
+
+def test_two_bundles_do_not_share_a_folder(tmp_path: Path) -> None:
+    """By whatever path the second one is named."""
+    out = tmp_path / "out"
+    for same in (out, tmp_path / "other" / ".." / "out"):
+        with pytest.raises(TrainingError, match=r"'last_out' must be another folder than 'out', got .*out"):
+            TrainingPlan("adversarial", out, last_out=same)
+
+
+def test_a_run_that_stops_between_its_two_bundles_is_finished_by_resuming(
+    synthetic_fashion: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that is there is no obstacle, since this run made it; without resuming it is."""
+    whole = tiny_plan(synthetic_fashion, tmp_path / "whole", keep="best", last_out=tmp_path / "whole-last")
+    train(whole)
+    parts = tiny_plan(synthetic_fashion, tmp_path / "parts", keep="best", last_out=tmp_path / "parts-last")
+
+    def write_and_stop(*arguments: Any, **options: Any) -> None:
+        write_one(*arguments, **options)
+        raise StoppedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules[train.__module__], "write_one", write_and_stop)
+        with pytest.raises(StoppedError):
+            train(parts)
+    assert (tmp_path / "parts-last").exists()
+    assert not parts.out.exists()
+    with pytest.raises(BundleExistsError, match="'last_out' must not exist yet"):
+        train(parts)
+    train(dataclasses.replace(parts, resume=True))
+    assert not parts.checkpoint.exists()
+    for name in ("whole", "whole-last"):
+        expected = load_bundle(tmp_path / name)
+        found = load_bundle(tmp_path / name.replace("whole", "parts"))
+        assert found.card.digests == expected.card.digests
+
+
+def test_another_bundle_in_the_place_of_the_second_one_stops_a_resumed_run_at_once(
+    synthetic_fashion: Path, tmp_path: Path
+) -> None:
+    """A run that is done with its epochs replaces its own bundle, and no other."""
+    other = train(tiny_plan(synthetic_fashion, tmp_path / "other", epochs=1))
+    before = load_bundle(other).digest
+    plan = tiny_plan(synthetic_fashion, tmp_path / "out", keep="best", last_out=other, resume=True)
+    state = initial_state(plan, load_dataset("fashion-mnist", synthetic_fashion), torch.device("cpu"))
+    state.epoch = plan.epochs
+    save_checkpoint(plan, state)
+    with pytest.raises(BundleExistsError, match="'last_out' must not exist yet"):
+        train(plan)
+    assert load_bundle(other).digest == before
+
+
+def test_a_checkpoint_of_another_number_of_processes_is_refused(
+    synthetic_fashion: Path, tmp_path: Path
+) -> None:
+    """Each process draws from a stream of its own: with other ones it would be another run."""
+    plan = tiny_plan(synthetic_fashion, tmp_path / "tiny")
+    dataset = load_dataset("fashion-mnist", synthetic_fashion)
+    save_checkpoint(plan, initial_state(plan, dataset, torch.device("cpu")), 2)
+    with pytest.raises(TrainingError, match=r"'processes' must be 2 to resume .* got 1"):
+        train(dataclasses.replace(plan, resume=True))
+    content = torch.load(plan.checkpoint, weights_only=True)
+    del content["processes"]  # as checkpoints were before they said so
+    torch.save(content, plan.checkpoint)
+    train(dataclasses.replace(plan, resume=True))
+    assert load_bundle(plan.out).card.recipe == "gaussian"
