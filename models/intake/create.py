@@ -58,7 +58,7 @@ def create_bundle(
         classes: names, in the order of the logits.
         input_shape: ``(c, h, w)``.
         mean: per channel, in pixel units [0, 1]; None takes those of the checkpoint's normalisation layer, or
-            else ImageNet's.
+            else ImageNet's; it has to be given where that layer holds standard deviations alone.
         std: per channel, in pixel units; likewise.
         weights: a ``.safetensors`` or legacy ``.pth`` file; None keeps random weights, which is for trials.
         arguments: of the architecture, besides classes and channels, or of the callable.
@@ -111,14 +111,24 @@ def _normalised(
     given: Description, checkpoint: Checkpoint, mean: Sequence[float] | None, std: Sequence[float] | None
 ) -> Description:
     """Takes the checkpoint's own normalisation; with another one it would be another classifier."""
-    if checkpoint.mean is None or checkpoint.std is None:
+    if checkpoint.std is None:
         return given
-    for field, asked, held in (("mean", mean, checkpoint.mean), ("std", std, checkpoint.std)):
-        if asked is not None and not np.allclose(asked, held, atol=1e-4):
+    if checkpoint.mean is None and mean is None:
+        raise WeightsError(
+            "'mean' must be given, since the checkpoint's normalisation layer holds standard deviations, "
+            f"{checkpoint.std}, and no means, got None"
+        )
+    held_mean = given.mean if checkpoint.mean is None else checkpoint.mean
+    for field, asked, held in (("mean", mean, held_mean), ("std", std, checkpoint.std)):
+        if asked is not None and not _close(asked, held):
             raise WeightsError(
                 f"'{field}' must be that of the checkpoint's normalisation layer, {held}, got {tuple(asked)}"
             )
-    return _description(**{**given.model_dump(), "mean": checkpoint.mean, "std": checkpoint.std})
+    return _description(**{**given.model_dump(), "mean": held_mean, "std": checkpoint.std})
+
+
+def _close(asked: Sequence[float], held: Sequence[float]) -> bool:
+    return len(asked) == len(held) and np.allclose(asked, held, atol=1e-4)
 
 
 def _left_out(checkpoint: Checkpoint, network: nn.Module) -> list[str]:

@@ -1,6 +1,6 @@
 """From what a checkpoint holds to the weights of a network, with an account of everything else in it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -30,7 +30,8 @@ class Checkpoint:
     Attributes:
         weights: under the names that the network has; what it has no place for keeps its own name.
         mean: of the checkpoint's normalisation layer, per channel, or None if it has none.
-        std: likewise; 1 for a layer that only centres.
+        std: likewise; 1 for a layer that only centres. Without a mean, which has then to come from elsewhere,
+            it is what the checkpoint divides by all the same.
         notes: what became of everything else, one sentence each.
     """
 
@@ -62,13 +63,16 @@ def read_checkpoint(path: Path, expected_keys: Iterable[str], architecture: str 
         what = "means and standard deviations" if std is not None else "means, and no standard deviations"
         notes.append(f"its normalisation layer holds {what}{_shown(mean)}{_shown(std)}")
         std = std or tuple(1.0 for _ in mean)
-    weights: dict[str, Tensor] = {}
-    copies: dict[str, Tensor] = {}
-    for key, value in state.items():
-        name, copy = _located(key, expected, architecture)
-        (copies if copy else weights)[name] = value
+    elif std is not None:
+        notes.append(f"its normalisation layer holds standard deviations, and no means{_shown(std)}")
+    keys: dict[tuple[str, bool], list[str]] = {}
+    for key in state:
+        keys.setdefault(_located(key, expected, architecture), []).append(key)
+    _require_agreement(list(keys.values()), state)
+    weights = {name: state[found[0]] for (name, copy), found in keys.items() if not copy}
+    copies = {name: state[found[0]] for (name, copy), found in keys.items() if copy}
     notes += _compared(copies, weights)
-    return Checkpoint(weights, mean, std if mean is not None else None, tuple(notes))
+    return Checkpoint(weights, mean, std, tuple(notes))
 
 
 def _state_dict(content: object, path: Path) -> tuple[dict[str, Tensor], list[str]]:
@@ -126,10 +130,27 @@ def _located(key: str, expected: frozenset[str], architecture: str) -> tuple[str
     return name, copy
 
 
+def _require_agreement(same_weight: Iterable[Sequence[str]], state: Mapping[str, Tensor]) -> None:
+    """Refuse keys that stand for one weight, under several wrappers, and hold several values."""
+    differing = [
+        " and ".join(keys)
+        for keys in same_weight
+        if not all(_equal(state[keys[0]], state[other]) for other in keys[1:])
+    ]
+    if differing:
+        raise WeightsError(
+            f"the copies of the network must be equal, they differ in: {', '.join(differing[:10])}"
+        )
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return one.dtype == other.dtype and torch.equal(one, other)
+
+
 def _compared(copies: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:
     """Says what became of a second copy, which has to be equal to the first."""
     differing = [
-        name for name, value in copies.items() if name not in weights or not torch.equal(value, weights[name])
+        name for name, value in copies.items() if name not in weights or not _equal(value, weights[name])
     ]
     if differing:
         raise WeightsError(

@@ -111,6 +111,35 @@ def test_wrapped_state_dicts_are_unwrapped(tmp_path: Path, nesting: str, prefix:
     assert all(torch.equal(read[key], state[key]) for key in state)
 
 
+def test_two_networks_under_one_name_are_refused(tmp_path: Path) -> None:
+    """Under ``model.`` and ``net.``, as a student and its teacher are: which one is wanted nobody can tell."""
+    state, other = tiny_network(seed=0).state_dict(), tiny_network(seed=1).state_dict()
+    both = {f"model.{key}": value for key, value in state.items()}
+    torch.save({**both, **{f"net.{key}": value for key, value in other.items()}}, tmp_path / "two.pth")
+    with pytest.raises(WeightsError, match=r"must be equal, .*: model.stem.weight and net.stem.weight"):
+        create_bundle(tmp_path / "bundle", weights=tmp_path / "two.pth", **TINY)
+    assert not (tmp_path / "bundle").exists()
+    torch.save({**both, **{f"net.{key}": value for key, value in state.items()}}, tmp_path / "same.pth")
+    read = read_checkpoint(tmp_path / "same.pth", state).weights
+    assert all(torch.equal(read[key], state[key]) for key in state)
+
+
+def test_standard_deviations_alone_are_used_with_the_mean_that_is_given(tmp_path: Path) -> None:
+    """Left out, they would make it another classifier; a mean that nobody gave would be a guess."""
+    state = tiny_network().state_dict()
+    state["normalize.std"] = torch.tensor([0.2])
+    torch.save(state, tmp_path / "weights.pth")
+    asked = {**TINY, "weights": tmp_path / "weights.pth", "std": None}
+    said: list[str] = []
+    card = create_bundle(tmp_path / "bundle", say=said.append, **asked)
+    assert (card.mean, card.std) == ((0.3,), pytest.approx((0.2,)))
+    assert said == ["its normalisation layer holds standard deviations, and no means (0.2)"]
+    with pytest.raises(WeightsError, match=r"'mean' must be given, .* \(0.2.*got None"):
+        create_bundle(tmp_path / "guessed", **{**asked, "mean": None})
+    with pytest.raises(WeightsError, match=r"'std' must be that of the checkpoint's .* got \(0.4,\)"):
+        create_bundle(tmp_path / "other", **{**asked, "std": (0.4,)})
+
+
 class RunsCode:
     """A pickle of this runs a function when it is read."""
 
