@@ -21,6 +21,8 @@ class Bench:
         images: The test images.
         unseen: Other test images, from which a clean set may be taken; may be empty.
         classes: Names of the classes.
+        backend, dtype: How suites that count votes execute classifiers: names as `models.backends.prepare`
+            takes them, or ``auto``. Their tables name what executed them.
     """
 
     plan: EvaluationPlan
@@ -28,6 +30,8 @@ class Bench:
     images: Images
     unseen: Images
     classes: tuple[str, ...]
+    backend: str = "auto"
+    dtype: str = "auto"
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,15 @@ from math import fsum
 
 import numpy as np
 
-from models.backends import ExecutableClassifier, prepare
+from models.backends import ExecutableClassifier
 from models.evaluation.bench import Bench, Cell, Chart, Line, Outcome, Row, Table
 from models.evaluation.errors import require
+from models.evaluation.execution import executable, executed, record
 from models.evaluation.intervals import known_interval
 from models.evaluation.plan import EvaluationPlan
-from models.evaluation.subject import BATCH, Subject
+from models.evaluation.subject import Subject
 from smoothing import Gaussian, certify
-from smoothing.bounds import BOUNDS, split_alpha
+from smoothing.bounds import BOUNDS, minimum_samples, split_alpha
 
 REFERENCE = "one_sided"
 """What the other bounds are compared with: Cohen et al.'s."""
@@ -45,7 +46,15 @@ class BoundSuite:
 
     def cells(self, bench: Bench) -> Iterator[Cell]:
         """Yield the votes of one image after the other, run by run."""
-        for run in _runs(bench):
+        runs = list(_runs(bench))
+        names = [run.name for run in runs]
+        require(
+            len(set(names)) == len(names),
+            "sigma",
+            "differ in its first six digits",
+            bench.plan.certify.sigmas,
+        )
+        for run in runs:
             prepared: list[ExecutableClassifier] = []  # made by the first cell that needs it
             for place, index in enumerate(bench.images.indices):
                 yield Cell(f"{run.name}/{index}", partial(_measure, bench, run, place, prepared))
@@ -67,12 +76,15 @@ class BoundSuite:
             "certified accuracy",
             lines,
         )
-        return Outcome((_table(plan, radii),), (chart,), details=(_details(runs, radii),))
+        return Outcome((_table(plan, runs, radii),), (chart,), details=(_details(runs, radii),))
 
 
 def _runs(bench: Bench) -> Iterator[_Run]:
     asked = bench.plan.certify
+    least = minimum_samples(asked.alpha)
     for subject in bench.subjects:
+        n = asked.n or subject.bundle.card.recommended.n
+        require(n >= least, "n", f"be >= {least} to certify at alpha = {asked.alpha:g}", n)
         for adapt in asked.adapt:
             for sigma in asked.sigmas:
                 chosen = subject.adaptable if adapt is None else adapt
@@ -100,6 +112,7 @@ def _measure(bench: Bench, run: _Run, place: int, prepared: list[ExecutableClass
         )
     return {
         "run": run.name,
+        "executed": record(classifier),
         "sigma": run.sigma,
         "dimension": bench.images.pixels[place].numel(),
         "index": index,
@@ -121,13 +134,7 @@ def _prepare(bench: Bench, run: _Run) -> ExecutableClassifier:
             momentum=1.0 if asked.momentum is None else asked.momentum,
             clean=subject.clean(asked.clean_size),
         )
-    return prepare(
-        module,
-        input_shape=subject.bundle.card.input_shape,
-        num_classes=subject.num_classes,
-        device=str(subject.device),
-        batch_size=BATCH,  # measured, it might differ when the evaluation goes on, and with it the votes
-    )
+    return executable(bench, subject, module, (run.sigma,))
 
 
 def certified_radius(row: Row, bound: str, alpha: float) -> float:
@@ -159,7 +166,9 @@ def _reaching(found: Sequence[float], radius: float) -> float:
     return sum(one >= radius and one > 0 for one in found) / len(found)
 
 
-def _table(plan: EvaluationPlan, radii: dict[tuple[str, str], list[float]]) -> Table:
+def _table(
+    plan: EvaluationPlan, runs: dict[str, list[Row]], radii: dict[tuple[str, str], list[float]]
+) -> Table:
     rows: list[tuple[str | int | float | None, ...]] = []
     for (run, bound), found in radii.items():
         gained = [one - other for one, other in zip(found, radii[run, REFERENCE], strict=True)]
@@ -180,6 +189,7 @@ def _table(plan: EvaluationPlan, radii: dict[tuple[str, str], list[float]]) -> T
                 fsum(found) / len(found),
                 *known_interval(found, plan.certify.confidence),
                 *compared,
+                executed(runs[run]),
                 *(_reaching(found, radius) for radius in plan.certify.radii),
             )
         )
@@ -188,7 +198,8 @@ def _table(plan: EvaluationPlan, radii: dict[tuple[str, str], list[float]]) -> T
         "Average certified ℓ2 radius by bound, from the same votes",
         (
             "run", "bound", "images", "ACR ℓ2", "from", "to", f"more than {REFERENCE}", "more from",
-            "more to", "larger on", "smaller on", *(f"{radius:g}" for radius in plan.certify.radii),
+            "more to", "larger on", "smaller on", "executed by",
+            *(f"{radius:g}" for radius in plan.certify.radii),
         ),
         tuple(rows),
         "Gaussian noise of a fixed level. From – to: with probability "

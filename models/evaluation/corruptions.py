@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from models.evaluation.bench import Bench, Cell, Chart, Line, Outcome, Row, Table, mean
+from models.evaluation.errors import EvaluationError
 from models.evaluation.mce import corruption_errors, mean_of_known, relative_corruption_errors
 from models.evaluation.pictures import applicable, corrupt
 from models.evaluation.plan import EvaluationPlan
@@ -28,8 +29,9 @@ class CorruptionSuite:
 
     def cells(self, bench: Bench) -> Iterator[Cell]:
         """Yield the images as they are, then every corruption at every severity, with all classifiers."""
+        names = _names(bench)
         yield _cell(bench, _CLEAN, 0)
-        for name in _names(bench):
+        for name in names:
             for severity in bench.plan.corruptions.severities:
                 yield _cell(bench, name, severity)
 
@@ -110,7 +112,12 @@ def _cell(bench: Bench, name: str, severity: int) -> Cell:
 def _names(bench: Bench) -> list[str]:
     why = applicable(bench.subjects[0].bundle.card.input_shape)
     wanted = bench.plan.corruptions.names
-    return [name for name, reason in why.items() if reason is None and (wanted is None or name in wanted)]
+    asked = {name: reason for name, reason in why.items() if wanted is None or name in wanted}
+    found = [name for name, reason in asked.items() if reason is None]
+    if not found:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in asked.items())
+        raise EvaluationError(f"'corruption' must hold one that applies to these images, got {reasons}")
+    return found
 
 
 def _classifiers(bench: Bench, subject: Subject, name: str, severity: int) -> Iterator[tuple[str, nn.Module]]:

@@ -7,11 +7,14 @@ Reference:
 
 from collections.abc import Iterator, Sequence
 
-from models.backends import ExecutableClassifier, prepare
+from models.backends import ExecutableClassifier
 from models.evaluation.bench import Bench, Cell, Chart, Line, Outcome, Row, Table, mean
+from models.evaluation.errors import require
+from models.evaluation.execution import executable, executed, record
 from models.evaluation.plan import EvaluationPlan
-from models.evaluation.subject import BATCH, Subject
+from models.evaluation.subject import Subject
 from smoothing import Gaussian, certify, optimize_sigma, round_down
+from smoothing.bounds import minimum_samples
 
 
 class LevelSuite:
@@ -19,6 +22,9 @@ class LevelSuite:
 
     def cells(self, bench: Bench) -> Iterator[Cell]:
         """Yield one measurement per bundle and K."""
+        n, alpha = bench.plan.levels.n, bench.plan.levels.alpha
+        least = minimum_samples(alpha)
+        require(n >= least, "n", f"be >= {least} to certify at alpha = {alpha:g}", n)
         for subject in bench.subjects:
             prepared: list[ExecutableClassifier] = []  # made by the first cell that needs it
             for steps in bench.plan.levels.steps:
@@ -29,7 +35,7 @@ class LevelSuite:
         table = Table(
             "levels",
             "OptimizeSigma: average certified radius over K",
-            ("bundle", "K", "images", "mean sigma", "accuracy", "abstained", "ACR ℓ2"),
+            ("bundle", "K", "images", "mean sigma", "accuracy", "abstained", "ACR ℓ2", "executed by"),
             tuple(
                 (
                     row["bundle"],
@@ -39,6 +45,7 @@ class LevelSuite:
                     row["right"],
                     row["abstained"],
                     row["acr"],
+                    executed([row]),
                 )
                 for row in rows
             ),
@@ -61,15 +68,9 @@ class LevelSuite:
 def _cell(bench: Bench, subject: Subject, steps: int, prepared: list[ExecutableClassifier]) -> Cell:
     def measure() -> Row:
         if not prepared:
-            prepared.append(
-                prepare(
-                    subject.module,
-                    input_shape=subject.bundle.card.input_shape,
-                    num_classes=subject.num_classes,
-                    device=str(subject.device),
-                    batch_size=BATCH,  # measured, it might differ when the evaluation goes on
-                )
-            )
+            recommended = subject.bundle.card.recommended
+            sigmas = recommended.sigma_grid or (_start(bench, subject),)
+            prepared.append(executable(bench, subject, subject.module, sigmas))
         return _measure(bench, subject, steps, prepared[0])
 
     return Cell(f"{subject.name}/{steps}", measure)
@@ -103,12 +104,13 @@ def _measure(bench: Bench, subject: Subject, steps: int, classifier: ExecutableC
         "right": right / len(radii),
         "abstained": abstained / len(radii),
         "acr": mean(radii),
+        "executed": record(classifier),
     }
 
 
 def _sigmas(subject: Subject, bench: Bench, steps: int) -> list[float]:
     plan = bench.plan.levels
-    start = plan.sigma or subject.bundle.card.recommended.sigma
+    start = _start(bench, subject)
     images = bench.images.pixels[: plan.images]
     if steps == 0:
         return [start] * len(images)
@@ -122,3 +124,8 @@ def _sigmas(subject: Subject, bench: Bench, steps: int) -> list[float]:
         seed=bench.plan.seed,
     )
     return [level.sigma for level in found]
+
+
+def _start(bench: Bench, subject: Subject) -> float:
+    """The level that the ascent starts from."""
+    return bench.plan.levels.sigma or subject.bundle.card.recommended.sigma

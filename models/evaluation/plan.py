@@ -1,14 +1,36 @@
 """What is evaluated and how: everything that decides a table, so that equal plans give equal tables."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from models.evaluation.metrics import RADII
+from models.evaluation.pictures import CORRUPTIONS, SEVERITIES
 
 Positive = Annotated[FiniteFloat, Field(gt=0)]
 NonNegative = Annotated[FiniteFloat, Field(ge=0)]
 Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
+
+
+def _once(values: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
+    if len(set(values)) < len(values):
+        got = ", ".join(map(str, values))
+        raise ValueError(f"'{info.field_name}' must hold no value twice, got {got}")
+    return values
+
+
+ONCE = AfterValidator(_once)
+"""A repeated value would be measured once and counted twice, or just told twice."""
 
 SIGMAS = (0.25, 0.5, 0.75, 1.0)
 MOMENTA = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
@@ -31,10 +53,10 @@ class NoisePlan(_Frozen):
         draws: how often each adaptation of a sweep is repeated with other noise.
     """
 
-    sigmas: tuple[Positive, ...] = SIGMAS
+    sigmas: Annotated[tuple[Positive, ...], ONCE] = SIGMAS
     sweep_sigma: Positive = 0.5
-    momenta: tuple[Share, ...] = MOMENTA
-    clean_sizes: tuple[Annotated[int, Field(ge=2)], ...] = CLEAN_SIZES
+    momenta: Annotated[tuple[Share, ...], ONCE] = MOMENTA
+    clean_sizes: Annotated[tuple[Annotated[int, Field(ge=2)], ...], ONCE] = CLEAN_SIZES
     draws: PositiveInt = 3
 
 
@@ -47,10 +69,10 @@ class AttackPlan(_Frozen):
         ensembles: for adapted classifiers, how many of them the attack averages over.
     """
 
-    epsilons_l2: tuple[Positive, ...] = EPSILONS["l2"]
-    epsilons_linf: tuple[Positive, ...] = EPSILONS["linf"]
+    epsilons_l2: Annotated[tuple[Positive, ...], Field(min_length=1), ONCE] = EPSILONS["l2"]
+    epsilons_linf: Annotated[tuple[Positive, ...], Field(min_length=1), ONCE] = EPSILONS["linf"]
     steps: PositiveInt = 40
-    ensembles: tuple[PositiveInt, ...] = (1, 5, 10)
+    ensembles: Annotated[tuple[PositiveInt, ...], ONCE] = (1, 5, 10)
 
     def epsilons(self, norm: str) -> tuple[float, ...]:
         """Return the radii in one norm, in rising order."""
@@ -68,9 +90,19 @@ class CorruptionPlan(_Frozen):
     """
 
     baseline: str | None = None
-    names: tuple[str, ...] | None = None
-    severities: tuple[Annotated[int, Field(ge=1, le=5)], ...] = (1, 2, 3, 4, 5)
+    names: Annotated[tuple[str, ...], Field(min_length=1), ONCE] | None = None
+    severities: Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], Field(min_length=1), ONCE] = (
+        SEVERITIES
+    )
     clean_size: Annotated[int, Field(ge=2)] = 256
+
+    @field_validator("names")
+    @classmethod
+    def _known(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for name in names or ():
+            if name not in CORRUPTIONS:
+                raise ValueError(f"'corruption' must be one of {', '.join(CORRUPTIONS)}, got {name!r}")
+        return names
 
 
 class LevelPlan(_Frozen):
@@ -83,7 +115,7 @@ class LevelPlan(_Frozen):
         n, alpha: votes and failure probability of their certificates.
     """
 
-    steps: tuple[Annotated[int, Field(ge=0)], ...] = ASCENTS
+    steps: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), ONCE] = ASCENTS
     sigma: Positive | None = None
     images: PositiveInt = 100
     n: Annotated[int, Field(ge=100)] = 2000
@@ -94,7 +126,7 @@ class GradientPlan(_Frozen):
     """Pictures of loss gradients: how many images, under which noise."""
 
     images: PositiveInt = 6
-    sigmas: tuple[NonNegative, ...] = (0.0, 0.25, 0.5, 0.75)
+    sigmas: Annotated[tuple[NonNegative, ...], ONCE] = (0.0, 0.25, 0.5, 0.75)
 
 
 class CertifyPlan(_Frozen):
@@ -119,18 +151,18 @@ class CertifyPlan(_Frozen):
 
     noise: Literal["gaussian", "uniform", "hybrid"] = "gaussian"
     noise_level: Literal["fixed", "auto", "optimize"] = "fixed"
-    sigmas: tuple[Positive | None, ...] = (None,)
+    sigmas: Annotated[tuple[Positive | None, ...], Field(min_length=1), ONCE] = (None,)
     sigma_uniform: Positive | None = None
-    sigma_grid: tuple[Positive, ...] | None = None
-    adapt: tuple[bool | None, ...] = (None,)
-    momentum: Positive | None = None
+    sigma_grid: Annotated[tuple[Positive, ...], ONCE] | None = None
+    adapt: Annotated[tuple[bool | None, ...], Field(min_length=1), ONCE] = (None,)
+    momentum: Annotated[FiniteFloat, Field(gt=0, le=1)] | None = None
     clean_size: Annotated[int, Field(ge=2)] | None = None
     n0: PositiveInt = 100
     n: PositiveInt | None = None
     alpha: Annotated[FiniteFloat, Field(gt=0, lt=0.5)] = 0.001
     bound: Literal["one_sided", "two_sided"] = "two_sided"
-    radii: tuple[NonNegative, ...] = RADII
-    levels: tuple[Share, ...] = (0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85)
+    radii: Annotated[tuple[NonNegative, ...], ONCE] = RADII
+    levels: Annotated[tuple[Share, ...], ONCE] = (0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85)
     rho: Annotated[FiniteFloat, Field(gt=0, lt=1)] = 0.001
     confidence: Annotated[FiniteFloat, Field(gt=0, lt=1)] = 0.95
 
@@ -153,7 +185,7 @@ class EvaluationPlan(_Frozen):
     """
 
     bundles: dict[str, str]
-    suites: tuple[str, ...]
+    suites: Annotated[tuple[str, ...], ONCE]
     dataset: str = "fashion-mnist"
     images: PositiveInt = 100
     every: PositiveInt = 1

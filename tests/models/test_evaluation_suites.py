@@ -1,6 +1,7 @@
 """The suites on a small network and twenty synthetic images: what they measure, and that it repeats."""
 
 import base64
+import dataclasses
 import io
 from pathlib import Path
 
@@ -8,12 +9,22 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 from scipy.stats import beta, norm
 from torch import Tensor
 
+from models.backends import BACKENDS
 from models.bundles import load_bundle, write_bundle
 from models.data import load_dataset
-from models.evaluation import SUITES, Bench, EvaluationPlan, Subject, choose_images
+from models.evaluation import (
+    SUITES,
+    Bench,
+    EvaluationError,
+    EvaluationPlan,
+    Subject,
+    Table,
+    choose_images,
+)
 from models.evaluation.bounds import certified_radius
 from models.evaluation.gradients import loss_gradients
 from models.evaluation.subject import Images, right_answers
@@ -145,6 +156,94 @@ def test_bounds_are_compared_on_the_same_votes(bench: Bench) -> None:
     for _, _, one_sided, _, t_certify in outcome.details[0].rows:
         assert float(str(t_certify)) >= float(str(one_sided))
     assert [row[1] for row in outcome.tables[0].rows] == ["one_sided", "two_sided", "t_certify"]
+
+
+@pytest.mark.parametrize("name", ["bounds", "levels"])
+@pytest.mark.parametrize(
+    ("backend", "dtype"), [("eager", "float32"), ("eager", "bfloat16"), ("openvino", "float32")]
+)
+def test_votes_are_counted_by_the_backend_that_is_asked_for(
+    name: str, backend: str, dtype: str, bench: Bench
+) -> None:
+    """And the table names it, so that a report does not tell of another arithmetic than it had."""
+    if backend not in ("eager", *find_backends()):
+        pytest.skip(f"{backend} does not run on this machine")
+    suite = SUITES[name]
+    asked = dataclasses.replace(bench, backend=backend, dtype=dtype)
+    rows = [next(iter(suite.cells(asked))).measure()]
+    assert executed_by(suite.outcome(asked.plan, rows).tables[0]) == {f"{backend} {dtype}"}
+
+
+def test_what_cannot_be_executed_as_asked_is_told(bench: Bench) -> None:
+    asked = dataclasses.replace(bench, backend="eager", dtype="int8")
+    cell = next(iter(SUITES["bounds"].cells(asked)))
+    with pytest.raises(EvaluationError, match=r"'small': 'dtype' must be one of .*got 'int8'"):
+        cell.measure()
+
+
+def test_measurements_of_an_older_journal_say_that_the_backend_is_not_recorded(bench: Bench) -> None:
+    suite = SUITES["bounds"]
+    row = dict(next(iter(suite.cells(bench))).measure())
+    del row["executed"]
+    assert executed_by(suite.outcome(bench.plan, [row]).tables[0]) == {"not recorded"}
+
+
+def executed_by(table: Table) -> set[object]:
+    place = table.columns.index("executed by")
+    return {row[place] for row in table.rows}
+
+
+def find_backends() -> list[str]:
+    return [name for name, backend in BACKENDS.items() if backend.dtypes(torch.device("cpu"))]
+
+
+def test_a_level_that_is_told_from_another_by_its_seventh_digit_is_refused(bench: Bench) -> None:
+    """Runs are known by six digits of their level: two alike would share their measurements."""
+    plan = EvaluationPlan.model_validate({**SMALL, "certify": {"sigmas": (0.5, 0.50000001)}})
+    with pytest.raises(EvaluationError, match="'sigma' must differ in its first six digits"):
+        list(SUITES["bounds"].cells(dataclasses.replace(bench, plan=plan)))
+
+
+@pytest.mark.parametrize("name", ["bounds", "levels"])
+def test_too_few_votes_are_refused_before_anything_is_measured(name: str, bench: Bench) -> None:
+    changed = {**SMALL, "certify": {"n": 5}, "levels": {"n": 100, "alpha": 1e-40}}
+    asked = dataclasses.replace(bench, plan=EvaluationPlan.model_validate(changed))
+    with pytest.raises(EvaluationError, match=r"'n' must be >= .* to certify at alpha = .*, got"):
+        list(SUITES[name].cells(asked))
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "values"),
+    [
+        ("certify", "sigmas", (0.5, 0.5)),
+        ("certify", "sigma_grid", (0.5, 0.5)),
+        ("certify", "radii", (0.0, 0.0)),
+        ("certify", "adapt", (True, True)),
+        ("noise", "sigmas", (0.25, 0.25)),
+        ("noise", "momenta", (1.0, 1.0)),
+        ("noise", "clean_sizes", (8, 8)),
+        ("attacks", "epsilons_l2", (1, 1)),
+        ("attacks", "epsilons_linf", (0.1, 0.1)),
+        ("attacks", "ensembles", (5, 5)),
+        ("corruptions", "names", ("fog", "fog")),
+        ("corruptions", "severities", (1, 1)),
+        ("levels", "steps", (2, 2)),
+        ("gradients", "sigmas", (0.5, 0.5)),
+    ],
+)
+def test_what_is_asked_for_twice_is_refused(section: str, field: str, values: tuple[object, ...]) -> None:
+    """Measured once and counted twice, it would make a sample look larger than it is."""
+    with pytest.raises(ValidationError, match=f"'{field}' must hold no value twice, got"):
+        EvaluationPlan.model_validate({**SMALL, section: {field: values}})
+
+
+def test_a_corruption_that_does_not_apply_is_no_evaluation(bench: Bench) -> None:
+    """Among others it is left out and said so; alone it leaves nothing to measure."""
+    plan = EvaluationPlan.model_validate({**SMALL, "corruptions": {"names": ("elastic_transform",)}})
+    with pytest.raises(
+        EvaluationError, match=r"'corruption' must hold one that applies .* elastic_transform"
+    ):
+        list(SUITES["corruptions"].cells(dataclasses.replace(bench, plan=plan)))
 
 
 VOTES = {"run": "r", "sigma": 1.0, "dimension": 144, "label": 0, "top_class": 0}

@@ -1,0 +1,65 @@
+"""How suites that count votes execute a classifier: by the backends, as certificates are, and on record."""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import nn
+
+from models.backends import BackendError, ExecutableClassifier, prepare
+from models.evaluation.bench import Bench, Row
+from models.evaluation.errors import EvaluationError
+from models.evaluation.subject import BATCH, Subject
+from smoothing import generator_for
+
+CALIBRATION_SIZE = 128
+"""Clean images that int8 is fitted to, and compared with float32 on."""
+
+
+def executable(
+    bench: Bench, subject: Subject, module: nn.Module, sigmas: Sequence[float]
+) -> ExecutableClassifier:
+    """Return the classifier in the backend and precision that the bench asks for.
+
+    Args:
+        bench: Its backend and dtype are a worker's settings; ``auto`` may be int8, as for a worker.
+        subject: Whose device, shape and clean set count.
+        module: The subject as trained, or adapted.
+        sigmas: Levels of noise that it will meet, which int8 is fitted to.
+
+    Raises:
+        EvaluationError: It cannot be executed so.
+    """
+    try:
+        return prepare(
+            module,
+            input_shape=subject.bundle.card.input_shape,
+            num_classes=subject.num_classes,
+            backend=bench.backend,
+            device=str(subject.device),
+            dtype=bench.dtype,
+            batch_size=BATCH,  # measured, it might differ when the evaluation goes on, and with it the votes
+            calibration=_noisy(subject, sigmas),
+        )
+    except BackendError as error:
+        raise EvaluationError(f"'{subject.name}': {error}") from error
+
+
+def executed(rows: Iterable[Row]) -> str:
+    """Return by which backends in which precisions rows were measured; older journals do not say so."""
+    return "; ".join(dict.fromkeys(str(row.get("executed", "not recorded")) for row in rows))
+
+
+def record(classifier: ExecutableClassifier) -> str:
+    """Return what a row says of it: backend and precision."""
+    return f"{classifier.backend} {classifier.dtype}"
+
+
+def _noisy(subject: Subject, sigmas: Sequence[float]) -> torch.Tensor | None:
+    """Clean images ``(m, c, h, w)`` at the levels in turn; None without a clean set, and so without int8."""
+    if subject.bundle.clean is None:
+        return None
+    clean = subject.clean(CALIBRATION_SIZE)
+    levels = torch.tensor(sigmas, device=clean.device).repeat(len(clean))[: len(clean)]
+    generator = generator_for(0, "calibration", device=clean.device)
+    noise = torch.randn(clean.shape, generator=generator, device=clean.device)
+    return clean + levels.view(-1, 1, 1, 1) * noise
