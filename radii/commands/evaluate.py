@@ -1,10 +1,10 @@
 """``radii evaluate``: measure bundles on test images, and write tables and a report."""
 
+import inspect
 import logging
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,33 +15,12 @@ from rich.table import Table
 
 from contract.choices import BoundKind, NoiseKind, NoiseLevel
 from radii.commands.client import fail
+from radii.commands.evaluation_plan import Adapt, SuiteName, given, make_plan
 
 if TYPE_CHECKING:
     from models.evaluation import EvaluationPlan  # it loads torch
 
 
-class SuiteName(StrEnum):
-    """What can be measured."""
-
-    CERTIFY = "certify"
-    NOISE = "noise"
-    ATTACKS = "attacks"
-    CORRUPTIONS = "corruptions"
-    GRADIENTS = "gradients"
-    LEVELS = "levels"
-    BOUNDS = "bounds"
-    ALL = "all"
-
-
-class Adapt(StrEnum):
-    """Which runs are made."""
-
-    YES = "yes"
-    NO = "no"
-    BOTH = "both"
-
-
-_ADAPT = {None: (None,), Adapt.YES: (True,), Adapt.NO: (False,), Adapt.BOTH: (False, True)}
 _ELSEWHERE = ("--out", "--redis-url", "--in-flight", "--data", "--threads")
 """Options that decide no table; the command that is kept leaves them out, or equal runs would differ."""
 
@@ -127,7 +106,8 @@ def evaluate(
 ) -> None:
     """Measure bundles on test images and write CSV, JSON and an HTML report.
 
-    Every measurement is kept as soon as it is made: after an interruption the same command goes on.
+    Every measurement is kept as soon as it is made: after an interruption the same command goes on. An option
+    that none of the suites looks at is refused.
     """
     asked = locals()
     from pydantic import ValidationError
@@ -143,9 +123,9 @@ def evaluate(
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     try:
         folders, digests = _bundles(bundle)
-        plan = _plan(digests, asked)
+        plan = make_plan(digests, asked, _defaults())
         chosen = {"device": device, "backend": backend, "dtype": dtype, "threads": threads}
-        settings = WorkerSettings(**_given(chosen))
+        settings = WorkerSettings(**given(chosen))
         means = Means(folders, load_dataset(dataset, data), settings, redis_url, in_flight)
         _set_threads(settings.threads)
         outcomes, written = run(plan, means, out, command(sys.argv[1:]), console)
@@ -183,54 +163,19 @@ def plan_of(arguments: Sequence[str]) -> "EvaluationPlan":
     Raises:
         BundleError: A bundle is not there, or broken.
         click.UsageError: The command line is not understood.
+        typer.Exit: An option is of no use to the suites, or is no list of numbers; it has been told why.
         ValidationError: The plan breaks a rule.
     """
     whole = typer.Typer()
     whole.command("evaluate")(evaluate)
     context = typer.main.get_command(whole).make_context("evaluate", [*arguments, "--out", "FOLDER"])
     _, digests = _bundles(context.params["bundle"])
-    return _plan(digests, context.params)
+    return make_plan(digests, context.params, _defaults())
 
 
-def _plan(digests: dict[str, str], asked: Mapping[str, Any]) -> "EvaluationPlan":
-    """Make the plan of what was asked for, option by option."""
-    from models.evaluation import EvaluationPlan
-
-    def numbers(field: str) -> tuple[float, ...] | None:
-        return _numbers(field, asked[field.replace("-", "_")])
-
-    level = asked["noise_level"] or (NoiseLevel.AUTO if asked["sigma_grid"] else NoiseLevel.FIXED)
-    adapt = asked["adapt"]
-    certify = {
-        "noise": str(asked["noise"]),
-        "noise_level": str(level),
-        "sigmas": numbers("sigma") or (None,),
-        "sigma_grid": numbers("sigma-grid"),
-        "adapt": _ADAPT[None if adapt is None else Adapt(adapt)],
-        "bound": str(asked["bound"]),
-        "radii": numbers("radii"),
-        **{name: asked[name] for name in ("sigma_uniform", "momentum", "clean_size", "n0", "n", "alpha")},
-    }
-    attacks = {
-        "epsilons_l2": numbers("epsilons-l2"),
-        "epsilons_linf": numbers("epsilons-linf"),
-        "steps": asked["attack_steps"],
-    }
-    return EvaluationPlan.model_validate(
-        {
-            "bundles": digests,
-            "suites": _suites(asked["suite"]),
-            "dataset": asked["dataset"],
-            "images": asked["images"],
-            "every": asked["skip"],
-            "seed": asked["seed"],
-            "certify": _given(certify),
-            "noise": _given({"sigmas": numbers("noise-sigmas")}),
-            "attacks": _given(attacks),
-            "corruptions": _given({"baseline": asked["baseline"], "names": asked["corruption"] or None}),
-            "levels": _given({"steps": numbers("steps")}),
-        }
-    )
+def _defaults() -> dict[str, Any]:
+    """What options are where they are left out."""
+    return {name: parameter.default for name, parameter in inspect.signature(evaluate).parameters.items()}
 
 
 def _bundles(wanted: Sequence[str]) -> tuple[dict[str, Path], dict[str, str]]:
@@ -250,27 +195,11 @@ def _bundles(wanted: Sequence[str]) -> tuple[dict[str, Path], dict[str, str]]:
     return folders, digests
 
 
-def _suites(asked: Sequence[str] | None) -> tuple[str, ...]:
-    chosen = {SuiteName(name) for name in asked or [SuiteName.CERTIFY]}
-    everything = [name for name in SuiteName if name is not SuiteName.ALL]
-    return tuple(name.value for name in everything if name in chosen or SuiteName.ALL in chosen)
-
-
-def _given(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _numbers(field: str, text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        raise fail(f"'{field}' must be numbers separated by commas, got {text!r}") from None
-
-
 def _faults(errors: Sequence[Any]) -> Iterator[str]:
     for fault in errors:
+        if fault["type"] == "value_error":  # a rule of the plan's own, whose message names field and value
+            yield str(fault["ctx"]["error"])
+            continue
         where = ".".join(map(str, fault["loc"])) or "plan"
         yield f"'{where}' {fault['msg']}, got {str(fault['input'])[:80]}"
 

@@ -1,6 +1,7 @@
 """One evaluation from plan to report: what the journal lacks is measured, then the tables are written."""
 
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +20,14 @@ from rich.progress import (
 )
 
 from contract.models import ModelInfo
+from models.backends import BackendError
 from models.bundles import load_bundle, read_card
 from models.data import Dataset
 from models.evaluation import (
     CERTIFY,
     SUITES,
     Bench,
+    Cell,
     EvaluationError,
     EvaluationPlan,
     Outcome,
@@ -41,19 +44,21 @@ from radii.evaluation.fanout import Fanout
 from radii.evaluation.journal import Journal
 from radii.evaluation.one_process import OneProcess
 from radii.evaluation.recording import record_of
+from smoothing import SmoothingError
 from workers.settings import WorkerSettings
 
+_ORDER = (CERTIFY, *SUITES)
 _UNSEEN = 512  # test images beside those evaluated, for the clean set of one sweep
 
 
 @dataclass(frozen=True)
 class Means:
-    """What an evaluation is done with; nothing in it decides a table.
+    """What an evaluation is done with; tables whose votes the backend decides name it.
 
     Attributes:
         folders: Bundles by name.
         dataset: Whose test split is evaluated.
-        settings: How certificates are executed in this process, and attacks on which device.
+        settings: How certificates and other votes are executed in this process, and attacks on which device.
         redis_url: Of the service that certifies; None: this process does.
         in_flight: Jobs on its queue at a time.
     """
@@ -70,18 +75,30 @@ def evaluate(
 ) -> tuple[dict[str, Outcome], list[Path]]:
     """Measure what is missing, write the report into ``out``; return the outcomes and the files.
 
+    The report also has what was measured in this folder before; the outcomes are of the plan's suites alone.
+
     Raises:
         EvaluationError: The plan does not suit the bundles or the data, or a measurement failed.
     """
     _require_fitting(plan, means)
     with Journal(out, plan) as journal, _progress(console) as progress:
+        earlier = [suite for suite in _ORDER if suite not in plan.suites and journal.has(suite)]
+        cells = _cells((*plan.suites, *earlier), plan, means)
         outcomes = {}
         for suite in plan.suites:
             if suite == CERTIFY:
                 outcomes[suite] = _certify(plan, means, journal, progress)
             else:
-                outcomes[suite] = _measure(suite, plan, means, journal, progress)
-    return outcomes, write_report(out, plan, outcomes, command)
+                outcomes[suite] = _measure(suite, plan, cells[suite], journal, progress)
+        kept = {suite: _kept(suite, plan, means, cells, journal) for suite in earlier}
+    for suite, found in kept.items():
+        if found is None and console is not None:
+            console.print(f"left out of the report: {suite}, begun in this folder and never finished")
+    whole = {suite: found for suite in _ORDER if (found := outcomes.get(suite) or kept.get(suite))}
+    if set(whole) != set(plan.suites):
+        plan = plan.model_copy(update={"suites": tuple(whole)})
+        command = _naming(command, plan.suites)
+    return outcomes, write_report(out, plan, whole, command)
 
 
 def _certify(plan: EvaluationPlan, means: Means, journal: Journal, progress: Progress) -> Outcome:
@@ -108,15 +125,57 @@ def _certifier(means: Means, journal: Journal) -> AbstractContextManager[Certifi
     return nullcontext(OneProcess(means.folders, means.settings))
 
 
-def _measure(name: str, plan: EvaluationPlan, means: Means, journal: Journal, progress: Progress) -> Outcome:
-    suite, bench = SUITES[name], _bench(plan, means)
-    cells = list(suite.cells(bench))
+def _cells(suites: Sequence[str], plan: EvaluationPlan, means: Means) -> dict[str, list[Cell]]:
+    """List what is to be measured, by suite. What a suite refuses, it refuses before any of them begins."""
+    named = [name for name in suites if name in SUITES]
+    if not named:
+        return {}
+    bench = _bench(plan, means)
+    return {name: list(SUITES[name].cells(bench)) for name in named}
+
+
+def _measure(
+    name: str, plan: EvaluationPlan, cells: Sequence[Cell], journal: Journal, progress: Progress
+) -> Outcome:
     missing = [cell for cell in cells if journal.get(name, cell.key) is None]
     bar = progress.add_task(name, total=len(cells), completed=len(cells) - len(missing))
     for cell in missing:
-        journal.append(name, cell.key, dict(cell.measure()))
+        try:
+            journal.append(name, cell.key, dict(cell.measure()))
+        except (BackendError, SmoothingError) as error:
+            raise EvaluationError(f"'{name}', {cell.key}: {error}") from error
         progress.advance(bar)
-    return suite.outcome(plan, [_known(journal, name, cell.key) for cell in cells])
+    return SUITES[name].outcome(plan, [_known(journal, name, cell.key) for cell in cells])
+
+
+def _kept(
+    name: str, plan: EvaluationPlan, means: Means, cells: Mapping[str, Sequence[Cell]], journal: Journal
+) -> Outcome | None:
+    """Make the tables of a suite that was measured here before; None if something of it is missing."""
+    measured = _questions(plan, means.dataset) if name == CERTIFY else cells[name]
+    rows = [journal.get(name, one.key) for one in measured]
+    known = [row for row in rows if row is not None]
+    if len(known) < len(rows):
+        return None
+    return certificate_outcome(plan, known) if name == CERTIFY else SUITES[name].outcome(plan, known)
+
+
+def _naming(command: str, suites: Sequence[str]) -> str:
+    """Return the command with these suites in place of those that it names.
+
+    >>> _naming("radii evaluate mine --suite noise --out FOLDER", ("certify", "noise"))
+    'radii evaluate mine --suite certify --suite noise --out FOLDER'
+    """
+    kept: list[str] = []
+    left = iter(shlex.split(command))
+    for word in left:
+        if word == "--suite":
+            next(left, None)
+        elif not word.startswith("--suite="):
+            kept.append(word)
+    place = kept.index("--out") if "--out" in kept else len(kept)
+    named = [word for suite in suites for word in ("--suite", suite)]
+    return shlex.join([*kept[:place], *named, *kept[place:]])
 
 
 def _known(journal: Journal, suite: str, key: str) -> dict[str, Any]:
@@ -140,7 +199,9 @@ def _bench(plan: EvaluationPlan, means: Means) -> Bench:
     test = means.dataset.test
     images = choose_images(test, plan.images, plan.every, device)
     subjects = [Subject(load_bundle(means.folders[name]), device) for name in plan.bundles]
-    return Bench(plan, subjects, images, _unseen(means.dataset, images, device), means.dataset.classes)
+    unseen = _unseen(means.dataset, images, device)
+    how = {"backend": means.settings.backend, "dtype": means.settings.dtype}
+    return Bench(plan, subjects, images, unseen, means.dataset.classes, **how)
 
 
 def _unseen(dataset: Dataset, images: Images, device: torch.device) -> Images:

@@ -29,13 +29,19 @@ class Journal:
         run: Random name of this journal, by which a service knows its jobs again.
 
     Raises:
-        EvaluationError: Another process works on it, or it is of another plan, or damaged.
+        EvaluationError: The folder cannot be written, another process works on the journal, or it is of
+            another plan, or damaged.
     """
 
     def __init__(self, folder: Path, plan: EvaluationPlan) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / _NAME
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            raise EvaluationError(
+                f"'out' must be a folder that can be written, got {folder}: {error.strerror}"
+            ) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -79,6 +85,10 @@ class Journal:
     def get(self, suite: str, key: str) -> Row | None:
         """Return what was measured, or None."""
         return self._rows.get((suite, key))
+
+    def has(self, suite: str) -> bool:
+        """Say whether anything was measured for a suite."""
+        return any(measured == suite for measured, _ in self._rows)
 
     def append(self, suite: str, key: str, row: Row) -> Row:
         """Keep a measurement, and return it as it will be read: it is on disk by then."""

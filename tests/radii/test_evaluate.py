@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from models.bundles import ZOO, load_bundle, write_bundle
 from models.data import DatasetError, load_dataset
 from models.evaluation import EvaluationError, EvaluationPlan
+from models.evaluation.plan import LevelPlan
 from models.evaluation.subject import as_pixels
 from radii.commands.evaluate import plan_of
 from radii.evaluation.asking import image_seed
@@ -232,6 +233,65 @@ def test_bounds_are_a_suite_of_the_command_line(small: Path, data: Path, tmp_pat
     assert plan_of([*asked, "--seed", "1"]) == plan_of(asked).model_copy(update={"seed": 1})
 
 
+def test_the_sweep_over_steps_takes_level_votes_and_alpha(tmp_path: Path) -> None:
+    """Where it is asked for; elsewhere its part of the plan stays as it was."""
+    asked = ("fashion-mnist-gaussian", "--sigma", "0.25", "--n", "5000", "--alpha", "0.01")
+    levels = plan_of([*asked, "--suite", "levels"]).levels
+    assert (levels.sigma, levels.n, levels.alpha) == (0.25, 5000, 0.01)
+    assert plan_of(asked).levels == LevelPlan()
+    assert plan_of([asked[0], "--suite", "levels"]).levels == LevelPlan()
+
+
+@pytest.mark.parametrize(("suite", "table"), [("bounds", "bounds"), ("levels", "levels")])
+def test_votes_are_counted_as_the_options_say(
+    suite: str, table: str, small: Path, data: Path, tmp_path: Path
+) -> None:
+    """Backend and precision of the command line, in the table of what executed them."""
+    ran = CliRunner().invoke(
+        app,
+        [
+            "evaluate", str(small), "--suite", suite, "--sigma", "0.1", "--n", "200", "--images", "2",
+            "--backend", "eager", "--dtype", "bfloat16", "--data", str(data), "--out", str(tmp_path),
+        ],
+    )  # fmt: skip
+    assert ran.exit_code == 0, ran.output
+    with (tmp_path / f"{table}.csv").open() as file:
+        assert {row["executed by"] for row in csv.DictReader(file)} == {"eager bfloat16"}
+
+
+def test_what_was_measured_before_stays_in_the_report(small: Path, data: Path, tmp_path: Path) -> None:
+    """A folder that gets another suite: JSON, page and command tell of both."""
+    shared = ["evaluate", str(small), "--images", "2", "--data", str(data), "--out", str(tmp_path)]
+    for suite in ("noise", "gradients"):
+        ran = CliRunner().invoke(app, [*shared, "--suite", suite])
+        assert ran.exit_code == 0, ran.output
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert {table["suite"] for table in results["tables"].values()} == {"noise"}  # gradients are pictures
+    assert results["plan"]["suites"] == ["noise", "gradients"]
+    assert "--suite noise --suite gradients --out FOLDER" in results["command"]
+    page = (tmp_path / "report.html").read_text()
+    assert page.index('id="noise"') < page.index('id="gradients"')
+    journal = (tmp_path / "journal.jsonl").read_bytes()
+    whole = (tmp_path / "results.json").read_bytes()
+    ran = CliRunner().invoke(app, [*shared, "--suite", "noise", "--suite", "gradients"])
+    assert ran.exit_code == 0, ran.output
+    assert (tmp_path / "journal.jsonl").read_bytes() == journal  # nothing was measured again
+    assert json.loads(whole)["tables"] == json.loads((tmp_path / "results.json").read_text())["tables"]
+    (tmp_path / "journal.jsonl").write_bytes(b"".join(journal.splitlines(keepends=True)[:3]))
+    ran = CliRunner().invoke(app, [*shared, "--suite", "gradients"])
+    assert "left out of the report: noise" in " ".join(ran.output.split())
+    assert json.loads((tmp_path / "results.json").read_text())["plan"]["suites"] == ["gradients"]
+
+
+def test_a_folder_that_is_a_file_is_told(small: Path, data: Path, tmp_path: Path) -> None:
+    for out in (tmp_path / "file", tmp_path / "file" / "inside"):
+        (tmp_path / "file").write_text("text")
+        ran = CliRunner().invoke(app, ["evaluate", str(small), "--data", str(data), "--out", str(out)])
+        assert ran.exit_code == 1
+        assert isinstance(ran.exception, SystemExit)
+        assert "'out' must be a folder that can be written" in " ".join(ran.output.split())
+
+
 def test_what_cannot_be_adapted_has_no_bounds_under_adaptation(data: Path, tmp_path: Path) -> None:
     """It is told before anything is measured."""
     dataset = load_dataset("fashion-mnist", data)
@@ -258,6 +318,52 @@ def test_what_cannot_be_adapted_has_no_bounds_under_adaptation(data: Path, tmp_p
         (("small", "--momentum", "3"), ["momentum"]),
         (("small", "--suite", "corruptions", "--baseline", "other"), ["'baseline'", "other"]),
         (("small", "--redis-url", "redis://127.0.0.1:1/0"), ["'redis-url'"]),
+        (("small", "--sigma", "0.5,0.5"), ["'sigmas' must hold no value twice, got 0.5, 0.5"]),
+        (("small", "--sigma", ""), ["'sigma' must be numbers separated by commas, got ''"]),
+        (
+            ("small", "--suite", "bounds", "--n", "5"),
+            ["'n' must be >= 10 to certify at alpha = 0.001, got 5"],
+        ),
+        (
+            ("small", "--suite", "bounds", "--momentum", "1.5"),
+            ["momentum", "less than or equal to 1, got 1.5"],
+        ),
+        (("small", "--suite", "attacks", "--epsilons-l2", ""), ["'epsilons-l2' must be numbers", "got ''"]),
+        (
+            ("small", "--suite", "corruptions", "--corruption", "fogg"),
+            ["must be one of gaussian_noise", "'fogg'"],
+        ),
+        (
+            ("small", "--suite", "corruptions", "--corruption", "elastic_transform"),
+            ["'corruption' must hold one that applies", "elastic_transform: it moves"],
+        ),
+        (
+            ("small", "--suite", "noise", "--momentum", "0.3"),
+            ["'momentum' must be left out unless --suite has certify or bounds, got '0.3' for noise"],
+        ),
+        (
+            ("small", "--suite", "noise", "--clean-size", "16"),
+            ["'clean-size' must be left out unless --suite has certify or bounds, got '16' for noise"],
+        ),
+        (("small", "--attack-steps", "3"), ["'attack-steps'", "--suite has attacks, got '3' for certify"]),
+        (
+            ("small", "--corruption", "fog"),
+            ["'corruption'", "--suite has corruptions, got 'fog' for certify"],
+        ),
+        (
+            ("small", "--suite", "levels", "--sigma", "0.2,0.5"),
+            ["'sigma' must be one number", "levels", "0.2,0.5"],
+        ),
+        (("small", "--suite", "levels", "--n", "50"), ["levels.n", "100", "got 50"]),
+        (
+            ("small", "--redis-url", "redis://127.0.0.1:1/0", "--dtype", "float32"),
+            ["'dtype' must be left out where --redis-url leaves it to workers, got 'float32'"],
+        ),
+        # Certificates come first, and are not begun where a later suite is impossible.
+        (
+            ("small", "--suite", "certify", "--suite", "levels", "--alpha", "1e-40", "--n", "120"),
+            ["'n' must be >="],
+        ),
     ],
 )
 def test_what_is_impossible_is_told_and_nothing_is_written(
