@@ -42,7 +42,9 @@ def evaluate(
     ] = None,
     sigma: Annotated[
         str | None,
-        typer.Option(help="Noise levels, separated by commas: one run each; the bundle's if left out."),
+        typer.Option(
+            help="Noise levels, separated by commas: one run each; levels takes one. [default: the bundle's]"
+        ),
     ] = None,
     sigma_uniform: Annotated[
         float | None, typer.Option(help="Noise level of hybrid's uniform branch; --sigma's if left out.")

@@ -48,7 +48,9 @@ def train(
     label_smoothing: Annotated[float | None, typer.Option(help="Of the cross entropy.")] = None,
     crop_padding: Annotated[int | None, typer.Option(help="Border of the random crop, pixels.")] = None,
     flip: Annotated[bool | None, typer.Option("--flip/--no-flip", help="Mirror images at random.")] = None,
-    held_out: Annotated[int | None, typer.Option(help="Training images kept for validation.")] = None,
+    held_out: Annotated[
+        int | None, typer.Option(help="Training images kept for validation; 0: none.")
+    ] = None,
     keep: Annotated[
         str | None,
         typer.Option(help="best: the epoch that is best on held-out images; last. [default: by recipe]"),
