@@ -107,6 +107,7 @@ def repeated(task: CertifyTask, earlier: Certificate, memory: Memory) -> Certifi
     return earlier.model_copy(
         update={
             "id": task.job_id,
+            "claim": claim(task, label, earlier.radius, earlier.noise, memory),  # of the epoch of now
             "upload_digest": task.upload_digest,
             "correct": None if task.label is None else label is not None and label.index == task.label,
             "memory": memory,
@@ -135,8 +136,19 @@ def _reaches(task: CertifyTask, verdict: Verdict, placed: Placed) -> bool:
     return placed.label is not None and radius >= task.target_radius
 
 
-def remembered(task: PredictTask, resident: Resident, placed: Placed, base_class: int) -> Prediction:
-    """Returns the answer to a prediction whose image lies in a region; nothing was sampled."""
+def remembered(
+    task: PredictTask,
+    resident: Resident,
+    placed: Placed,
+    branches: Sequence[PredictedBranch],
+    base_class: int,
+    seconds: float,
+) -> Prediction:
+    """Returns the answer to a prediction whose image lies in a region.
+
+    There are ``branches``, made in so many seconds, if the region was stored while they voted. Their time is
+    told, and their votes are not: the answer does not rest on them.
+    """
     assert placed.label is not None  # noqa: S101 (that is what the region says)
     return Prediction(
         **_about_image(task, resident, _class(resident, placed.label), base_class, None),
@@ -146,7 +158,7 @@ def remembered(task: PredictTask, resident: Resident, placed: Placed, base_class
         memory=placed.memory.model_copy(update={"outcome": MemoryOutcome.REPEATED}),
         alpha=task.alpha,
         seed=task.seed,
-        compute=_compute(resident.classifier, 0.0, 0),
+        compute=_compute(resident.classifier, seconds, sum(branch.smoothed.n for branch in branches)),
         created_at=datetime.now(UTC),
     )
 

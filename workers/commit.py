@@ -15,16 +15,19 @@ from workers.memory.store import Head, RegionStore
 
 # A client that was told "cancelled" or "failed" must never find an answer, and a second attempt must not
 # write another. An attempt that was given up for lost, and is not, leaves the answer to the one after it.
-# A region is appended only to the very log that it was reconciled with.
+# An answer that agrees with a memory is stored, and its region appended, only if the log is still the very
+# one that it agrees with. One that is there already gets a new lifetime: WAITAOF waits for writes alone.
 _COMMIT: Final = """
 if redis.call('EXISTS', KEYS[1]) == 1 then return 'CANCELLED' end
-if redis.call('EXISTS', KEYS[2]) == 1 then return 'DUPLICATE' end
+if redis.call('EXPIRE', KEYS[2], ARGV[2]) == 1 then return 'DUPLICATE' end
 if redis.call('EXISTS', KEYS[4]) == 1 then return 'FAILED' end
 if (redis.call('GET', KEYS[5]) or ARGV[6]) ~= ARGV[6] then return 'STALE' end
 if KEYS[6] then
   local state = redis.call('HMGET', KEYS[6], 'epoch', 'head')
   if (state[1] or ARGV[7]) ~= ARGV[7] or (state[2] or '') ~= ARGV[8] then return 'CONFLICT' end
   if redis.call('LLEN', KEYS[7]) ~= tonumber(ARGV[9]) then return 'CONFLICT' end
+end
+if KEYS[8] then
   redis.call('HSET', KEYS[8], ARGV[11], ARGV[12])
   redis.call('RPUSH', KEYS[7], ARGV[10])
   redis.call('HSET', KEYS[6], 'epoch', ARGV[7], 'head', redis.sha1hex(ARGV[8] .. ARGV[10]))
@@ -51,19 +54,28 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Addition:
-    """A region to be added to a memory.
+class Agreement:
+    """The state of a memory that an answer agrees with.
 
     Attributes:
         store: The memory.
-        head: Its state that the region was reconciled with; its epoch is that of the region.
+        head: Its state; its epoch is that of the answer.
+    """
+
+    store: RegionStore
+    head: Head
+
+
+@dataclass(frozen=True)
+class Addition(Agreement):
+    """A region that is to be added to the memory.
+
+    Attributes:
         record: The entry of the log.
         image_digest: Of the centre.
         pixels: The centre.
     """
 
-    store: RegionStore
-    head: Head
     record: bytes
     image_digest: str
     pixels: bytes
@@ -75,7 +87,7 @@ def commit(
     key: str,
     answer: str,
     progress: Progress,
-    addition: Addition | None = None,
+    agreement: Agreement | None = None,
     *,
     attempt: int = 0,
 ) -> Outcome:
@@ -87,8 +99,8 @@ def commit(
         key: Where the answer is kept.
         answer: The answer as JSON.
         progress: The last event of the job.
-        addition: The region that belongs to the answer. If the memory has grown since it was reconciled,
-            nothing is stored, and the outcome is a conflict.
+        agreement: The memory that the answer agrees with, and the region that it adds, if any. If the memory
+            has changed since, nothing is stored, and the outcome is a conflict.
         attempt: Its number, which must be that of the attempt that was begun last.
     """
     done = progress.model_copy(update={"stage": Stage.DONE})
@@ -101,16 +113,30 @@ def commit(
         RESULT_TTL,
         attempt,
     ]
-    if addition is not None:
-        store, head = addition.store, addition.head
-        names += [store.head_key, store.log_key, store.centers_key]
+    if agreement is not None:
+        head = agreement.head
+        names += [agreement.store.head_key, agreement.store.log_key]
         values += [head.epoch or "", head.chain, head.length]
-        values += [addition.record, addition.image_digest, addition.pixels]
+    if isinstance(agreement, Addition):
+        names.append(agreement.store.centers_key)
+        values += [agreement.record, agreement.image_digest, agreement.pixels]
     reply = redis.eval(_COMMIT, len(names), *names, *values)
     outcome = Outcome(reply.decode() if isinstance(reply, bytes) else str(reply))
     if outcome is not Outcome.CONFLICT:
         _wait_for_disk(redis)
     return outcome
+
+
+def is_committed(redis: Redis, key: str) -> bool:
+    """Whether an answer is there. If it is, waits until it is on disk: who stored it may have died before.
+
+    Raises:
+        TimeoutError: It is not on disk after `_DISK_SECONDS`.
+    """
+    there = bool(redis.expire(key, CERTIFICATE_TTL))  # WAITAOF waits for writes of this connection alone
+    if there:
+        _wait_for_disk(redis)
+    return there
 
 
 def _wait_for_disk(redis: Redis) -> None:

@@ -22,11 +22,11 @@ from smoothing.regions import BrokenInvariant
 from workers import answers
 from workers.branch import BranchPlan, BranchRun, plans
 from workers.checkpoint import Checkpoint
-from workers.commit import Addition, Outcome, commit
+from workers.commit import Agreement, Outcome, commit, is_committed
 from workers.failures import Abandoned, JobFailure, Superseded
 from workers.measures import Measures
 from workers.memory.mirrors import Mirrors
-from workers.memory.placing import NOT_ASKED, Finding, Placed, unremembered
+from workers.memory.placing import NO_RADIUS, Finding, Placed, unremembered
 from workers.memory.recall import Recall
 from workers.memory.store import MemoryDamaged
 from workers.shelf import Resident, Shelf
@@ -82,7 +82,7 @@ class Pipeline:
     def _certify(self, task: CertifyTask, watch: Watch) -> dict[str, str]:
         key = keys.certificate(task.job_id)
         answer = {"certificate": task.job_id}
-        if self._redis.exists(key):
+        if is_committed(self._redis, key):
             return answer
         resident, pixels = self._prepare(task, watch)
         image = _as_image(pixels, resident)
@@ -120,7 +120,10 @@ class Pipeline:
         certificate: Callable[[Placed], Certificate],
         watch: Watch,
     ) -> None:
-        """Reconciles and commits, again after every region that another worker commits in between."""
+        """Reconciles and commits, again after every region that another worker commits in between.
+
+        That holds also for what adds no region: it may lie in the new one.
+        """
         watch.stage(Stage.REMEMBERING, total=0)
         placement = recall.placement(task.noise, finding)
         outcome = Outcome.CONFLICT
@@ -137,23 +140,28 @@ class Pipeline:
 
     def _predict(self, task: PredictTask, watch: Watch) -> dict[str, str]:
         key = keys.prediction(task.job_id)
-        if self._redis.exists(key):
+        if is_committed(self._redis, key):
             return {"prediction": task.job_id}
         resident, pixels = self._prepare(task, watch)
         image = _as_image(pixels, resident)
         base_class = _base_class(resident, image)
         recall = self._recall(task, resident, pixels, watch)
-        with span("recall"):
-            held = None if recall is None else recall.held()
-        if held is not None and held.label is not None:
-            answer = answers.remembered(task, resident, held, base_class)
-        else:
+        held = _held(recall)
+        branches: list[answers.PredictedBranch] = []
+        seconds = 0.0
+        if held.label is None:
             started = time.perf_counter()
             branches = [self._vote(task, plan, resident, image, watch) for plan in plans(task)]
             seconds = time.perf_counter() - started
-            memory = NOT_ASKED if held is None else held.memory
-            answer = answers.prediction(task, resident, branches, memory, base_class, seconds)
-        self._commit(task, key, answer, watch)
+        outcome = Outcome.CONFLICT
+        while outcome is Outcome.CONFLICT:
+            held = _held(recall)  # whatever was committed while the votes were made, or since the last try
+            if held.label is None:
+                answer = answers.prediction(task, resident, branches, held.memory, base_class, seconds)
+            else:
+                answer = answers.remembered(task, resident, held, branches, base_class, seconds)
+            agreement = None if recall is None else recall.agreement(held)
+            outcome = self._commit(task, key, answer, watch, agreement)
         return {"prediction": task.job_id}
 
     def _recall(
@@ -211,12 +219,12 @@ class Pipeline:
         key: str,
         answer: Certificate | Prediction,
         watch: Watch,
-        addition: Addition | None = None,
+        agreement: Agreement | None = None,
     ) -> Outcome:
         json = answer.model_dump_json()
         with span("commit"):
             outcome = commit(
-                self._redis, task.job_id, key, json, watch.progress, addition, attempt=watch.attempt
+                self._redis, task.job_id, key, json, watch.progress, agreement, attempt=watch.attempt
             )
         if outcome in (Outcome.CANCELLED, Outcome.FAILED):
             raise Abandoned(task.job_id)
@@ -238,6 +246,14 @@ class Pipeline:
         if isinstance(answer, Certificate):
             outcome = "abstained" if answer.abstained else "certified"
             self._measures.add(CERTIFICATES, answer.model, outcome, answer.memory.outcome.value)
+
+
+def _held(recall: Recall | None) -> Placed:
+    """What the memory's regions say of the image by now."""
+    if recall is None:
+        return unremembered(Finding(None, NO_RADIUS))
+    with span("recall"):
+        return recall.held()
 
 
 def _as_image(pixels: bytes, resident: Resident) -> Tensor:

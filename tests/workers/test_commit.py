@@ -6,7 +6,8 @@ from redis import Redis
 from contract import keys
 from contract.choices import Stage
 from contract.jobs import Progress
-from workers.commit import Outcome, commit
+from workers import commit as committing
+from workers.commit import Outcome, commit, is_committed
 from workers.connections import connect
 
 JOB = "a" * 32
@@ -73,3 +74,24 @@ def test_a_server_that_keeps_no_file_is_served_too(store: Redis) -> None:
         assert commit(store, JOB, keys.certificate(JOB), "{}", Progress(stage=Stage.SAMPLING)) is Outcome.OK
     finally:
         store.config_set("appendonly", "yes")
+
+
+def test_an_answer_that_is_there_is_waited_for_like_a_new_one(
+    redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The attempt that stored it may have died before it was on disk, and another client may have stored it."""
+    key = keys.certificate(JOB)
+    monkeypatch.setattr(committing, "_DISK_SECONDS", 1)
+    redis.config_set("appendfsync", "no")  # nothing is known to be on disk before the system says so
+    try:
+        redis.set(key, "first")
+        with connect(redis_url, one_connection=True) as later, pytest.raises(TimeoutError, match="disk"):
+            is_committed(later, key)
+        with connect(redis_url, one_connection=True) as later, pytest.raises(TimeoutError, match="disk"):
+            commit(later, JOB, key, "second", Progress(stage=Stage.SAMPLING))
+    finally:
+        redis.config_set("appendfsync", "everysec")
+    with connect(redis_url, one_connection=True) as later:
+        assert is_committed(later, key)
+        assert not is_committed(later, keys.prediction(JOB))
+    assert redis.get(key) == b"first"

@@ -9,7 +9,7 @@ from contract.certificates import Certificate, Memory
 from contract.choices import MemoryOutcome, NoiseKind, Stage
 from contract.regions import StoredRegion
 from contract.tasks import CertifyTask
-from workers.commit import Addition
+from workers.commit import Addition, Agreement
 from workers.memory.mirror import Mirror
 from workers.memory.placing import NO_RADIUS, Finding, Placed, Placement
 from workers.watch import Watch
@@ -26,6 +26,7 @@ class Recall:
         self._image_digest = image_digest
         self._pixels = pixels
         self._watch = watch
+        self._holding = self.placement(NoiseKind.GAUSSIAN, Finding(None, NO_RADIUS))
 
     def on_load(self, done: int, total: int) -> None:
         """Reports how much of the memory is read."""
@@ -51,18 +52,22 @@ class Recall:
         return None
 
     def held(self) -> Placed:
-        """Returns what the regions that hold the image say of it; no label, if none does."""
-        return self.placement(NoiseKind.GAUSSIAN, Finding(None, NO_RADIUS)).held(self.on_load)
+        """Returns what the regions that hold the image say of it by now; no label, if none does."""
+        return self._holding.held(self.on_load)
 
     def placement(self, noise: NoiseKind, finding: Finding) -> Placement:
         """Returns the place of an answer about the image."""
         return Placement(self._mirror, self._namespace, self._mirror.image(self._pixels), noise, finding)
 
-    def addition(self, task: CertifyTask, placed: Placed, created_at: datetime) -> Addition | None:
-        """Returns what the memory has to take in together with the certificate."""
+    def agreement(self, placed: Placed) -> Agreement:
+        """Returns the state of the memory that an answer agrees with."""
+        return Agreement(self._mirror.store, placed.head)
+
+    def addition(self, task: CertifyTask, placed: Placed, created_at: datetime) -> Agreement:
+        """Returns what the memory has to be, and to take in if anything, together with the certificate."""
         region = placed.region
         if region is None:
-            return None
+            return self.agreement(placed)
         record = StoredRegion(
             certificate_id=task.job_id,
             image_digest=self._image_digest,
