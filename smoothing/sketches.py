@@ -69,6 +69,15 @@ class BlockGrid:
         self.size = len(self.counts)
         require(self.counts.max() <= _LARGEST_BLOCK, "cells", "leave a block at most 2**23 pixels", cells)
 
+    @property
+    def fastest_type(self) -> type[np.float32] | type[np.int32]:
+        """What to keep sketches in: float32, compared faster, if it is exact: up to 65 793 pixels a block.
+
+        >>> [BlockGrid((3, side, side), 2).fastest_type.__name__ for side in (512, 518)]
+        ['float32', 'int32']
+        """
+        return np.float32 if int(self.counts.max()) <= _EXACT_IN_FLOAT32 else np.int32
+
     def sketch(self, images: NDArray[np.uint8]) -> NDArray[np.int32]:
         """The block sums of images ``(m, c, h, w)``, uint8: ``(k, m)``, int32, in steps of 1/255.
 

@@ -313,3 +313,24 @@ def test_the_same_question_is_found_by_image_and_words(redis: Redis) -> None:
     assert mirror.same_question(digest, "e" * 63 + "f") == []
     assert mirror.same_question("0" * 64, "e" * 64) == []
     assert np.all(mirror.nbytes > 0)
+
+
+@pytest.mark.parametrize("shape", [(3, 512, 512), (3, 518, 518), (1, 1100, 1100)])
+def test_a_memory_takes_images_of_any_size(redis: Redis, shape: tuple[int, int, int]) -> None:
+    """Also where the sum over a block of the coarse sketch is no longer exact in float32."""
+    mirror = new_mirror(redis, shape)
+    pixels = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8).transpose(1, 2, 0)
+    brighter, other = pixels.copy(), (255 - pixels)
+    brighter[0, 0, 0] ^= 1
+    for number, image in enumerate((pixels, brighter, other)):
+        progress = Progress(stage=Stage.REMEMBERING)
+        found = finding(0, 0.25)
+        job_id = f"{number:032x}"
+        placed = Placement(
+            mirror, "default", mirror.image(image.tobytes()), NoiseKind.GAUSSIAN, found
+        ).place()
+        addition = addition_of(mirror, placed, job_id, image.tobytes(), shape)
+        assert commit(redis, job_id, keys.certificate(job_id), job_id, progress, addition) is Outcome.OK
+    mirror.sync()
+    near = mirror.near(mirror.image(pixels.tobytes()), 0.25)
+    assert [one.index for one in near] == [0, 1]

@@ -48,7 +48,8 @@ class Mirror:
 
     def _clear(self) -> None:
         self.head = Head(None, "", 0)
-        self._sketches = _Columns(np.float32, self._coarse.size), _Columns(np.int32, self._fine.size)
+        coarse = _Columns(self._coarse.fastest_type, self._coarse.size)  # each job reads all of it
+        self._sketches = coarse, _Columns(np.int32, self._fine.size)
         self._radii = _Columns(np.float64, 2)  # l2, l1
         self._reach = _Columns(np.float32, 1)  # cover, rounded up
         self._labels = _Columns(np.int32, 1)
