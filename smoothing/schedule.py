@@ -7,13 +7,12 @@ votes: the largest radius of any look so far is valid at any time, and the work 
 
 from dataclasses import dataclass
 
-from smoothing.bounds import minimum_samples
+from smoothing.bounds import SMALLEST_SPLIT, minimum_samples
 from smoothing.errors import require
 
 _SHORTEST_SPLIT = 1000
 _SHORTEST_STEP = 32  # a smaller batch saves hardly any time
 _LAST_SHARE = 0.8  # an early look that is a little weaker costs nobody anything
-_SMALLEST_SPLIT = 1e-290  # nearer to the smallest float, parts of alpha could not be added up exactly enough
 _SHAVE = 1.0 - 2.0**-40  # so that rounding cannot carry the sum of the alphas above alpha
 
 
@@ -68,7 +67,7 @@ def look_schedule(n: int, alpha: float, *, first: int = 100) -> tuple[Look, ...]
     """
     require(first >= 1, "first", "be >= 1", first)
     whole = single_look(n, alpha)
-    if n < _SHORTEST_SPLIT or n < minimum_samples(_LAST_SHARE * alpha):
+    if alpha < SMALLEST_SPLIT or n < _SHORTEST_SPLIT or n < minimum_samples(_LAST_SHARE * alpha):
         return whole
     earlier = _halvings(n, first)
     while earlier and earlier[0] < minimum_samples(_share(alpha, len(earlier))):
@@ -107,7 +106,7 @@ def target_schedule(n: int, alpha: float) -> tuple[Look, ...]:
     True
     """
     whole = single_look(n, alpha)
-    if alpha < _SMALLEST_SPLIT:
+    if alpha < SMALLEST_SPLIT:
         return whole
     earlier = []
     votes = max(_SHORTEST_STEP, minimum_samples(alpha / 6))

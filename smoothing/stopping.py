@@ -10,12 +10,17 @@ from collections.abc import Callable, Sequence
 
 from scipy import special
 
-from smoothing.bounds import SLACK, Counts, lower_confidence_bound, upper_confidence_bound
+from smoothing.bounds import (
+    SLACK,
+    SMALLEST_SPLIT,
+    Counts,
+    lower_confidence_bound,
+    upper_confidence_bound,
+)
 from smoothing.errors import require
 from smoothing.noises.base import Noise, Radii
 from smoothing.schedule import Look
 
-_SMALLEST_SPLIT = 1e-290  # parts of less could not be added up exactly enough, and so little saves nothing
 _SHAVE = 1.0 - 2.0**-40  # so that rounding cannot carry the sum of the betas above beta
 
 
@@ -142,7 +147,7 @@ def share_beta(looks: Sequence[Look], beta: float) -> tuple[float, ...]:
     """
     require(0.0 <= beta < 1.0, "beta", "be in [0, 1)", beta)
     earlier = math.fsum(look.alpha for look in looks[:-1])
-    if beta < _SMALLEST_SPLIT:
+    if beta < SMALLEST_SPLIT:
         return (0.0,) * len(looks)
     return (*(beta * (look.alpha / earlier) * _SHAVE for look in looks[:-1]), 0.0)
 

@@ -13,6 +13,8 @@ from types import MappingProxyType
 from smoothing.bounds.base import Bound, BoundFunction, Counts
 from smoothing.bounds.clopper_pearson import (
     SLACK,
+    SMALLEST_ALPHA,
+    SMALLEST_SPLIT,
     lower_confidence_bound,
     minimum_samples,
     perfect_vote_p_lower,
@@ -29,6 +31,8 @@ BOUNDS: Mapping[str, BoundFunction] = MappingProxyType(
 __all__ = [
     "BOUNDS",
     "SLACK",
+    "SMALLEST_ALPHA",
+    "SMALLEST_SPLIT",
     "UPPER_SHARE",
     "Bound",
     "BoundFunction",

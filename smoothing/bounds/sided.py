@@ -3,7 +3,12 @@
 import numpy as np
 
 from smoothing.bounds.base import Bound, Counts, largest_other, remainder, require_counts, require_votes
-from smoothing.bounds.clopper_pearson import lower_confidence_bound, require_alpha, upper_confidence_bound
+from smoothing.bounds.clopper_pearson import (
+    SMALLEST_SPLIT,
+    lower_confidence_bound,
+    require_alpha,
+    upper_confidence_bound,
+)
 from smoothing.errors import require
 
 UPPER_SHARE = 0.1
@@ -14,8 +19,8 @@ def split_alpha(selection_counts: Counts, alpha: float) -> float:
     """How much of ``alpha`` the two-sided bound should spend on the runner-up, from the selection votes.
 
     Nothing when they show at most two classes: then 1 − p_lower bounds the runner-up as well as its own votes
-    could. The choice is free because the selection votes are independent of the votes that are bounded;
-    choosing from the *estimation* votes would not be.
+    could. Nothing, too, of an alpha below ``SMALLEST_SPLIT``. The choice is free because the selection votes
+    are independent of the votes that are bounded; choosing from the *estimation* votes would not be.
 
     Args:
         selection_counts: Selection votes per class ``(k,)``, int64.
@@ -29,7 +34,8 @@ def split_alpha(selection_counts: Counts, alpha: float) -> float:
     """
     require_counts(selection_counts, "selection_counts")
     require_alpha(alpha)
-    return 0.0 if np.count_nonzero(selection_counts) <= 2 else UPPER_SHARE * alpha
+    whole = np.count_nonzero(selection_counts) <= 2 or alpha < SMALLEST_SPLIT
+    return 0.0 if whole else UPPER_SHARE * alpha
 
 
 def one_sided(
@@ -78,7 +84,7 @@ def two_sided(counts: Counts, top_class: int, alpha: float, *, alpha_upper: floa
         top_class: The class to certify, chosen from other, independent votes.
         alpha: Failure probability of the pair, in (0, 1).
         alpha_upper: The part of it spent on p_upper, chosen without looking at ``counts``; 0 gives the
-            one-sided bound. Default: a tenth.
+            one-sided bound. Default: a tenth, or nothing of an alpha below ``SMALLEST_SPLIT``.
 
     Raises:
         InvalidParameter: An argument is out of range.
@@ -91,7 +97,7 @@ def two_sided(counts: Counts, top_class: int, alpha: float, *, alpha_upper: floa
     (0.5227, 0.2869, 1)
     """
     if alpha_upper is None:
-        alpha_upper = UPPER_SHARE * alpha
+        alpha_upper = UPPER_SHARE * alpha if alpha >= SMALLEST_SPLIT else 0.0
     require_votes(counts, top_class, alpha)
     require(0.0 <= alpha_upper < alpha, "alpha_upper", f"be in [0, alpha = {alpha})", alpha_upper)
 

@@ -8,6 +8,7 @@ from scipy import optimize, special
 from smoothing.bounds.base import Bound, Counts, largest_other, remainder, require_votes
 from smoothing.bounds.clopper_pearson import (
     SLACK,
+    SMALLEST_SPLIT,
     lower_confidence_bound,
     require_alpha,
     upper_confidence_bound,
@@ -57,6 +58,7 @@ def t_certify(
     (0.5186, 0.2781, 0.025)
     """
     require_votes(counts, top_class, alpha)
+    require(alpha >= SMALLEST_SPLIT, "alpha", f"be >= {SMALLEST_SPLIT} to be split", alpha)
     bounds = [_at_split(share, counts, top_class, alpha) for share in SPLITS]
     return max(bounds, key=_width) if bounds[-1].p_lower > 0.5 else bounds[-1]
 

@@ -73,7 +73,8 @@ def test_hopeless_looks_are_left_out() -> None:
     """At alpha = 1e-60 it takes 200 unanimous votes; earlier looks would waste alpha."""
     looks = look_schedule(1000, 1e-60, first=1)
     assert looks[0].n >= minimum_samples(looks[0].alpha) > 200
-    assert look_schedule(1000, 1e-300) == single_look(1000, 1e-300)
+    for alpha in (1e-195, 1e-300, 1e-315, 5e-324):
+        assert look_schedule(10_000, alpha) == single_look(10_000, alpha)
 
 
 @pytest.mark.parametrize(
