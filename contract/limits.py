@@ -17,10 +17,12 @@ MAX_IDEMPOTENCY_KEY: Final = 255
 MAX_RETRY_AFTER: Final = 3_600  # of a full queue; nothing waits longer (`QUEUED_TTL`)
 
 # Sampling.
+MIN_ALPHA: Final = 1e-50  # far below any use, and far above where floats would spoil the bounds
 SIGMA_GRID: Final = (0.12, 0.25, 0.37, 0.5, 0.67, 0.75, 0.87, 1.0)  # of `auto`, failing others
 AUTO_SAMPLES: Final = 1_000  # votes that `auto` makes at each noise level, none of them for the certificate
 GIVE_UP_PROBABILITY: Final = 0.001  # that a hopeless-looking image, given up early, would have been certified
 SIGMA_LATTICE: Final = 0.005  # levels of `optimize` under adaptation, so that statistics can be shared
+OPTIMIZE_RANGE: Final = (0.25, 2.0)  # least and largest level that `optimize` may find, over its start
 CLEAN_SIZE: Final = 512  # clean images that adaptation uses unless a request names a number
 CHECKPOINT_INTERVAL: Final = 0.5  # seconds between two records of the votes made
 
@@ -64,16 +66,21 @@ EVENTS_KEPT: Final = 256
 PROGRESS_INTERVAL: Final = 0.25
 
 
+_BOUND_SLACK: Final = 1e-12  # `smoothing.bounds.SLACK`, which a test compares
+
+
 def minimum_samples(alpha: float) -> int:
     """Returns the least ``n`` for which perfect votes certify anything at failure probability ``alpha``.
 
-    All ``n`` votes right bound the probability from below by ``alpha ** (1 / n)``, which must exceed ½.
+    All ``n`` votes right bound the probability from below by ``alpha ** (1 / n)``, which must exceed ½ even
+    when it is rounded down as the workers' bounds are: nothing is let in here that they would refuse.
 
-    >>> minimum_samples(0.001)
-    10
+    >>> minimum_samples(0.001), minimum_samples(2.0**-10)
+    (10, 11)
     """
-    n = max(1, math.ceil(math.log(alpha) / math.log(0.5)))
-    return n if alpha ** (1 / n) > 0.5 else n + 1
+    mantissa, exponent = math.frexp(alpha)  # alpha = mantissa · 2^exponent exactly, ½ <= mantissa < 1
+    n = 2 - exponent if mantissa == 0.5 else 1 - exponent
+    return n if alpha ** (1 / n) * (1 - _BOUND_SLACK) > 0.5 else n + 1
 
 
 def minimum_prediction_samples(alpha: float) -> int:

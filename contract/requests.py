@@ -14,7 +14,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from contract.choices import BoundKind, Fit, NoiseKind, NoiseLevel
 from contract.limits import (
@@ -22,6 +22,7 @@ from contract.limits import (
     DEFAULT_MEMORY,
     JOB_TIMEOUT,
     MAX_SAMPLES,
+    MIN_ALPHA,
     NO_MEMORY,
     minimum_prediction_samples,
     minimum_samples,
@@ -130,6 +131,13 @@ class _Asked(BaseModel):
     def _level_is_open(self) -> bool:
         """Whether the client leaves the noise level to the service."""
         return self.sigma is None and self.sigma_uniform is None
+
+    @field_validator("alpha")
+    @classmethod
+    def _computable_alpha(cls, alpha: float) -> float:
+        if alpha < MIN_ALPHA:  # not in the document, whose limits were given away
+            raise PydanticKnownError("greater_than_equal", {"ge": MIN_ALPHA})
+        return alpha
 
     @field_validator("n")
     @classmethod

@@ -6,7 +6,7 @@ from typing import Any, Final
 from pydantic_core import PydanticCustomError
 
 from contract.choices import NoiseKind, NoiseLevel, ProblemCode
-from contract.limits import CLEAN_SIZE, SIGMA_GRID
+from contract.limits import CLEAN_SIZE, OPTIMIZE_RANGE, SIGMA_GRID, SIGMA_LATTICE
 from contract.models import ModelInfo
 from contract.requests import CertifyRequest, PredictRequest, require_enough_samples
 from service.field_messages import shorten
@@ -44,8 +44,10 @@ def certify_fields(request: CertifyRequest, model: ModelInfo, shared: dict[str, 
     """Returns the fields that a certification has besides the shared ones.
 
     Raises:
-        ProblemError: The target radius is out of reach.
+        ProblemError: The target radius is out of reach, or no level that `optimize` may choose is.
     """
+    if request.policy is NoiseLevel.OPTIMIZE and shared["adapt"]:
+        _require_level_on_lattice(request, shared)
     grid = _sigma_grid(request, model)
     _require_target_in_reach(request, model, shared, grid)
     return {
@@ -133,6 +135,19 @@ def _label(request: Request, model: ModelInfo) -> int | None:
     last = len(model.classes) - 1
     detail = f"'label' must be a class of '{model.name}' or an index from 0 to {last}, got {shorten(label)}"
     raise refusal(ProblemCode.INVALID_FIELD, detail, pointer="/label")
+
+
+def _require_level_on_lattice(request: CertifyRequest, shared: dict[str, Any]) -> None:
+    """Refuses a start from which not even the first multiple of the lattice is in reach."""
+    least = SIGMA_LATTICE / OPTIMIZE_RANGE[1]
+    fields = ("sigma", "sigma_uniform") if request.noise is NoiseKind.HYBRID else ("sigma",)
+    for field in fields:
+        if shared[field] < least:
+            detail = (
+                f"'{field}' must be >= {least} with 'noise_level' = optimize and 'adapt' = true, which take "
+                f"a multiple of {SIGMA_LATTICE} up to {OPTIMIZE_RANGE[1]:g} times it, got {shared[field]}"
+            )
+            raise refusal(ProblemCode.INVALID_FIELD, detail, pointer=f"/{field}")
 
 
 def _require_target_in_reach(

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from contract.certificates import SigmaTrial
 from contract.choices import NoiseLevel, Stage
-from contract.limits import AUTO_SAMPLES, SIGMA_LATTICE
+from contract.limits import AUTO_SAMPLES, OPTIMIZE_RANGE, SIGMA_LATTICE, minimum_samples
 from contract.tasks import CertifyTask
 from models.backends import ExecutableClassifier
 from smoothing import Noise, Trial, auto_noise, optimize_sigma, round_down
@@ -51,9 +51,10 @@ def choose_level(
             return Level(sigma, (), 0)
         case NoiseLevel.AUTO:
             rate = resident.classifier.votes_per_second
+            least = max(_LEAST_TRIAL, minimum_samples(alpha))  # fewer could show no level to be better
             votes = deadline.votes(
                 AUTO_SAMPLES * len(task.sigma_grid),
-                least=_LEAST_TRIAL * len(task.sigma_grid),
+                least=least * len(task.sigma_grid),
                 rate=rate,
                 share=_SHARE_OF_TIME,
             )
@@ -81,6 +82,7 @@ def choose_level(
                 noise,
                 sigma,
                 num_classes=resident.num_classes,
+                bounds=(OPTIMIZE_RANGE[0] * sigma, OPTIMIZE_RANGE[1] * sigma),
                 lattice=SIGMA_LATTICE if task.adapt else None,
                 seed=seed,
                 on_step=lambda _done, _total: watch.advance(0),

@@ -232,6 +232,32 @@ def test_largest_radius_is_that_of_equal_votes(noise: str, n: int) -> None:
     assert both == pytest.approx(radius["l2"], abs=2e-6)
 
 
+@pytest.mark.parametrize("fields", [{}, {"n": 1000}, {"noise": "hybrid"}, {"noise": "hybrid", "n": 1000}])
+@pytest.mark.parametrize("path", ["/certify", "/predict"])
+def test_alpha_too_small_to_compute_with(
+    refuse: Callable[..., tuple[str, str, str]], path: str, fields: dict[str, Any]
+) -> None:
+    """Half of the smallest float is zero, which has no logarithm."""
+    for alpha in ("5e-324", "9e-51"):
+        code, pointer, words = refuse(path, alpha=float(alpha), **fields)
+        assert (code, pointer) == ("invalid_field", "/alpha")
+        assert words == f"'alpha' must be >= 1e-50, got {alpha}"
+
+
+def test_level_below_the_lattice_of_optimize(ask: Ask, refuse: Callable[..., tuple[str, str, str]]) -> None:
+    """Adapted levels are multiples of 0.005, and twice the start is as far as `optimize` climbs."""
+    optimize = {"noise_level": "optimize", "adapt": True}
+    code, pointer, words = refuse(sigma=0.002, **optimize)
+    assert (code, pointer) == ("invalid_field", "/sigma")
+    assert words.startswith("'sigma' must be >= 0.0025 ")
+    assert words.endswith(", got 0.002")
+    hybrid = {"noise": "hybrid", "sigma": 0.5, "sigma_uniform": 0.001}
+    assert refuse(**hybrid, **optimize)[1] == "/sigma_uniform"
+    assert ask(sigma=0.0025, **optimize)["sigma"] == 0.0025
+    assert ask(sigma=0.001, noise_level="optimize", adapt=False)["sigma"] == 0.001
+    assert ask(sigma=0.001, adapt=True)["sigma"] == 0.001
+
+
 def test_policy_of_a_request() -> None:
     """What the contract says, it says to every client."""
     assert CertifyRequest(sigma=0.5).policy == "fixed"
