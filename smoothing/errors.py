@@ -8,6 +8,7 @@ The tree::
     ├── BrokenInvariant               (in ``regions``) certified regions of different label overlap
     ├── Undecidable                   (in ``regions``) rounding hides which of two regions holds a point
     └── UnusableClassifier            nothing can be certified about this base classifier
+        ├── NonFiniteGradient         its logits are finite, and their derivative in the image is not
         ├── InvalidLogits             its answer is not a floating ``(b, k)`` tensor
         │   └── NonFiniteLogits       its logits hold NaN or infinity, which have no argmax to vote for
         └── BatchDependentClassifier  its answer about one image depends on the others in the batch
@@ -34,6 +35,10 @@ class InvalidLogits(UnusableClassifier):
 
 class NonFiniteLogits(InvalidLogits):
     """The base classifier's logits hold NaN or infinity."""
+
+
+class NonFiniteGradient(UnusableClassifier):
+    """The derivative of the base classifier's logits holds NaN or infinity, which lead nowhere."""
 
 
 class BatchDependentClassifier(UnusableClassifier):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from smoothing.errors import NonFiniteLogits, require
+from smoothing.errors import NonFiniteGradient, NonFiniteLogits, require
 from smoothing.noise_level.base import ClassifierFor, NoiseLevel, Trial, require_images
 from smoothing.noise_level.proxy import soft_proxy_radius
 from smoothing.noises.base import Noise
@@ -34,6 +34,7 @@ def optimize_sigma(
     batch_size: int = 1000,
     seed: int,
     on_step: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> list[NoiseLevel]:
     """Choose for each image a sigma by stochastic gradient ascent on ``soft_proxy_radius``.
 
@@ -70,6 +71,8 @@ def optimize_sigma(
         seed: 128 bits.
         on_step: Called with the steps done and planned (``steps`` + 1) after each. It may raise to abandon
             the work.
+        stop: Asked before each step. Once it is true no further step is taken, and the sigma reached by then
+            is the one that is chosen.
 
     Returns:
         A ``NoiseLevel`` for each image. Its trials are the steps, and one more at the chosen sigma.
@@ -77,6 +80,7 @@ def optimize_sigma(
     Raises:
         InvalidParameter: An argument is out of range, or torch cannot differentiate a classifier.
         InvalidLogits: A classifier answers in another shape or type, or not finitely.
+        NonFiniteGradient: A classifier's logits are finite, and their derivative is not.
 
     Reference:
         Alfarra, Bibi, Torr & Ghanem, "Data Dependent Randomized Smoothing", UAI 2022, Algorithm 1
@@ -99,7 +103,7 @@ def optimize_sigma(
     trials: list[list[Trial]] = [[] for _ in images]
     current = start.clamp(low, high)
     for step in range(steps + 1):
-        last = step == steps
+        last = step == steps or (stop is not None and stop())
         if last:
             current = ascent.on_lattice(current)
         found = ascent.evaluate(current, generator, differentiate=not last)
@@ -110,6 +114,8 @@ def optimize_sigma(
             current = (current + rate * found.gradient).clamp(low, high)
         if on_step is not None:
             on_step(step + 1, steps + 1)
+        if last:
+            break
     return [_noise_level(of_image) for of_image in trials]
 
 
@@ -197,6 +203,8 @@ class _Ascent:
             rule = "give classifiers that torch can differentiate"
             require(logits.requires_grad, "classifier_for", rule, type(base_classifier).__name__)
             (gradient,) = torch.autograd.grad(proxies.sum(), sigma)
+            if not bool(torch.isfinite(gradient).all()):
+                raise NonFiniteGradient("'base_classifier' must have a finite gradient, got NaN or infinity")
         top_classes = probabilities.argmax(dim=1)
         top_counts = (per_image.argmax(dim=2) == top_classes.unsqueeze(1)).sum(dim=1)
         return _Evaluation(proxies.detach(), gradient.detach(), top_classes, top_counts)

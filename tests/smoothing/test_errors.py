@@ -12,6 +12,7 @@ from smoothing import errors
         errors.UnusableClassifier,
         errors.InvalidLogits,
         errors.NonFiniteLogits,
+        errors.NonFiniteGradient,
         errors.BatchDependentClassifier,
     ],
 )

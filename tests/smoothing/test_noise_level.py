@@ -11,7 +11,7 @@ import torch
 from scipy import special, stats
 from torch import Tensor, nn
 
-from smoothing import BaseClassifier, Gaussian, InvalidParameter, Noise, NonFiniteLogits
+from smoothing import BaseClassifier, Gaussian, InvalidParameter, Noise, NonFiniteGradient, NonFiniteLogits
 from smoothing.noise_level import NoiseLevel, auto, auto_noise, optimize, optimize_sigma, soft_proxy_radius
 from smoothing.noises.uniform import Uniform
 
@@ -249,6 +249,31 @@ def test_the_same_classifier_at_every_sigma_is_called_once_a_step() -> None:
     )  # fmt: skip
     assert calls == [4 * 8] * 4
     assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_the_ascent_can_be_ended_before_its_last_step() -> None:
+    """The level reached by then is evaluated once more, and chosen; at worst that is the start."""
+
+    def ended(after: int) -> NoiseLevel:
+        asked = iter(range(after + 1))
+        return optimized(Interval(), steps=10, stop=lambda: next(asked) == after)[0]
+
+    assert [len(ended(after).trials) for after in (0, 3, 9)] == [1, 4, 10]
+    assert ended(3).sigma == optimized(Interval(), steps=10)[0].trials[3].sigma
+    assert ended(0).sigma == optimized(Interval(), steps=10)[0].trials[0].sigma
+
+
+@pytest.mark.parametrize("lattice", [None, 0.005])
+def test_a_gradient_that_is_not_finite_is_named(lattice: float | None) -> None:
+    """Not the logits, which are finite: a root that is left out where there is none still has its slope there."""
+
+    def kinked(images: Tensor) -> Tensor:
+        above = images.flatten(1).mean(dim=1) - 5.0
+        root = torch.where(above > 0.0, above.sqrt(), 0.0)
+        return torch.stack((root + above, -root), dim=1)
+
+    with pytest.raises(NonFiniteGradient, match="'base_classifier' must have a finite gradient"):
+        optimized(kinked, lattice=lattice)
 
 
 def test_choosing_leaves_parameters_and_the_global_generator_alone() -> None:
