@@ -32,6 +32,9 @@ from workers.tracing import span
 from workers.variants import Variant, Variants
 from workers.watch import Watch
 
+_LEAST_SELECTION = 100  # votes, if so many are wanted, however little time there is
+_SHARE_OF_SELECTION = 0.2  # that the selection votes may take of a noise's time
+
 
 @dataclass(frozen=True)
 class BranchPlan:
@@ -91,7 +94,7 @@ class BranchRun:
         self._variants = variants
         self._watch = watch
         self._checkpoint = checkpoint
-        self._deadline = Deadline(task.max_seconds)
+        self._deadline = Deadline(task.max_seconds, spent=checkpoint.seconds)
 
     def run(self, plan: BranchPlan, *, branches_left: int) -> Branch:
         """Returns one noise's certification; from the votes of an earlier attempt, if any."""
@@ -104,15 +107,18 @@ class BranchRun:
             if self._task.adapt and "executable" not in vars(variant):
                 self._watch.stage(Stage.ADAPTING, total=0)
             classifier = variant.executable
+        n0, n = self._votes(plan, classifier, branches_left)
         setting = Setting(
             sigma=noise.sigma,
-            n_planned=self._votes(plan, classifier, branches_left),
+            n0_planned=n0,
+            n_planned=n,
             statistics_digest=variant.digest,
             backend=classifier.backend,
+            device=classifier.device.type,
             dtype=classifier.dtype,
         )
         votes = None
-        if earlier is not None and earlier.setting == replace(setting, n_planned=earlier.setting.n_planned):
+        if earlier is not None and _same_function(earlier.setting, setting):
             setting, votes = earlier.setting, earlier.votes
         record = Record(setting, level.trials, votes)
         self._checkpoint.write(plan.kind.value, record, now=True)
@@ -120,7 +126,7 @@ class BranchRun:
         certification = self._certify(plan, noise, classifier, looks, record)
         if (batch_size := certification.segments[-1].batch_size) < classifier.batch_size:
             variant.shrink(batch_size)
-        drawn = self._task.n0 + certification.n_drawn - (0 if votes is None else int(votes.counts.sum()))
+        drawn = setting.n0_planned + certification.n_drawn - _votes_kept(votes, setting.n0_planned)
         return Branch(
             plan=plan,
             noise=noise,
@@ -150,13 +156,16 @@ class BranchRun:
         law = AdaptationLaw(noise, self._task.momentum, self._task.clean_size) if self._task.adapt else None
         return self._variants.get(self._resident, law)
 
-    def _votes(self, plan: BranchPlan, classifier: ExecutableClassifier, branches_left: int) -> int:
-        return self._deadline.votes(
-            self._task.n,
-            least=minimum_samples(plan.alpha),
-            rate=classifier.votes_per_second,
-            share=1 / branches_left,
+    def _votes(
+        self, plan: BranchPlan, classifier: ExecutableClassifier, branches_left: int
+    ) -> tuple[int, int]:
+        """Selection and estimation votes that fit until the deadline; the former are made in any case."""
+        rate, share = classifier.votes_per_second, 1 / branches_left
+        n0 = self._deadline.votes(
+            self._task.n0, least=_LEAST_SELECTION, rate=rate, share=share * _SHARE_OF_SELECTION
         )
+        least = n0 + minimum_samples(plan.alpha)
+        return n0, self._deadline.votes(n0 + self._task.n, least=least, rate=rate, share=share) - n0
 
     def _certify(
         self,
@@ -166,13 +175,14 @@ class BranchRun:
         looks: Sequence[Look],
         record: Record,
     ) -> Certification:
-        task, watch, planned = self._task, self._watch, record.setting.n_planned
-        watch.stage(Stage.SAMPLING, total=task.n0 + planned)
+        task, watch, setting = self._task, self._watch, record.setting
+        n0, planned = setting.n0_planned, setting.n_planned
+        watch.stage(Stage.SAMPLING, total=n0 + planned)
 
         def on_look(best: Certification) -> None:
             # The other noise may still contradict this one: then there is no radius.
             grown = None if task.noise is NoiseKind.HYBRID else round_down(own_radius(noise, best.radius))
-            watch.advance(task.n0 + best.n_drawn, radius=grown)
+            watch.advance(n0 + best.n_drawn, radius=grown)
 
         def on_votes(votes: Votes) -> None:
             self._checkpoint.write(plan.kind.value, replace(record, votes=votes))
@@ -183,7 +193,7 @@ class BranchRun:
                 self._image,
                 noise,
                 num_classes=self._resident.num_classes,
-                n0=task.n0,
+                n0=n0,
                 n=planned,
                 alpha=plan.alpha,
                 bound=task.bound,
@@ -198,6 +208,18 @@ class BranchRun:
                 on_look=on_look,
                 stop=lambda: self._deadline.passed,
             )
+
+
+def _same_function(one: Setting, other: Setting) -> bool:
+    """Whether votes of both are about one function, however many of them were planned."""
+    return replace(one, n0_planned=0, n_planned=0) == replace(other, n0_planned=0, n_planned=0)
+
+
+def _votes_kept(votes: Votes | None, n0: int) -> int:
+    """Votes of an earlier attempt that are not made again; selection votes are, if some are missing."""
+    if votes is None:
+        return 0
+    return int(votes.counts.sum()) + (n0 if int(votes.selection_counts.sum()) == n0 else 0)
 
 
 def _looks(task: CertifyTask, n: int, alpha: float) -> tuple[Look, ...]:

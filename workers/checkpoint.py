@@ -13,6 +13,8 @@ from contract.certificates import SigmaTrial
 from contract.limits import CHECKPOINT_INTERVAL, VOTES_TTL
 from smoothing import Votes
 
+_VERSION = 2
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -20,16 +22,20 @@ class Setting:
 
     Attributes:
         sigma: The noise level, which was chosen before the first vote.
+        n0_planned: Selection votes planned.
         n_planned: Estimation votes planned; the looks follow from them.
         statistics_digest: Of the batch-norm statistics, or None.
         backend: What executes the model.
+        device: On which kind of device: they round differently.
         dtype: In which precision.
     """
 
     sigma: float
+    n0_planned: int
     n_planned: int
     statistics_digest: str | None
     backend: str
+    device: str
     dtype: str
 
 
@@ -43,14 +49,26 @@ class Record:
 
 
 class Checkpoint:
-    """The records of one job, one per noise, written at most every `CHECKPOINT_INTERVAL` seconds."""
+    """The records of one job, one per noise, written at most every `CHECKPOINT_INTERVAL` seconds.
+
+    Those of another release, before or after this one, count as none: the votes are made anew.
+
+    Attributes:
+        seconds: What earlier attempts worked, until they wrote last.
+    """
+
+    seconds: float
 
     def __init__(self, redis: Redis, job_id: str) -> None:
         self._redis = redis
         self._key = keys.votes(job_id)
         self._written = 0.0
+        self._began = time.monotonic()
         stored = redis.get(self._key)
-        self._records: dict[str, Any] = json.loads(stored) if isinstance(stored, bytes) else {}
+        content = json.loads(stored) if isinstance(stored, bytes) else {}
+        known = content.get("version") == _VERSION
+        self._records: dict[str, Any] = content["noises"] if known else {}
+        self.seconds = content["seconds"] if known else 0.0
 
     def read(self, branch: str) -> Record | None:
         """Returns what an earlier attempt left of one noise, or None."""
@@ -68,7 +86,9 @@ class Checkpoint:
         """Records a noise's votes, soon or now."""
         self._records[branch] = _as_json(record)
         if now or time.monotonic() - self._written >= CHECKPOINT_INTERVAL:
-            self._redis.set(self._key, json.dumps(self._records), ex=VOTES_TTL)
+            seconds = self.seconds + time.monotonic() - self._began
+            content = {"version": _VERSION, "seconds": seconds, "noises": self._records}
+            self._redis.set(self._key, json.dumps(content), ex=VOTES_TTL)
             self._written = time.monotonic()
 
     def clear(self) -> None:

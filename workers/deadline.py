@@ -6,15 +6,24 @@ _SHARE = 0.8  # of the time that is left; the rest is for what was not foreseen
 
 
 class Deadline:
-    """A moment of the monotonic clock, or none."""
+    """A moment of the monotonic clock, or none.
 
-    def __init__(self, seconds: float | None) -> None:
-        self._moment = None if seconds is None else time.monotonic() + seconds
+    Args:
+        seconds: From the beginning of the work; None: there is no deadline.
+        spent: Seconds that were worked before, by attempts that were lost.
+    """
+
+    def __init__(self, seconds: float | None, spent: float = 0.0) -> None:
+        self._moment = None if seconds is None else time.monotonic() + seconds - spent
 
     @property
     def passed(self) -> bool:
         """Whether it is over."""
         return self._moment is not None and time.monotonic() >= self._moment
+
+    def part(self, share: float) -> "Deadline":
+        """Returns the deadline of something that may take this share of the time that is left."""
+        return Deadline(None if self._moment is None else (self._moment - time.monotonic()) * share)
 
     def votes(self, wanted: int, *, least: int, rate: float, share: float = 1.0) -> int:
         """Returns how many votes to plan: what is wanted, or less if time is short.

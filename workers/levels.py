@@ -76,6 +76,7 @@ def choose_level(
             return Level(level.sigma, tuple(_stated(trial) for trial in level.trials), level.samples)
         case NoiseLevel.OPTIMIZE:
             watch.stage(Stage.CHOOSING, total=0)
+            own = deadline.part(_SHARE_OF_TIME)
             (level,) = optimize_sigma(
                 lambda sigma: variant_for(sigma).differentiable,
                 image.unsqueeze(0),
@@ -86,6 +87,7 @@ def choose_level(
                 lattice=SIGMA_LATTICE if task.adapt else None,
                 seed=seed,
                 on_step=lambda _done, _total: watch.advance(0),
+                stop=lambda: own.passed,
             )
             found = SigmaTrial(
                 sigma=level.sigma,

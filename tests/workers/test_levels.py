@@ -69,6 +69,14 @@ def test_however_late_trials_have_votes_enough_to_certify(choose: Choose, alpha:
     assert [trial.n for trial in level.trials] == [least, least]
 
 
+def test_the_ascent_ends_with_its_share_of_the_time(choose: Choose) -> None:
+    """Its votes up to then are told; at least those at the start are made."""
+    whole = choose(NoiseLevel.OPTIMIZE, Deadline(None))
+    late = choose(NoiseLevel.OPTIMIZE, past())
+    assert whole.samples == 21 * late.samples
+    assert late.sigma == 0.25
+
+
 def test_the_range_of_optimize_is_that_of_its_defaults() -> None:
     """The API refuses starts by one, and the paper's method has the other."""
     assert (optimize.LOWEST, optimize.HIGHEST) == OPTIMIZE_RANGE

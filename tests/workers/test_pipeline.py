@@ -1,5 +1,7 @@
 """What a job's answer owes to the memory, however other workers write to it meanwhile: the real engine's pipeline."""
 
+import json
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from multiprocessing import Pipe
@@ -13,7 +15,11 @@ from contract import keys
 from contract.certificates import Certificate, Prediction, Radius
 from contract.choices import BoundKind, MemoryOutcome, NoiseKind, NoiseLevel, Stage
 from contract.images import pixel_digest
+from contract.limits import minimum_samples
 from contract.tasks import CertifyTask, PredictTask
+from service.verification.evidence import evidence_checks
+from smoothing import Segment, Votes
+from workers.checkpoint import Checkpoint, Record, Setting
 from workers.commit import Outcome, commit
 from workers.measures import Measures
 from workers.memory.mirrors import Mirrors
@@ -79,6 +85,7 @@ class Worker:
         self.own = Meddled.from_url(url, single_connection_client=True)
         self.shape = resident.card.input_shape
         self.digest = resident.digest
+        self.dtype = resident.classifier.dtype
         variants = Variants(self.own, capacity=2)
         self.pipeline = Pipeline(shelf, variants, Mirrors(self.own, 8), self.own, Measures())
         self.ends = Pipe()
@@ -200,3 +207,43 @@ def test_a_repeated_certificate_speaks_of_the_epoch_that_it_names(worker: Worker
     assert again.memory.epoch not in (None, first.memory.epoch)
     assert f"of epoch {again.memory.epoch}" in again.claim
     assert again.claim == first.claim.replace(str(first.memory.epoch), str(again.memory.epoch))
+
+
+def test_selection_votes_end_with_the_time_too(worker: Worker, picture: bytes) -> None:
+    """Ten million of them would take hours; the certificate says how many were made."""
+    started = time.monotonic()
+    answer = worker.certify("1" * 32, picture, n0=10_000_000, n=10_000_000, max_seconds=1.0)
+    assert time.monotonic() - started < 20
+    (evidence,) = answer.noise
+    assert evidence.n0 == sum(evidence.selection_counts) >= 100
+    assert evidence.n0 < evidence.n_planned < 10_000_000
+    assert all(check.passed for check in evidence_checks(answer, evidence))
+
+
+@pytest.mark.parametrize(("device", "pooled"), [("cpu", True), ("cuda", False)])
+def test_votes_of_another_kind_of_device_are_not_gone_on_with(
+    worker: Worker, picture: bytes, device: str, pooled: bool
+) -> None:
+    """Kernels round differently, so they are votes about another function, in whatever precision."""
+    asked = worker.certify_task("1" * 32, picture, n=300)
+    votes = Votes(
+        selection_counts=np.array([50, *[0] * 9]),
+        counts=np.array([100, *[0] * 9]),
+        selection_segments=(Segment("selection", 50, 50),),
+        segments=(Segment("estimation", 100, 50),),
+    )
+    setting = Setting(0.25, 50, 300, None, "eager", device, worker.dtype)
+    Checkpoint(worker.redis, asked.job_id).write("gaussian", Record(setting, (), votes), now=True)
+    answer = worker.certify(asked.job_id, picture, n=300)
+    (evidence,) = answer.noise
+    assert (evidence.segments[0].n == 100) is pooled
+    assert answer.compute.samples == (200 if pooled else 350)
+
+
+def test_a_second_attempt_has_only_the_time_that_is_left(worker: Worker, picture: bytes) -> None:
+    """The first one worked for longer than was asked."""
+    asked = worker.certify_task("1" * 32, picture, n=10_000_000, max_seconds=5.0)
+    content = {"version": 2, "seconds": 6.0, "noises": {}}
+    worker.redis.set(keys.votes(asked.job_id), json.dumps(content))
+    answer = worker.certify(asked.job_id, picture, n=10_000_000, max_seconds=5.0)
+    assert answer.noise[0].n_planned == minimum_samples(0.001)

@@ -1,5 +1,6 @@
 """Statistics that all workers share, votes that outlive a crash, and deadlines."""
 
+import json
 import threading
 import time
 
@@ -95,7 +96,7 @@ def a_record(sigma: float = 0.5) -> Record:
         segments=(Segment("estimation", 1000, 50),),
     )
     trial = SigmaTrial(sigma=sigma, certifies=True, proxy_radius=0.25, n=1000)
-    return Record(Setting(sigma, 2000, "d" * 64, "openvino", "int8"), (trial,), votes)
+    return Record(Setting(sigma, 100, 2000, "d" * 64, "openvino", "cpu", "int8"), (trial,), votes)
 
 
 def test_votes_survive_a_crash(redis: Redis) -> None:
@@ -114,6 +115,42 @@ def test_votes_survive_a_crash(redis: Redis) -> None:
     assert read.read("other") is None
     read.clear()
     assert Checkpoint(redis, "a" * 32).read("gaussian") is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"gaussian": {"setting": {"sigma": 0.5, "backend": "eager"}, "trials": [], "votes": None}},
+        {"version": 99, "noises": {"gaussian": "whatever it will be"}},
+    ],
+)
+def test_votes_of_another_release_count_as_none(redis: Redis, content: dict[str, object]) -> None:
+    """Earlier ones said nothing of the device: they are made anew, and the job does not fail."""
+    redis.set(keys.votes("c" * 32), json.dumps(content))
+    checkpoint = Checkpoint(redis, "c" * 32)
+    assert checkpoint.read("gaussian") is None
+    assert checkpoint.seconds == 0.0
+
+
+def test_a_deadline_is_one_for_all_attempts(redis: Redis) -> None:
+    """What a lost attempt worked is not given again."""
+    first = Checkpoint(redis, "d" * 32)
+    time.sleep(0.2)
+    first.write("gaussian", a_record(), now=True)
+    second = Checkpoint(redis, "d" * 32)
+    assert second.seconds >= 0.2
+    second.write("gaussian", a_record(), now=True)
+    assert Checkpoint(redis, "d" * 32).seconds >= second.seconds
+    assert Deadline(0.1, spent=second.seconds).passed
+    assert not Deadline(None, spent=second.seconds).passed
+    assert 60 <= Deadline(100.0, spent=20.0).votes(1000, least=1, rate=1.0) <= 64
+
+
+def test_a_part_of_a_deadline_ends_before_it() -> None:
+    """By its share of what is left."""
+    assert 28 <= Deadline(100.0).part(0.36).votes(1000, least=1, rate=1.0) <= 29
+    assert Deadline(0.0).part(0.5).passed
+    assert not Deadline(None).part(0.5).passed
 
 
 def test_votes_are_not_written_at_every_batch(redis: Redis) -> None:
