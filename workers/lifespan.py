@@ -78,4 +78,13 @@ def is_device_lost(error: BaseException | None) -> bool:
     return False
 
 
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error comes from a device that had no memory left at that time."""
+    while error is not None:
+        if isinstance(error, torch.OutOfMemoryError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 _SIGNS: Final = ("CUDA error", "CUBLAS_STATUS_", "CUDNN_STATUS_")

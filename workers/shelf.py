@@ -27,6 +27,7 @@ from smoothing import adaptable, check_batch_invariance, generator_for
 from smoothing.errors import SmoothingError
 from workers.clean_images import clean_images
 from workers.failures import JobFailure
+from workers.lifespan import is_out_of_memory
 from workers.settings import WorkerSettings
 
 log = structlog.get_logger()
@@ -124,6 +125,10 @@ class Shelf:
         try:
             resident = self._read(name)
         except (BackendError, BundleError, SmoothingError) as error:
+            if is_out_of_memory(error):  # there may be room later: the model is not to blame
+                torch.cuda.empty_cache()
+                detail = f"the device has no room for '{name}' beside what is loaded"
+                raise JobFailure(ProblemCode.OUT_OF_MEMORY, detail) from error
             self._faults[name] = str(error)
             log.error("model refused", model=name, reason=str(error))
             raise JobFailure(ProblemCode.MODEL_LOAD_FAILED, f"'{name}': {error}") from error

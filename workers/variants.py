@@ -1,5 +1,6 @@
 """A model as it is sampled: itself, or with batch-norm statistics for one noise."""
 
+import time
 from collections import OrderedDict
 from dataclasses import replace
 from functools import cached_property
@@ -19,6 +20,8 @@ from workers.statistics import AdaptationLaw, estimate, shared_statistics
 
 log = structlog.get_logger()
 
+_CONFIRM_SECONDS = 60.0
+
 
 class Variant:
     """One function that can be smoothed, executed in the way that its use asks for."""
@@ -31,6 +34,9 @@ class Variant:
         self._measures = measures
         self.module: nn.Module = resident.bundle.base_classifier
         self.digest: str | None = None
+        self._redis = redis
+        self._statistics: Statistics | None = None
+        self._confirmed = time.monotonic()
         if law is not None:
             source = "shared"
 
@@ -42,7 +48,20 @@ class Variant:
             statistics = shared_statistics(redis, resident.digest, law, estimate_here)
             measures.add(ADAPTATIONS, source)
             self.digest = statistics.digest
+            self._statistics = statistics
             self.module = with_statistics(self.module, statistics)
+
+    def is_shared(self) -> bool:
+        """Whether all workers use these statistics; asked of the store at most every `_CONFIRM_SECONDS`.
+
+        Keeps them there while they are in use, and puts them back where the store has lost them.
+        """
+        law, own = self._law, self._statistics
+        if law is None or own is None or time.monotonic() - self._confirmed < _CONFIRM_SECONDS:
+            return True
+        shared = shared_statistics(self._redis, self._resident.digest, law, lambda: own)
+        self._confirmed = time.monotonic()
+        return shared.digest == own.digest
 
     @cached_property
     def executable(self) -> ExecutableClassifier:
@@ -128,6 +147,9 @@ class Variants:
     def get(self, resident: Resident, law: AdaptationLaw | None) -> Variant:
         """Returns a variant, from memory when it is there; no law means the model as it is."""
         key = (resident.digest, "" if law is None else law.name)
+        if key in self._kept and not self._kept[key].is_shared():
+            log.warning("statistics replaced", model=resident.card.name, law=key[1])
+            del self._kept[key]
         if key not in self._kept:
             with torch.inference_mode(mode=False):
                 self._kept[key] = Variant(resident, law, self._redis, self._measures)

@@ -3,9 +3,11 @@
 from dataclasses import replace
 
 import pytest
+import safetensors.torch
 import torch
 from redis import Redis
 
+from contract import keys
 from models.backends import BackendError, checks
 from smoothing import Gaussian, generator_for
 from workers.settings import WorkerSettings
@@ -88,3 +90,40 @@ def test_a_smaller_batch_is_remembered(resident: Resident, redis: Redis) -> None
     variants.get(resident, None).shrink(7)
     assert variants.get(resident, None).executable.batch_size == 7
     assert resident.classifier.batch_size == before
+
+
+def test_statistics_in_use_are_kept_in_the_store_and_put_back(
+    resident: Resident, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a worker that comes later uses the same bits, however long ago they were estimated."""
+    variants = Variants(redis, capacity=2)
+    first = variants.get(resident, LAW)
+    key = keys.statistics(resident.digest, LAW.name)
+    stored = redis.get(key)
+    redis.expire(key, 100)
+    assert variants.get(resident, LAW) is first
+    assert redis.ttl(key) <= 100  # the store is not asked at every use
+    monkeypatch.setattr("workers.variants._CONFIRM_SECONDS", 0.0)
+    assert variants.get(resident, LAW) is first
+    assert redis.ttl(key) > 100
+    redis.delete(key)
+    assert variants.get(resident, LAW) is first
+    assert redis.get(key) == stored
+
+
+def test_statistics_that_another_worker_published_first_win(
+    resident: Resident, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the store was lost, whoever comes first decides again, also for those that have others."""
+    monkeypatch.setattr("workers.variants._CONFIRM_SECONDS", 0.0)
+    variants = Variants(redis, capacity=2)
+    first = variants.get(resident, LAW)
+    key = keys.statistics(resident.digest, LAW.name)
+    tensors = safetensors.torch.load(redis.get(key))  # type: ignore[arg-type]
+    name = next(name for name in tensors if name.endswith("running_mean"))
+    tensors[name] = tensors[name] + 2.0**-20
+    redis.set(key, safetensors.torch.save(tensors))
+    second = variants.get(resident, LAW)
+    assert second is not first
+    assert second.digest not in (None, first.digest)
+    assert variants.get(resident, LAW) is second
