@@ -73,6 +73,8 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def _(request: Request, error: HTTPException) -> JSONResponse:
+        if isinstance(error.__cause__, OSError):  # the framework takes whatever fails for a malformed body
+            return _no_room(error.__cause__)
         code = _CODES.get(error.status_code, ProblemCode.INTERNAL_ERROR)
         detail = _DETAILS.get(error.status_code, str(error.detail))
         headers = {"Allow": allowed_methods(request)} if error.status_code == 405 else error.headers
@@ -96,6 +98,13 @@ def add_problem_handlers(app: FastAPI) -> None:
         # The server then closes the connection, which the client should know.
         headers = {REQUEST_ID: request_id, "Connection": "close"}
         return problem_response(problem(ProblemCode.INTERNAL_ERROR, detail), headers)
+
+
+def _no_room(error: OSError) -> JSONResponse:
+    """Refuses a body that could not be put on disk, where large ones are kept while they are read."""
+    _log.error("body_not_kept", error=str(error))
+    detail = "the body could not be kept while it was read: an error of ours, not of the request; try again"
+    return problem_response(problem(ProblemCode.STORE_UNAVAILABLE, detail), RETRY_AFTER)
 
 
 def validation_problem(errors: Any) -> Problem:

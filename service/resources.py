@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from threading import BoundedSemaphore
 from typing import Any, Final
 
 from anyio import CapacityLimiter
@@ -21,6 +22,9 @@ from service.settings import ServiceSettings
 
 # Opening a connection is retried as well, so a silent server takes four timeouts to be noticed.
 _RETRIES: Final = 1
+# Submissions under way at a time. They mostly wait for the store, so there are many more than decoders: with
+# few, a silent store would be noticed by one after the other. Each has a thread, and containers bound those.
+_SUBMITTERS: Final = 64
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,8 @@ class Resources:
     redis_async: AsyncRedis
     waiters: asyncio.Semaphore
     streams: asyncio.Semaphore
-    decoders: CapacityLimiter
+    submitters: CapacityLimiter
+    decoders: BoundedSemaphore
     stopping: asyncio.Event
     rate_limits: RateLimits
     catalogue: Cached[Catalogue]
@@ -65,7 +70,8 @@ def open_resources(settings: ServiceSettings) -> Resources:
         redis_async=AsyncRedis.from_url(settings.redis_url, retry=AsyncRetry(backoff, _RETRIES), **options),
         waiters=asyncio.Semaphore(settings.max_waiters),
         streams=asyncio.Semaphore(settings.max_streams),
-        decoders=CapacityLimiter(settings.max_decoders),
+        submitters=CapacityLimiter(_SUBMITTERS),
+        decoders=BoundedSemaphore(settings.max_decoders),
         stopping=asyncio.Event(),
         rate_limits=RateLimits(settings.redis_url),
         catalogue=Cached(lambda: read_catalogue(redis, settings.default_model), seconds),

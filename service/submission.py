@@ -70,7 +70,8 @@ def submit(
         fields |= certify_fields(request, model, fields)
     if fields["memory"] is not None:
         fields["memory"] = keys.memory_name(caller.tenant, fields["memory"])
-    image = fit_image(upload, model, request.fit)
+    with resources.decoders:  # the store is not asked in here
+        image = fit_image(upload, model, request.fit)
     kind = CertifyTask if isinstance(request, CertifyRequest) else PredictTask
     task = kind(
         **fields,

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+import structlog
 from anyio import to_thread
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from redis.exceptions import RedisError
 
 from contract.choices import ProblemCode
 from contract.jobs import Job
@@ -25,6 +27,7 @@ from service.waiting import wait_until_final
 JSON: Final = "application/json"
 _MARKS: Final = (b",", b":", b"{", b"[")
 _MAX_MARKS: Final = 1_000  # every field at its longest has fewer than half of them
+_log = structlog.get_logger(__name__)
 
 _HEADERS: Final = {
     "Location": header("The job."),
@@ -100,16 +103,26 @@ async def answer(
     wait: int | None,
     key: str | None,
 ) -> JSONResponse:
-    """Submits a request, waits if that was preferred, and answers with the job."""
+    """Submits a request, waits if that was preferred, and answers with the job.
+
+    A new job is answered with its id also when the store fails while it is waited for: whoever was refused
+    would send the image again, and have two.
+    """
     submitted = await to_thread.run_sync(
-        _submit, resources, request, asked, upload, key, limiter=resources.decoders
+        _submit, resources, request, asked, upload, key, limiter=resources.submitters
     )
     request.state.job_id = submitted.job_id
     waits = wait is not None and not resources.waiters.locked()
     if submitted.submission is not None and not waits:
         job = queued_job(submitted.submission)
     else:
-        job = await wait_until_final(resources, request, submitted.job_id, wait or 0)
+        try:
+            job = await wait_until_final(resources, request, submitted.job_id, wait or 0)
+        except RedisError as error:
+            if submitted.submission is None:
+                raise
+            _log.warning("store_unavailable", error=str(error))
+            job, waits = queued_job(submitted.submission), False
     headers = {"Location": job.links.self}
     if waits:
         headers["Preference-Applied"] = f"wait={wait}"
