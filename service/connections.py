@@ -20,6 +20,7 @@ from service.problems import RETRY_AFTER, problem_response
 from service.settings import ServiceSettings
 
 _ALWAYS_SERVED: Final = "/livez"  # a crowded process is alive
+_MARKS: Final = 4  # bytes of a header's colon, space and line end
 
 
 def guarded_protocol(settings: ServiceSettings) -> type[asyncio.Protocol]:
@@ -57,8 +58,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
-                detail = f"the headers must have <= {MAX_HEADER_BYTES} bytes"
-                self._refuse(problem(ProblemCode.HEADERS_TOO_LARGE, detail))
+                self._refuse(_too_large())
 
     def on_message_begin(self) -> None:
         """A request begins: its headers must be there in time."""
@@ -68,12 +68,18 @@ class GuardedProtocol(HttpToolsProtocol):
         self._within(self.settings.header_seconds, self._head_is_late)
 
     def on_headers_complete(self) -> None:
-        """Passes the request on, unless the process is crowded."""
+        """Passes the request on, unless its headers are too large or the process is crowded."""
         self._in_head = False
         self._cancel(self._timer)
         crowded = len(self.connections) > self.settings.max_connections
         path = self.url.partition(b"?")[0]
-        self.app = _crowded if crowded and path != _ALWAYS_SERVED.encode() else self._service
+        # As they were read, in one piece or in many.
+        size = len(self.url) + sum(len(name) + len(value) + _MARKS for name, value in self.headers)
+        self.app = self._service
+        if size > MAX_HEADER_BYTES:
+            self.app = _refuse_headers
+        elif crowded and path != _ALWAYS_SERVED.encode():
+            self.app = _crowded
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -130,6 +136,14 @@ class GuardedProtocol(HttpToolsProtocol):
     def _cancel(timer: asyncio.TimerHandle | None) -> None:
         if timer is not None:
             timer.cancel()
+
+
+def _too_large() -> Problem:
+    return problem(ProblemCode.HEADERS_TOO_LARGE, f"the headers must have <= {MAX_HEADER_BYTES} bytes")
+
+
+async def _refuse_headers(scope: Scope, receive: Receive, send: Send) -> None:
+    await problem_response(_too_large(), {"Connection": "close"})(scope, receive, send)
 
 
 async def _crowded(scope: Scope, receive: Receive, send: Send) -> None:

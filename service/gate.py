@@ -50,6 +50,10 @@ class LocalGuard:
         """Returns `ANYBODY`."""
         client, headers = scope.get("client"), Headers(scope=scope)
         self._require(is_loopback(client[0] if client else None), "the client's address")
+        through = ",".join(headers.getlist("x-forwarded-for"))  # what a proxy on this machine says of others
+        self._require(
+            all(is_loopback(host.strip()) for host in through.split(",") if through), "'X-Forwarded-For'"
+        )
         hosts = headers.getlist("host")
         self._require(bool(hosts) and all(is_loopback(host_of(host)) for host in hosts), "'Host'")
         origin = headers.get("origin")

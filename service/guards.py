@@ -62,7 +62,8 @@ class RateLimitMiddleware:
     def _limit_of(self, scope: Scope) -> tuple[str, RateLimitItem | None]:
         if is_submission(scope):
             return "submit", self._submit
-        return "read", self._read if path_of(scope).split("/", 2)[1] in _READING else None
+        first = path_of(scope).removeprefix("/").partition("/")[0]  # the path may also be `*`
+        return "read", self._read if first in _READING else None
 
 
 def _parse(rate: str) -> RateLimitItem | None:

@@ -2,6 +2,7 @@
 
 import re
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -11,6 +12,7 @@ from pydantic_settings import NoDecode
 
 from contract.settings import ProcessSettings
 
+_NO_TIME: Final = re.compile(r"(/|per)\s*0+\s*[a-z]", re.IGNORECASE)
 _ORIGIN: Final = re.compile(r"https?://[^\s/?#@*,]+")
 
 
@@ -31,9 +33,12 @@ OFF = "off"
 def _rate(text: str) -> str:
     if text != OFF:
         try:
-            limits.parse(text)
+            rates = limits.parse_many(text)
         except ValueError:
-            raise ValueError(f"must be 'off' or a rate such as 600/minute, got {text!r}") from None
+            rates = []
+        # The library takes several and would count by the first alone, and takes no minutes for one.
+        if len(rates) != 1 or _NO_TIME.search(text):
+            raise ValueError(f"must be 'off' or a rate such as 600/minute, got {text!r}")
     return text
 
 
@@ -48,6 +53,11 @@ class ServiceSettings(ProcessSettings):
     host: str | None = Field(default=None, description="Where the server listens, as `radii api` says.")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Origins whose web pages may use the API, separated by commas."
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Addresses or networks of proxies, separated by commas, whose `X-Forwarded-For` "
+        "`radii api` believes; nobody's if unset.",
     )
     redis_timeout: float = Field(
         default=1.5,
@@ -101,7 +111,7 @@ class ServiceSettings(ProcessSettings):
         "takes: what a load balancer needs to notice.",
     )
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -117,3 +127,13 @@ class ServiceSettings(ProcessSettings):
                     f"must be exact origins, as https://example.org or http://localhost:3000, got {origin!r}"
                 )
         return origins
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            try:
+                ip_network(proxy, strict=False)
+            except ValueError:
+                raise ValueError(f"must be addresses or networks, as 10.0.0.0/8, got {proxy!r}") from None
+        return proxies

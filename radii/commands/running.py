@@ -116,6 +116,9 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, lifeline: Lifeline = False)
         log_level="warning",
         timeout_graceful_shutdown=5,
         timeout_keep_alive=10,
+        # uvicorn would believe everybody on this machine, who could call himself another with each request.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
         http=guarded_protocol(settings),
         ws="none",
     )

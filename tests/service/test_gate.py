@@ -124,6 +124,14 @@ def test_other_machines_are_refused(client: str | None) -> None:
     assert not admit(client, ("host", "localhost"))
 
 
+def test_others_whom_a_proxy_on_this_machine_names_are_refused() -> None:
+    """They seem to be here, and it says where they are."""
+    local = ("host", "localhost")
+    assert admit("127.0.0.1", local, ("x-forwarded-for", "127.0.0.1, ::1"))
+    assert not admit("127.0.0.1", local, ("x-forwarded-for", "192.0.2.1"))
+    assert not admit("127.0.0.1", local, ("x-forwarded-for", "127.0.0.1"), ("x-forwarded-for", "unknown"))
+
+
 def test_no_host_is_refused() -> None:
     assert not admit("127.0.0.1")
 

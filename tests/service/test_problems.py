@@ -45,6 +45,16 @@ def test_wrong_method(bare_api: httpx.Client) -> None:
     assert response.headers["Allow"] == "POST"
 
 
+@pytest.mark.parametrize(("method", "status"), [(b"OPTIONS", 404), (b"GET", 404), (b"HEAD", 404)])
+def test_a_target_that_is_no_path(bare_api: httpx.Client, method: bytes, status: int) -> None:
+    """`*` stands for the server as a whole (RFC 9112, 3.2.4), of which there is nothing to say."""
+    port = bare_api.base_url.port
+    assert port is not None
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as opened:
+        opened.sendall(method + b" * HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        assert opened.recv(65536).startswith(b"HTTP/1.1 %d " % status)
+
+
 @pytest.mark.parametrize(
     "body", [b"{", b"", b"\xff", b"nothing", b"[" * 100_000, b'{"n": ' + b"9" * 5000 + b"}"]
 )

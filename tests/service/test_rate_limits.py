@@ -18,6 +18,7 @@ from service.access import Caller, Scope
 from service.app import create_app
 from service.rate_limits import Allowance, RateLimits, account_of
 from service.settings import Auth, ServiceSettings
+from tests.service.conftest import run_api
 from tests.service.keyring import make_keys
 
 
@@ -217,13 +218,44 @@ def test_address_that_counts(host: str, account: str) -> None:
     assert account_of({"client": (host, 1)}) == account
 
 
+@pytest.mark.parametrize(
+    ("proxies", "accounts"), [("", 1), ("10.1.2.3", 1), ("127.0.0.1", 3), ("::1, 127.0.0.0/8", 3)]
+)
+def test_nobody_is_believed_to_be_another(
+    redis_url: str, redis: Redis, beat: Callable[..., None], png: bytes, proxies: str, accounts: int
+) -> None:
+    """Whoever may name an address of his choice has a new limit each time; a proxy that is trusted may."""
+    beat()
+    with run_api(redis_url, rate_limit_submit="1/minute", trusted_proxies=proxies) as api:
+        answers = [submit(api.url, png, **{"X-Forwarded-For": f"127.0.0.{host}"}) for host in (2, 3, 4)]
+    assert sorted(answer.status_code for answer in answers) == [202] * accounts + [429] * (3 - accounts)
+
+
+@pytest.mark.parametrize("proxies", ["proxy.example", "*", "10.0.0.0/8, 1.2.3"])
+def test_proxies_are_addresses(proxies: str) -> None:
+    with pytest.raises(ValidationError, match="must be addresses or networks"):
+        ServiceSettings.model_validate({"trusted_proxies": proxies})
+
+
 def test_key_counts_before_the_address() -> None:
     caller = Caller("ci", "team", frozenset(Scope))
     assert account_of({"client": ("192.0.2.1", 1), "state": {"caller": caller}}) == "key:ci"
     assert account_of({"client": None}) == "address:unknown"
 
 
-@pytest.mark.parametrize("rate", ["", "many", "5/fortnight", "-1/minute"])
+@pytest.mark.parametrize(
+    "rate",
+    [
+        "",
+        "many",
+        "5/fortnight",
+        "-1/minute",
+        "10/minute;1/hour",
+        "9/second, 5/minute",
+        "1/0minute",
+        "1 per 00 day",
+    ],
+)
 def test_rate_must_be_one(rate: str) -> None:
     with pytest.raises(ValidationError, match="must be 'off' or a rate such as 600/minute"):
         ServiceSettings(rate_limit_submit=rate)

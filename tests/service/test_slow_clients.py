@@ -116,6 +116,17 @@ def test_headers_that_never_end(impatient: ApiProcess) -> None:
         assert not answer or told(answer) == (431, "headers_too_large")
 
 
+def test_headers_that_come_at_once_have_the_same_bound(impatient: ApiProcess) -> None:
+    """A quick client can send many times as much in one piece; the connection ends, and the next is served."""
+    for size, answer in ((MAX_HEADER_BYTES - 100, 200), (MAX_HEADER_BYTES, 431), (6 * MAX_HEADER_BYTES, 431)):
+        with connection(impatient) as quick:
+            head = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX: %s\r\n\r\n"
+            quick.sendall(head % (b"x" * size))
+            said = read_all(quick)
+        assert said.startswith(b"HTTP/1.1 %d" % answer), (size, said[:100])
+        assert answer == 200 or told(said) == (431, "headers_too_large")
+
+
 def test_kept_connection_may_not_dawdle_either(impatient: ApiProcess) -> None:
     """The second request on a connection has the same time for its headers."""
     with connection(impatient) as slow:
