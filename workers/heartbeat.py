@@ -52,7 +52,9 @@ class Heartbeat:
         self._wake.set()
 
     def stop(self) -> None:
-        """Takes the engine off the list."""
+        """Takes the engine off the list, if it was ever put there."""
+        if not self._thread.is_alive():  # as when an engine is told to leave before its first model is loaded
+            return
         self._stopped = True
         self._wake.set()
         self._thread.join(timeout=5)

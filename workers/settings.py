@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
@@ -57,12 +58,17 @@ class WorkerSettings(ProcessSettings):
     )
 
     def environment(self) -> dict[str, str]:
-        """Returns the environment for a child process that must read the very same settings."""
+        """Returns the environment for a child process that must read the very same settings.
+
+        A password that lies in a file stays there: children read it themselves.
+        """
         chosen = {
             f"RADII_{name.upper()}": os.pathsep.join(map(str, value)) if name == "models" else str(value)
             for name, value in self
             if value is not None
         }
+        if self.redis_password_file is not None:
+            chosen["RADII_REDIS_URL"] = _without_password(self.redis_url)
         # Waiting threads that spin slow a busy machine many times over and speed a quiet one up little.
         return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **chosen}
 
@@ -72,3 +78,10 @@ class WorkerSettings(ProcessSettings):
         return (
             tuple(Path(part) for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
         )
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    credentials, _, host = parts.netloc.rpartition("@")
+    user = credentials.partition(":")[0]
+    return parts._replace(netloc=f"{user}@{host}" if user else host).geturl()

@@ -19,9 +19,9 @@ from models.bundles import (
     Card,
     LoadedBundle,
     bundle_digest,
-    find_bundles,
     inspect_bundle,
     load_bundle,
+    look_for_bundles,
 )
 from smoothing import adaptable, check_batch_invariance, generator_for
 from smoothing.errors import SmoothingError
@@ -257,5 +257,11 @@ def execution(classifier: ExecutableClassifier) -> Execution:
 
 
 def open_shelf(settings: WorkerSettings) -> Shelf:
-    """Finds and verifies every bundle: the shipped ones and those in ``settings.models``."""
-    return Shelf(find_bundles(settings.models), settings)
+    """Finds and verifies every bundle: the shipped ones and those in ``settings.models``.
+
+    One that is at fault is told of in the log, and keeps no other from being served.
+    """
+    found = look_for_bundles(settings.models)
+    for folder, fault in found.faults.items():
+        log.error("bundle refused", folder=str(folder), reason=str(fault))
+    return Shelf(found.folders, settings)

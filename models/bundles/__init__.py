@@ -20,7 +20,7 @@ from models.bundles.errors import (
     ModuleError,
     WeightsError,
 )
-from models.bundles.find import ZOO, find_bundles
+from models.bundles.find import ZOO, FoundBundles, find_bundles, look_for_bundles
 from models.bundles.read import LoadedBundle, inspect_bundle, load_bundle, read_card, verify_bundle
 from models.bundles.write import ExampleImage, write_bundle
 
@@ -37,6 +37,7 @@ __all__ = [
     "Example",
     "ExampleImage",
     "Fit",
+    "FoundBundles",
     "LoadedBundle",
     "Metric",
     "ModuleError",
@@ -47,6 +48,7 @@ __all__ = [
     "find_bundles",
     "inspect_bundle",
     "load_bundle",
+    "look_for_bundles",
     "read_card",
     "verify_bundle",
     "write_bundle",

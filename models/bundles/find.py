@@ -1,12 +1,26 @@
 """Where bundles lie."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from models.bundles.errors import BundleExistsError, BundleNotFoundError
+from models.bundles.errors import BundleError, BundleExistsError, BundleNotFoundError
 from models.bundles.read import CARD, read_card
 
 ZOO = Path(__file__).resolve().parents[1] / "zoo"
+
+
+@dataclass(frozen=True)
+class FoundBundles:
+    """What lies in some places.
+
+    Attributes:
+        folders: of every bundle, by its name.
+        faults: why a folder is none of them: its card cannot be read, or another has its name already.
+    """
+
+    folders: dict[str, Path]
+    faults: dict[Path, BundleError]
 
 
 def find_bundles(paths: Sequence[Path] = ()) -> dict[str, Path]:
@@ -20,15 +34,34 @@ def find_bundles(paths: Sequence[Path] = ()) -> dict[str, Path]:
         BundleExistsError: if two bundles have the same name.
         CardError: if a card breaks a rule.
     """
-    found: dict[str, Path] = {}
+    found = look_for_bundles(paths)
+    for fault in found.faults.values():
+        raise fault
+    return found.folders
+
+
+def look_for_bundles(paths: Sequence[Path] = ()) -> FoundBundles:
+    """As `find_bundles`, but a folder that is at fault does not stand in the way of the others.
+
+    Of two bundles of one name the one that is found first is it, the shipped ones before all.
+
+    Raises:
+        BundleNotFoundError: if a place is not a folder.
+    """
+    folders: dict[str, Path] = {}
+    faults: dict[Path, BundleError] = {}
     for place in [ZOO, *paths]:
         for folder in _bundles_in(place):
-            name = read_card(folder).name
-            if found.setdefault(name, folder).resolve() != folder.resolve():
-                raise BundleExistsError(
-                    f"'name' must be one bundle's, got {name} in {found[name]} and {folder}"
+            try:
+                name = read_card(folder).name
+            except BundleError as error:
+                faults[folder] = error
+                continue
+            if folders.setdefault(name, folder).resolve() != folder.resolve():
+                faults[folder] = BundleExistsError(
+                    f"'name' must be one bundle's, got {name} in {folders[name]} and {folder}"
                 )
-    return found
+    return FoundBundles(folders, faults)
 
 
 def _bundles_in(place: Path) -> Iterator[Path]:

@@ -53,18 +53,19 @@ def look_at_bundles() -> Iterator[Finding]:
     if find_spec("torch") is None:
         yield skip("bundles", _NO_TORCH)
         return
-    from models.bundles import BundleError, bundle_digest, find_bundles, inspect_bundle
+    from models.bundles import BundleError, bundle_digest, inspect_bundle, look_for_bundles
     from workers.settings import WorkerSettings
 
     try:
-        bundles = find_bundles(WorkerSettings().models)
+        found = look_for_bundles(WorkerSettings().models)
     except BundleError as error:
-        advice = "mend its card, or take the folder away: no worker starts with it"
-        yield fail("bundles", str(error), advice)
+        yield fail("bundles", str(error), "name a folder in RADII_MODELS: no worker starts without it")
         return
-    if not bundles:
+    for fault in found.faults.values():
+        yield fail("bundles", str(fault), "mend its card, or take the folder away: no worker serves it")
+    if not found.folders:
         yield fail("bundles", "there are none", "name a folder of bundles in RADII_MODELS")
-    for name, folder in sorted(bundles.items()):
+    for name, folder in sorted(found.folders.items()):
         try:
             digest = bundle_digest(inspect_bundle(folder).card)
             yield ok(f"bundle {name}", f"complete, digest {digest[:12]}")
@@ -96,6 +97,11 @@ def _keys_file(file: Path) -> Finding:
     except OSError as error:
         advice = "the API must be able to read what RADII_API_KEYS_FILE names"
         return fail("keys file", f"{file}: {error.strerror}", advice)
-    if sys.platform != "win32" and mode & 0o077:
-        return fail("keys file", f"{file} can be read by others (mode {mode:o})", f"chmod 600 {file}")
-    return ok("keys file", f"{file} is readable by its owner alone")
+    if sys.platform == "win32" or not mode & 0o077:
+        return ok("keys file", f"{file} is readable by its owner alone")
+    if mode & 0o022:
+        told = f"{file} can be written by others (mode {mode:o}), who may so let in anybody"
+        return fail("keys file", told, f"chmod go-w {file}")
+    # A container's secrets are mounted so, by root and for a user who cannot change it.
+    told = f"{file} can be read by others (mode {mode:o}); it holds hashes, not keys"
+    return warn("keys file", told, f"chmod 600 {file}, unless its folder keeps others out")

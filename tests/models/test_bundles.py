@@ -27,6 +27,7 @@ from models.bundles import (
     bundle_digest,
     find_bundles,
     load_bundle,
+    look_for_bundles,
     read_card,
     verify_bundle,
     write_bundle,
@@ -311,6 +312,22 @@ def test_two_bundles_of_one_name_are_refused(tiny_bundle: Path, tmp_path: Path) 
     shutil.copytree(tiny_bundle, tmp_path / "copies" / "other")
     with pytest.raises(BundleExistsError, match="'name' must be one bundle's, got tiny"):
         find_bundles([tiny_bundle, tmp_path / "copies"])
+
+
+def test_a_folder_at_fault_hides_no_other(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Each is told of with its reason; the first of two of one name stays what it was."""
+    copies = tmp_path / "copies"
+    shutil.copytree(tiny_bundle, copies / "again")
+    shutil.copytree(tiny_bundle, copies / "broken")
+    (copies / "broken" / "card.json").write_text("{")
+    found = look_for_bundles([tiny_bundle, copies])
+    assert found.folders == {**find_bundles(), "tiny": tiny_bundle}
+    assert {folder.name: type(fault) for folder, fault in found.faults.items()} == {
+        "again": BundleExistsError,
+        "broken": CardError,
+    }
+    with pytest.raises(CardError, match=r"broken/card\.json"):
+        find_bundles([tiny_bundle, copies / "broken"])
 
 
 def test_a_place_that_does_not_exist_is_refused(tmp_path: Path) -> None:
