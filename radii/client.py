@@ -35,7 +35,10 @@ class Client:
         self.url = url.rstrip("/")
         self._patience = patience
         headers = {"X-API-Key": api_key} if api_key else {}
-        self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT, headers=headers)
+        try:
+            self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT, headers=headers)
+        except (httpx.InvalidURL, ValueError) as error:
+            raise ClientError(f"'url' must be the address of a server, got {url!r}: {error}") from None
 
     def __enter__(self) -> Self:
         return self
@@ -55,15 +58,27 @@ class Client:
             raise ClientError(
                 f"'image' must be a file that can be read, got {str(image)!r}: {error.strerror}"
             ) from error
-        sent = {"data": form, "files": {"image": (image.name, content)}}
+        sent: dict[str, Any] = {"data": form, "files": {"image": (image.name, content)}}
         headers = {"Idempotency-Key": secrets.token_hex(16)}
         return _parse(Job, self._request("POST", path, headers=headers, **sent))
 
     def follow(self, job: Job, on_progress: Callable[[Progress], None]) -> Job:
         """Waits until the job is final, telling of its progress; goes on where a lost connection stopped.
 
-        When a stream ends early, the job itself is asked for; a refusal says why.
+        When a stream ends early, the job itself is asked for; a refusal says why. A server that is away, as
+        while it is started again, is waited for as one that is busy.
+
+        Raises:
+            ClientError: It refuses, or stays away; the job, which goes on without us, is named.
         """
+        try:
+            return self._follow(job, on_progress)
+        except ClientError as error:
+            raise ClientError(
+                f"{error}\njob {job.id} was accepted, and is not given up", error.problem
+            ) from error
+
+    def _follow(self, job: Job, on_progress: Callable[[Progress], None]) -> Job:
         last_event: str | None = None
         while not job.status.final:
             headers = {"Last-Event-ID": last_event} if last_event else {}
@@ -77,7 +92,7 @@ class Client:
                             return _parse(Job, event.data)
             except httpx.TransportError:
                 pass  # the next request says why
-            job = self.job(job.id, wait=1)
+            job = _parse(Job, self._request("GET", f"/jobs/{job.id}", patient=True, params={"wait": 1}))
         return job
 
     def job(self, job_id: str, wait: int = 0) -> Job:
@@ -96,14 +111,21 @@ class Client:
         """Returns one model."""
         return _parse(ModelInfo, self._request("GET", f"/models/{name}"))
 
-    def _request(self, method: str, path: str, **arguments: Any) -> bytes:
+    def _request(self, method: str, path: str, *, patient: bool = False, **arguments: Any) -> bytes:
+        """Returns what a request is answered with; where the server was there before, it is waited for."""
         while True:
             try:
                 response = self._http.request(method, path, **arguments)
             except httpx.TransportError as error:
+                if patient and self._patience.wait_for_return(f"no radii server answers at {self.url}"):
+                    continue
                 raise ClientError(
                     f"no radii server answers at {self.url}: start one with `radii serve`"
                 ) from error
+            except httpx.InvalidURL as error:
+                raise ClientError(
+                    f"'url' must be the address of a server, got {self.url!r}: {error}"
+                ) from None
             if response.is_success:
                 return response.content
             refusal = _refusal(response)

@@ -24,6 +24,11 @@ def default_data_dir() -> Path:
     return Path(base) / "radii"
 
 
+def own_data_dir() -> Path:
+    """Returns the directory that ``RADII_DATA_DIR`` names, or else the default one."""
+    return Path(os.environ.get("RADII_DATA_DIR") or default_data_dir())
+
+
 def plain_file(data_dir: Path) -> Path:
     """Where the key lies that was made for the owner."""
     return data_dir / "api-key"
@@ -63,7 +68,7 @@ def choose_key(url: str, given: str | None) -> str | None:
         return _require_sendable(given.strip(), "'api-key'")
     if file := os.environ.get("RADII_API_KEY_FILE"):
         return _read(Path(file))
-    own = plain_file(Path(os.environ.get("RADII_DATA_DIR") or default_data_dir()))
+    own = plain_file(own_data_dir())
     if is_loopback(host_of(url)) and os.access(own, os.R_OK):
         return _read(own)
     return None

@@ -10,6 +10,7 @@ from typing import Final
 import httpx
 
 _BUSY: Final = frozenset({429, 503})
+_AWAY_SECONDS: Final = 1.0
 _SECONDS: Final = re.compile(r"[0-9]{1,9}")
 
 
@@ -29,7 +30,14 @@ class Patience:
             Whether to ask again; not where it asks for no wait, or for a longer one than is left.
         """
         pause = retry_after(response)
-        if pause is None or pause > self._left:
+        return pause is not None and self._pause(pause, kind, reason)
+
+    def wait_for_return(self, reason: str) -> bool:
+        """Waits a second for a server that is away, as while it is started again, and says why."""
+        return self._pause(_AWAY_SECONDS, "away", reason)
+
+    def _pause(self, pause: float, kind: object, reason: str) -> bool:
+        if pause > self._left:
             return False
         if kind != self._told:
             self._told = kind

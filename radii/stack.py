@@ -17,9 +17,11 @@ from pydantic import ValidationError
 
 from contract.environment import describe_settings, full_redis_url
 from radii import embedded, own_key
+from workers.settings import WorkerSettings
 from workers.supervisor import Child
 
 _POLL_SECONDS = 0.1
+_GRACE_SECONDS = 10.0
 START_SECONDS = 180.0
 
 
@@ -38,6 +40,7 @@ class StackPlan:
         auth: Whether keys are asked for; only an API on loopback may do without.
         workers: Number of workers; they share the cores.
         environment: Further ``RADII_*`` settings for API and workers.
+        stop_grace: Seconds that running jobs get in the end; ``RADII_STOP_GRACE``, or else 10, if None.
         log: Where the children write; this process's standard error if None.
     """
 
@@ -49,7 +52,7 @@ class StackPlan:
     api_keys: Path | None = None
     auth: bool = True
     environment: dict[str, str] = field(default_factory=dict)
-    stop_grace: float = 10.0
+    stop_grace: float | None = None
     log: IO[str] | None = None
 
 
@@ -60,9 +63,9 @@ class Stack:
         self._plan = plan
         self._children: list[Child] = []
         self._environment = {**os.environ, **plan.environment}
-        reachable = "127.0.0.1" if plan.host in ("0.0.0.0", "::") else plan.host  # noqa: S104 (compared, not bound)
+        self._stop_grace = _grace() if plan.stop_grace is None else plan.stop_grace
         self.redis_url = ""
-        self.url = f"http://{reachable}:{plan.port}"
+        self.url = f"http://{_reachable(plan.host)}:{plan.port}"
 
     def __enter__(self) -> Self:
         try:
@@ -81,14 +84,15 @@ class Stack:
         plan = self._plan
         require_free(plan.host, plan.port)
         self._set_access()
-        # The address that the children get holds the password; it is not theirs to look for.
-        password_file = self._environment.pop("RADII_REDIS_PASSWORD_FILE", None)
         if plan.redis_url:
-            self.redis_url = _given_store(plan.redis_url, password_file)
+            # The children read the file of the password themselves, if there is one.
+            self.redis_url = _given_store(plan.redis_url, self._environment.get("RADII_REDIS_PASSWORD_FILE"))
+            self._environment["RADII_REDIS_URL"] = plan.redis_url
         else:
+            self._environment.pop("RADII_REDIS_PASSWORD_FILE", None)  # it is another server's
             self.redis_url = self._start_store()
-        self._environment["RADII_REDIS_URL"] = self.redis_url
-        self._environment["RADII_STOP_GRACE"] = str(plan.stop_grace)
+            self._environment["RADII_REDIS_URL"] = self.redis_url
+        self._environment["RADII_STOP_GRACE"] = str(self._stop_grace)
         # Workers that share cores without knowing of each other slow each other down.
         threads = max(1, (os.cpu_count() or 1) // plan.workers)
         self._environment.setdefault("RADII_THREADS", str(threads))
@@ -188,10 +192,25 @@ class Stack:
         for child in front:
             child.ask()
         for child in front:
-            child.stop(grace=self._plan.stop_grace + 10)
+            child.stop(grace=self._stop_grace + 10)
         for child in store:
             child.stop(grace=30)
         self._children.clear()
+
+
+def _grace() -> float:
+    """Returns what the operator set; else less than a worker alone gives: somebody sits and waits."""
+    settings = WorkerSettings()
+    return settings.stop_grace if "stop_grace" in settings.model_fields_set else _GRACE_SECONDS
+
+
+def _reachable(host: str) -> str:
+    """Returns what stands in a URL for where the API listens; for any address, this machine's own."""
+    if host == "0.0.0.0":  # noqa: S104 (compared, not bound)
+        return "127.0.0.1"
+    if ":" not in host:
+        return host
+    return "[::1]" if host == "::" else f"[{host}]"  # the API listens on IPv6 alone
 
 
 def _given_store(redis_url: str, password_file: str | None) -> str:

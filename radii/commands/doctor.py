@@ -46,10 +46,11 @@ def doctor(
 def _look(url: str, address: str, data_dir: Path) -> list["Finding"]:
     from redis import Redis
 
+    from contract.environment import without_secrets
     from radii.doctor import machine, service, store
     from radii.doctor.findings import guarded
 
-    shown = address.rpartition("@")[2].removeprefix("redis://")
+    shown = without_secrets(address)
     found = guarded("software", machine.look_at_software)
     found += guarded("bundles", machine.look_at_bundles)
     found += guarded("files", lambda: machine.look_at_files(data_dir))

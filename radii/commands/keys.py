@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from radii.commands.client import fail
-from radii.own_key import default_data_dir, hashed_file
+from radii.own_key import hashed_file, own_data_dir
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -85,7 +85,7 @@ def revoke(name: Name, file: File = None) -> None:
 
 
 def _file(file: Path | None) -> Path:
-    return file or hashed_file(default_data_dir())
+    return file or hashed_file(own_data_dir())
 
 
 def _attempt(call: Callable[[], Answer]) -> Answer:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from contract.environment import DEFAULT_REDIS_URL, full_redis_url
 from radii.commands.client import fail
 
 if TYPE_CHECKING:
@@ -188,22 +189,24 @@ def _reading(redis_url: str | None, data_dir: Path | None) -> Iterator["Redis"]:
 
 def store_address(redis_url: str | None, data_dir: Path | None) -> str:
     """Where the memory is: as told, else in the store of a running `radii serve`, else where workers look."""
-    from contract.environment import full_redis_url
     from radii import embedded
     from radii.own_key import default_data_dir
-    from service.settings import ServiceSettings
 
     if redis_url is not None:
         if data_dir is not None and "RADII_DATA_DIR" not in os.environ:
             raise fail(f"'data-dir' = {data_dir} has no meaning with 'redis-url': leave one of them out")
-        try:
-            return full_redis_url(redis_url, os.environ.get("RADII_REDIS_PASSWORD_FILE"))
-        except ValueError as error:
-            raise fail(str(error)) from None
+        return _with_password(redis_url)
     try:
         running = embedded.running_url(data_dir or default_data_dir())
     except (OSError, ValueError) as error:
         raise fail(f"'data-dir' must be a directory that can be read, got {error}") from error
     if running is None and data_dir is not None:
         raise fail(f"no `radii serve` with its own store works in '{data_dir}': start it, or use --redis-url")
-    return running or ServiceSettings.model_fields["redis_url"].default
+    return running or _with_password(DEFAULT_REDIS_URL)
+
+
+def _with_password(redis_url: str) -> str:
+    try:
+        return full_redis_url(redis_url, os.environ.get("RADII_REDIS_PASSWORD_FILE"))
+    except ValueError as error:
+        raise fail(str(error)) from None

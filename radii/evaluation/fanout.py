@@ -1,6 +1,7 @@
 """Certifying over the workers of a running service: tasks go to its queue as the API would put them there."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from redis.exceptions import RedisError
 from contract import keys
 from contract.certificates import Certificate
 from contract.choices import JobKind, JobStatus, ProblemCode
+from contract.environment import full_redis_url
 from contract.jobs import Job, Submission
 from contract.models import ModelInfo
 from models.evaluation import EvaluationError, EvaluationPlan
@@ -47,7 +49,16 @@ class Fanout:
     """
 
     def __init__(self, redis_url: str, run: str, in_flight: int) -> None:
-        self._redis = Redis.from_url(redis_url, health_check_interval=15)
+        """Opens the Redis at an address; its password may lie in ``RADII_REDIS_PASSWORD_FILE``.
+
+        Raises:
+            EvaluationError: It is no address, or the file holds no password.
+        """
+        try:
+            address = full_redis_url(redis_url, os.environ.get("RADII_REDIS_PASSWORD_FILE"))
+        except ValueError as error:
+            raise EvaluationError(str(error)) from None
+        self._redis = Redis.from_url(address, health_check_interval=15)
         self._run = run
         self._in_flight = in_flight
 

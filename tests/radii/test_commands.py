@@ -28,6 +28,8 @@ def _same_logs() -> Iterator[None]:
         (("certify", "nowhere.png"), ["'image'", "nowhere.png", "No such file"]),
         (("certify", str(EXAMPLES / "09-ankle-boot.png")), ["no radii server answers", "radii serve"]),
         (("models",), ["no radii server answers"]),
+        (("models", "--url", "http://[::1"), ["'url' must be the address of a server", "'http://[::1'"]),
+        (("models", "--url", "http://127.0.0.1:99999"), ["'url' must be the address", "99999"]),
         (("verify", "nowhere.json"), ["'certificate'", "nowhere.json"]),
         (("serve", "--models", "/nowhere"), ["'models'", "/nowhere"]),
         (("serve", "--redis-url", "redis://127.0.0.1:1/0", "--port", "0"), ["port"]),

@@ -119,19 +119,27 @@ def test_a_stranger_on_the_port_is_told_apart() -> None:
     assert levels(service.look_at_api(f"http://127.0.0.1:{closed_port()}")) == {"API": Level.WARN}
 
 
-def test_keys_that_others_can_read_are_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("mode", "level"),
+    [
+        (0o600, Level.OK), (0o400, Level.OK), (0o440, Level.WARN), (0o644, Level.WARN),
+        (0o660, Level.FAIL), (0o602, Level.FAIL),
+    ],
+)  # fmt: skip
+def test_who_may_touch_the_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, level: Level
+) -> None:
+    """Others may not write; that they may read is how containers mount secrets, and is only told."""
     file = tmp_path / "keys.json"
     monkeypatch.setenv("RADII_API_KEYS_FILE", str(file))
     assert levels(machine.look_at_files(tmp_path))["keys file"] is Level.FAIL
     file.write_text("{}")
-    file.chmod(0o640)
-    assert levels(machine.look_at_files(tmp_path))["keys file"] is Level.FAIL
-    file.chmod(0o600)
-    assert levels(machine.look_at_files(tmp_path / "not" / "yet"))["keys file"] is Level.OK
+    file.chmod(mode)
+    assert levels(machine.look_at_files(tmp_path / "not" / "yet"))["keys file"] is level
 
 
 def test_a_damaged_bundle_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shipped ones are complete; one without a readable card keeps workers from starting."""
+    """The shipped ones are complete; one without a readable card is told of as well, and hides no other."""
     copy = tmp_path / "copy"
     shutil.copytree(EXAMPLES.parent, copy)
     card = json.loads((copy / "card.json").read_text())
@@ -142,6 +150,10 @@ def test_a_damaged_bundle_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert found.pop("bundle copy") is Level.FAIL
     assert set(found.values()) == {Level.OK}
     (copy / "card.json").write_text("{}")
+    found = levels(machine.look_at_bundles())
+    assert found.pop("bundles") is Level.FAIL
+    assert set(found.values()) == {Level.OK}
+    monkeypatch.setenv("RADII_MODELS", str(tmp_path / "nowhere"))
     assert levels(machine.look_at_bundles()) == {"bundles": Level.FAIL}
 
 
@@ -175,8 +187,8 @@ def test_the_command_without_torch(redis_url: str, tmp_path: Path) -> None:
 
 
 def test_the_address_shows_no_password(tmp_path: Path) -> None:
-    """In a table for people; the reason is there."""
-    address = f"redis://:s3cret@127.0.0.1:{closed_port()}/0"
+    """In a table for people, wherever in the address it stands; the reason is there."""
+    address = f"redis://:s3cret@127.0.0.1:{closed_port()}/0?password=s3cret"
     ran = radii(
         "doctor", "--redis-url", address, "--url", f"http://127.0.0.1:{closed_port()}", RADII_MODELS=""
     )

@@ -21,11 +21,13 @@ from models.evaluation.plan import LevelPlan
 from models.evaluation.subject import as_pixels
 from radii.commands.evaluate import plan_of
 from radii.evaluation.asking import image_seed
+from radii.evaluation.fanout import Fanout
 from radii.evaluation.journal import Journal
 from radii.main import app
 from smoothing import Gaussian, certify, look_schedule
 from tests.end_to_end.running import radii
 from tests.models.support import describe, tiny_network, write_synthetic_fashion
+from tests.radii.test_embedded import server
 
 PLAN = EvaluationPlan.model_validate({"bundles": {"one": "1" * 64}, "suites": ("noise",), "images": 3})
 
@@ -416,3 +418,22 @@ def test_certificates_of_a_shipped_bundle_are_those_of_the_library(tmp_path: Pat
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["command"].startswith("radii evaluate fashion-mnist-gaussian --sigma 0.5")
     assert str(tmp_path) not in results["command"]
+
+
+def test_the_workers_store_is_found_as_workers_find_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is no address is told in one message; the password may lie in a file."""
+    for address in ("localhost:6379", "redis://[::1"):
+        with pytest.raises(EvaluationError, match="'redis-url' must be redis://"):
+            Fanout(address, "run", 1)
+    (tmp_path / "password").write_text("s3cret\n")
+    with server(tmp_path) as (redis, _):
+        redis.ping()
+        monkeypatch.setenv("RADII_REDIS_PASSWORD_FILE", str(tmp_path / "password"))
+        port = redis.connection_pool.connection_kwargs["port"]
+        with (
+            Fanout(f"redis://127.0.0.1:{port}/0", "run", 1) as fanout,
+            pytest.raises(EvaluationError, match="without workers"),  # so it was let in
+        ):
+            fanout.models()

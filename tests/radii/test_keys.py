@@ -59,6 +59,16 @@ def test_a_key_is_printed_once_and_kept_as_a_hash(run: Run, file: Path) -> None:
     )
 
 
+def test_keys_are_those_of_the_data_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which `radii serve` uses, too: a key that is made elsewhere would open nothing."""
+    monkeypatch.delenv("RADII_API_KEYS_FILE", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "usual"))
+    for folder, made in ((str(tmp_path / "own"), tmp_path / "own"), ("", tmp_path / "usual" / "radii")):
+        monkeypatch.setenv("RADII_DATA_DIR", folder)
+        assert CliRunner().invoke(app, ["keys", "create", "ann"]).exit_code == 0
+        assert [key.name for key in key_store.read(own_key.hashed_file(made))] == ["ann"]
+
+
 def test_keys_are_listed_and_taken_back(run: Run, file: Path) -> None:
     keys = {name: run("create", name).stdout.strip() for name in ("ann", "bob")}
     run("create", "root", "--scopes", "admin")

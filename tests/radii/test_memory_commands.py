@@ -18,6 +18,7 @@ from contract.images import pixel_digest
 from contract.models import EngineStatus, ModelInfo
 from contract.regions import StoredRegion
 from radii import embedded
+from radii.commands.memory import store_address
 from radii.main import app
 from tests.radii.logs import DIGEST, EPOCH, Log
 from tests.radii.test_embedded import server
@@ -215,3 +216,17 @@ def test_an_address_that_is_none(options: list[str], words: str, tmp_path: Path)
     assert (result.exit_code, words in " ".join(result.output.split())) == (1, True), result.output
     assert isinstance(result.exception, SystemExit)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_password_counts_for_the_usual_address_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """API and workers read it without an address, too."""
+    (tmp_path / "password").write_text("s3cret\n")
+    monkeypatch.delenv("RADII_REDIS_URL", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("RADII_REDIS_PASSWORD_FILE", str(tmp_path / "password"))
+    assert store_address(None, None) == "redis://:s3cret@127.0.0.1:6379/0"
+    monkeypatch.setenv("RADII_REDIS_PASSWORD_FILE", str(tmp_path / "nowhere"))
+    result = invoke("stats")
+    assert (result.exit_code, "'redis_password_file' must be" in " ".join(result.output.split())) == (1, True)

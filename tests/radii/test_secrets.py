@@ -128,7 +128,7 @@ def test_settings_that_are_refused_are_not_repeated(tmp_path: Path) -> None:
 
 
 def test_settings_hide_the_password_and_pass_it_on(tmp_path: Path) -> None:
-    """It comes with the address or from a file, which wins; engines get it from their parent."""
+    """It comes with the address or from a file, which wins; a child reads it there as its parent did."""
     (tmp_path / "password").write_text("p@ss/w:rd\n")
     for kind in (ServiceSettings, WorkerSettings):
         given = kind(redis_url=f"redis://ann:{SECRET}@host:1/2")
@@ -140,8 +140,18 @@ def test_settings_hide_the_password_and_pass_it_on(tmp_path: Path) -> None:
         assert Redis.from_url(filed.redis_url).connection_pool.connection_kwargs["password"] == "p@ss/w:rd"
         default = kind(redis_password_file=tmp_path / "password")
         assert default.redis_url == "redis://:p%40ss%2Fw%3Ard@127.0.0.1:6379/0"
-    environment = WorkerSettings(redis_password_file=tmp_path / "password").environment()
-    assert environment["RADII_REDIS_URL"].startswith("redis://:p%40ss")
+    for address in (
+        f"redis://ann:{SECRET}@host:1/2",
+        "redis://host:1/2",
+        f"unix://:{SECRET}@/run/redis.sock",
+    ):
+        parent = WorkerSettings(redis_url=address, redis_password_file=tmp_path / "password")
+        environment = parent.environment()
+        assert not any(word in value for value in environment.values() for word in (SECRET, "p%40ss", "p@ss"))
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            assert WorkerSettings().redis_url == parent.redis_url
 
 
 @pytest.mark.parametrize(

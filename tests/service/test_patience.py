@@ -20,6 +20,7 @@ from contract import keys
 from radii.main import app
 from service.app import create_app
 from service.settings import Auth, ServiceSettings
+from tests.chaos.proxy import Link, Proxy
 from tests.service.keyring import make_keys
 from tests.service.test_waiting import blocked, wait_for
 
@@ -116,6 +117,57 @@ def test_a_command_that_waits_can_be_interrupted(full: Full, redis: Redis) -> No
     assert ran.returncode not in (0, -signal.SIGKILL)
     assert "Traceback" not in rest
     assert queued(redis) == [full.taken]
+
+
+@pytest.fixture
+def way(
+    redis_url: str, beat: Callable[..., None], serve_app: Any
+) -> Iterator[tuple[str, httpx.Client, Proxy]]:
+    """An API behind a proxy that can go away as the API does while it is started again."""
+    beat()
+    with (
+        serve_app(create_app(ServiceSettings(redis_url=redis_url))) as url,
+        httpx.Client(base_url=url) as http,
+        Proxy(httpx.URL(url).port or 0) as proxy,
+    ):
+        yield f"http://127.0.0.1:{proxy.port}", http, proxy
+
+
+def test_a_command_waits_for_an_api_that_is_started_again(
+    way: tuple[str, httpx.Client, Proxy], redis: Redis, png: bytes, tmp_path: Path
+) -> None:
+    """Its job is accepted, and goes on meanwhile."""
+    (url, http, proxy), picture = way, tmp_path / "picture.png"
+    picture.write_bytes(png)
+    with command("certify", str(picture), "--model", "toy", "--url", url) as ran:
+        assert ran.stderr is not None
+        wait_for(lambda: blocked(redis) == 1, seconds=60)
+        proxy.set(Link.CUT)
+        told = ran.stderr.readline()
+        while not told.startswith("waiting"):
+            told = ran.stderr.readline()
+        proxy.set(Link.UP)
+        wait_for(lambda: blocked(redis) == 1, seconds=60)
+        (job,) = queued(redis)
+        http.delete(f"/jobs/{job}")
+        _, rest = ran.communicate(timeout=60)
+    assert told.startswith(f"waiting 1 s, 300 s in all at most: no radii server answers at {url}")
+    assert f"job {job} cancelled" in rest
+
+
+def test_a_command_that_gives_up_names_its_job(
+    way: tuple[str, httpx.Client, Proxy], redis: Redis, png: bytes, tmp_path: Path
+) -> None:
+    """Somebody can ask for the answer later."""
+    (url, _, proxy), picture = way, tmp_path / "picture.png"
+    picture.write_bytes(png)
+    with command("certify", str(picture), "--model", "toy", "--url", url, "--max-wait", "1") as ran:
+        wait_for(lambda: blocked(redis) == 1, seconds=60)
+        proxy.set(Link.CUT)
+        _, said = ran.communicate(timeout=60)
+    assert ran.returncode == 1
+    (job,) = queued(redis)
+    assert f"job {job} was accepted" in " ".join(said.split())
 
 
 def test_a_command_whose_key_is_revoked_ends(
