@@ -159,6 +159,18 @@ def test_compose_reads_its_files(files: list[str]) -> None:
     assert services["worker-gpu"]["environment"]["RADII_DEVICE"] == "cuda"
 
 
+def test_the_keys_of_an_operator_are_mounted_by_their_folder() -> None:
+    """A file that is mounted by itself stays what it was when `radii keys` replaces it: nothing is revoked."""
+    given = yaml.safe_load((ROOT / "deploy" / "compose.secrets.yml").read_text())
+    keys = Path(given["services"]["api"]["environment"]["RADII_API_KEYS_FILE"])
+    (volume,) = given["services"]["api"]["volumes"]
+    source, target, mode = volume.split(":")
+    assert (Path(target), mode) == (keys.parent, "ro")
+    assert source.startswith("./")  # a folder of the operator's, not a volume
+    page = (ROOT / "docs" / "operations.md").read_text()
+    assert f"`{source.removeprefix('./')}` with its `{keys.name}`" in page
+
+
 @NEEDS_COMPOSE
 def test_the_override_that_the_page_shows_sets_settings_that_there_are(tmp_path: Path) -> None:
     """It is put over the file as it stands."""

@@ -1,6 +1,8 @@
 """docs/operations.md says what is so: settings, compose's variables, paths, times."""
 
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -52,3 +54,15 @@ def test_times_are_those_of_the_code() -> None:
     assert len(named) >= 3
     for name, number in named:
         assert getattr(limits, name) == int(number.replace(" ", "")), name
+
+
+def test_the_password_that_is_made_for_kubernetes_ends_with_its_last_letter(tmp_path: Path) -> None:
+    """KEDA takes a secret as it is, a line break with it."""
+    (command,) = re.findall(r"^(.*) > redis-password$", PAGE, flags=re.MULTILINE)
+    made = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"[0-9a-f]{64}", made.stdout)
+
+
+def test_every_variable_that_says_where_files_lie_is_told() -> None:
+    """They are no settings of API or workers, so the table has none of them."""
+    assert all(f"{name}`" in PAGE or f"${name}/" in PAGE for name in ("RADII_DATA_DIR", "XDG_DATA_HOME"))
