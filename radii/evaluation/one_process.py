@@ -93,7 +93,7 @@ class _NoCheckpoint(Checkpoint):
     """A certificate that is interrupted is made again from its first vote."""
 
     def __init__(self) -> None:
-        pass
+        self.seconds = 0.0
 
     def read(self, branch: str) -> Record | None:
         del branch
