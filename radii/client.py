@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 from httpx_sse import connect_sse
@@ -36,6 +37,7 @@ class Client:
         self._patience = patience
         headers = {"X-API-Key": api_key} if api_key else {}
         try:
+            _ = urlsplit(self.url).port  # refuses what is no port, which httpx would try to reach
             self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT, headers=headers)
         except (httpx.InvalidURL, ValueError) as error:
             raise ClientError(f"'url' must be the address of a server, got {url!r}: {error}") from None
@@ -122,10 +124,6 @@ class Client:
                 raise ClientError(
                     f"no radii server answers at {self.url}: start one with `radii serve`"
                 ) from error
-            except httpx.InvalidURL as error:
-                raise ClientError(
-                    f"'url' must be the address of a server, got {self.url!r}: {error}"
-                ) from None
             if response.is_success:
                 return response.content
             refusal = _refusal(response)

@@ -1,8 +1,8 @@
 """What every request shares: settings, Redis clients, limits, and what need not be read for each request."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from threading import BoundedSemaphore
 from typing import Any, Final
 
 from anyio import CapacityLimiter
@@ -37,7 +37,7 @@ class Resources:
     waiters: asyncio.Semaphore
     streams: asyncio.Semaphore
     submitters: CapacityLimiter
-    decoders: BoundedSemaphore
+    decoders: ThreadPoolExecutor
     stopping: asyncio.Event
     rate_limits: RateLimits
     catalogue: Cached[Catalogue]
@@ -47,6 +47,7 @@ class Resources:
 
     async def close(self) -> None:
         """Closes the clients."""
+        self.decoders.shutdown(wait=False)
         self.redis.close()
         await self.rate_limits.close()
         await self.redis_async.aclose()
@@ -71,7 +72,8 @@ def open_resources(settings: ServiceSettings) -> Resources:
         waiters=asyncio.Semaphore(settings.max_waiters),
         streams=asyncio.Semaphore(settings.max_streams),
         submitters=CapacityLimiter(_SUBMITTERS),
-        decoders=BoundedSemaphore(settings.max_decoders),
+        # Threads of their own: what an allocator keeps for a thread that has decoded, it keeps for few.
+        decoders=ThreadPoolExecutor(settings.max_decoders, "decoder"),
         stopping=asyncio.Event(),
         rate_limits=RateLimits(settings.redis_url),
         catalogue=Cached(lambda: read_catalogue(redis, settings.default_model), seconds),

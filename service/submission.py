@@ -70,8 +70,7 @@ def submit(
         fields |= certify_fields(request, model, fields)
     if fields["memory"] is not None:
         fields["memory"] = keys.memory_name(caller.tenant, fields["memory"])
-    with resources.decoders:  # the store is not asked in here
-        image = fit_image(upload, model, request.fit)
+    image = resources.decoders.submit(fit_image, upload, model, request.fit).result()
     kind = CertifyTask if isinstance(request, CertifyRequest) else PredictTask
     task = kind(
         **fields,

@@ -238,7 +238,7 @@ def connect(url: str, api_key: str | None, max_wait: float) -> Client:
 
     try:
         return Client(url, choose_key(url, api_key), Patience(max_wait, _tell))
-    except UnusableKey as error:
+    except (ClientError, UnusableKey) as error:
         raise fail(str(error)) from None
 
 
