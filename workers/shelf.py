@@ -9,7 +9,6 @@ from pathlib import Path
 
 import structlog
 import torch
-from torch import Tensor
 
 from contract.choices import ProblemCode
 from contract.models import Execution, FitRule, Metric, ModelInfo
@@ -23,9 +22,9 @@ from models.bundles import (
     load_bundle,
     look_for_bundles,
 )
+from models.clean_images import calibration_images
 from smoothing import adaptable, check_batch_invariance, generator_for
 from smoothing.errors import SmoothingError
-from workers.clean_images import clean_images
 from workers.failures import JobFailure
 from workers.lifespan import is_out_of_memory
 from workers.settings import WorkerSettings
@@ -33,9 +32,6 @@ from workers.settings import WorkerSettings
 log = structlog.get_logger()
 
 _GPU_SAMPLES = 100_000
-
-
-CALIBRATION_SIZE = 128
 
 
 @dataclass(frozen=True)
@@ -147,7 +143,9 @@ class Shelf:
             dtype=self._settings.dtype,
             input_shape=bundle.card.input_shape,
             num_classes=len(bundle.card.classes),
-            calibration=_calibration_images(bundle),
+            calibration=calibration_images(
+                bundle, _levels(bundle.card), generator=generator_for(0, "calibration")
+            ),
         )
         check_batch_invariance(
             classifier,
@@ -224,15 +222,9 @@ def _why_not_adaptable(bundle: LoadedBundle) -> str | None:
     return None
 
 
-def _calibration_images(bundle: LoadedBundle) -> Tensor | None:
-    """Noisy clean images ``(m, c, h, w)`` at all recommended levels, since the model is used at each."""
-    if bundle.clean is None:
-        return None
-    clean = clean_images(bundle, CALIBRATION_SIZE)
-    recommended = bundle.card.recommended
-    levels = torch.tensor(recommended.sigma_grid or [recommended.sigma or 0.5])
-    sigmas = levels.repeat(len(clean))[: len(clean)].view(-1, 1, 1, 1)
-    return clean + sigmas * torch.randn(clean.shape, generator=generator_for(0, "calibration"))
+def _levels(card: Card) -> tuple[float, ...]:
+    """All recommended noise levels, since the model is used at each."""
+    return card.recommended.sigma_grid or (card.recommended.sigma or 0.5,)
 
 
 def _description(card: Card) -> str:

@@ -10,8 +10,8 @@ from redis import Redis
 from contract import keys
 from contract.limits import STATISTICS_TTL
 from models.bundles import LoadedBundle
+from models.clean_images import clean_images
 from smoothing import Noise, Statistics, estimate_statistics, generator_for
-from workers.clean_images import clean_images
 
 
 @dataclass(frozen=True)

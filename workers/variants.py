@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from contract.measures import ADAPTATIONS, BATCHES_HALVED
 from models.backends import BackendError, ExecutableClassifier, prepare
+from models.clean_images import CALIBRATION_SIZE, clean_images
 from smoothing import Statistics, check_batch_invariance, generator_for, with_statistics
-from workers.clean_images import clean_images
 from workers.measures import Measures
-from workers.shelf import CALIBRATION_SIZE, Resident
+from workers.shelf import Resident
 from workers.statistics import AdaptationLaw, estimate, shared_statistics
 
 log = structlog.get_logger()

@@ -2,17 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 
-import torch
 from torch import nn
 
 from models.backends import BackendError, ExecutableClassifier, prepare
+from models.clean_images import calibration_images
 from models.evaluation.bench import Bench, Row
 from models.evaluation.errors import EvaluationError
 from models.evaluation.subject import BATCH, Subject
 from smoothing import generator_for
-
-CALIBRATION_SIZE = 128
-"""Clean images that int8 is fitted to, and compared with float32 on."""
 
 
 def executable(
@@ -38,7 +35,7 @@ def executable(
             device=str(subject.device),
             dtype=bench.dtype,
             batch_size=BATCH,  # measured, it might differ when the evaluation goes on, and with it the votes
-            calibration=_noisy(subject, sigmas),
+            calibration=calibration_images(subject.bundle, sigmas, generator=generator_for(0, "calibration")),
         )
     except BackendError as error:
         raise EvaluationError(f"'{subject.name}': {error}") from error
@@ -52,14 +49,3 @@ def executed(rows: Iterable[Row]) -> str:
 def record(classifier: ExecutableClassifier) -> str:
     """Return what a row says of it: backend and precision."""
     return f"{classifier.backend} {classifier.dtype}"
-
-
-def _noisy(subject: Subject, sigmas: Sequence[float]) -> torch.Tensor | None:
-    """Clean images ``(m, c, h, w)`` at the levels in turn; None without a clean set, and so without int8."""
-    if subject.bundle.clean is None:
-        return None
-    clean = subject.clean(CALIBRATION_SIZE)
-    levels = torch.tensor(sigmas, device=clean.device).repeat(len(clean))[: len(clean)]
-    generator = generator_for(0, "calibration", device=clean.device)
-    noise = torch.randn(clean.shape, generator=generator, device=clean.device)
-    return clean + levels.view(-1, 1, 1, 1) * noise

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.bundles import LoadedBundle
+from models.clean_images import clean_images
 from models.data import LabelledImages
 from models.evaluation.errors import EvaluationError
 from models.layout import memory_format
@@ -81,10 +82,7 @@ class Subject:
         """Return so many clean images ``(m, c, h, w)``, spread evenly over the clean set."""
         if self.bundle.clean is None:
             raise EvaluationError(f"'{self.name}' must have clean images to be adapted, got none")
-        whole = self.bundle.clean
-        count = len(whole) if size is None else min(size, len(whole))
-        places = np.linspace(0, len(whole) - 1, num=count).round().astype(np.int64)
-        return as_pixels(whole[places], self.device)
+        return clean_images(self.bundle, size).to(self.device)
 
     def adapted(
         self, noise: Noise, *, seed: int, stream: str, momentum: float = 1.0, clean: Tensor | None = None

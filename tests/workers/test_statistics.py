@@ -11,9 +11,9 @@ from redis import Redis
 from contract import keys
 from contract.certificates import SigmaTrial
 from models.bundles import ZOO, LoadedBundle, load_bundle
+from models.clean_images import clean_images
 from smoothing import Gaussian, Segment, Statistics, Uniform, Votes
 from workers.checkpoint import Checkpoint, Record, Setting
-from workers.clean_images import clean_images
 from workers.deadline import Deadline
 from workers.statistics import AdaptationLaw, estimate, shared_statistics
 
