@@ -5,7 +5,7 @@ No message and no ``repr`` shows the password, nor an address that cannot be rea
 
 from pathlib import Path
 from typing import Annotated, Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError
 
@@ -80,11 +80,26 @@ def full_redis_url(url: str, password_file: str | None) -> str:
     )
 
 
+def without_password(url: str) -> str:
+    """Returns the address as it was before a password from a file was put into it.
+
+    >>> without_password("redis://me:secret@127.0.0.1:6379/0")
+    'redis://me@127.0.0.1:6379/0'
+    """
+    parts = urlsplit(url)
+    user, host = _user_and_host(parts)
+    return parts._replace(netloc=f"{user}@{host}" if user else host).geturl()
+
+
 def _with_password(url: str, password: str) -> str:
     parts = urlsplit(require_redis_url(url))
-    credentials, _, host = parts.netloc.rpartition("@")
-    user = credentials.partition(":")[0]
+    user, host = _user_and_host(parts)
     return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}").geturl()
+
+
+def _user_and_host(parts: SplitResult) -> tuple[str, str]:
+    credentials, _, host = parts.netloc.rpartition("@")
+    return credentials.partition(":")[0], host
 
 
 def describe_settings(error: ValidationError) -> str:

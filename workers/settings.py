@@ -3,11 +3,11 @@
 import os
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
+from contract.environment import without_password
 from contract.settings import ProcessSettings
 
 
@@ -68,7 +68,7 @@ class WorkerSettings(ProcessSettings):
             if value is not None
         }
         if self.redis_password_file is not None:
-            chosen["RADII_REDIS_URL"] = _without_password(self.redis_url)
+            chosen["RADII_REDIS_URL"] = without_password(self.redis_url)
         # Waiting threads that spin slow a busy machine many times over and speed a quiet one up little.
         return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **chosen}
 
@@ -78,10 +78,3 @@ class WorkerSettings(ProcessSettings):
         return (
             tuple(Path(part) for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
         )
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    credentials, _, host = parts.netloc.rpartition("@")
-    user = credentials.partition(":")[0]
-    return parts._replace(netloc=f"{user}@{host}" if user else host).geturl()
