@@ -146,20 +146,20 @@ class Pipeline:
         image = _as_image(pixels, resident)
         base_class = _base_class(resident, image)
         recall = self._recall(task, resident, pixels, watch)
-        held = _held(recall)
         branches: list[answers.PredictedBranch] = []
         seconds = 0.0
-        if held.label is None:
-            started = time.perf_counter()
-            branches = [self._vote(task, plan, resident, image, watch) for plan in plans(task)]
-            seconds = time.perf_counter() - started
         outcome = Outcome.CONFLICT
         while outcome is Outcome.CONFLICT:
-            held = _held(recall)  # whatever was committed while the votes were made, or since the last try
-            if held.label is None:
+            held = _held(recall)  # again, when votes were made since, or another worker committed a region
+            if held.label is not None:
+                answer = answers.remembered(task, resident, held, branches, base_class, seconds)
+            elif branches:
                 answer = answers.prediction(task, resident, branches, held.memory, base_class, seconds)
             else:
-                answer = answers.remembered(task, resident, held, branches, base_class, seconds)
+                started = time.perf_counter()
+                branches = [self._vote(task, plan, resident, image, watch) for plan in plans(task)]
+                seconds = time.perf_counter() - started
+                continue
             agreement = None if recall is None else recall.agreement(held)
             outcome = self._commit(task, key, answer, watch, agreement)
         return {"prediction": task.job_id}

@@ -180,6 +180,22 @@ def test_a_prediction_is_committed_only_to_the_memory_that_it_agrees_with(
     assert answer.memory.epoch is not None  # that of the region
 
 
+def test_a_prediction_votes_when_the_region_that_answered_it_is_gone(worker: Worker, picture: bytes) -> None:
+    """The memory is wiped between the look and the commit: nothing is promised any more."""
+    voted = worker.predict("1" * 32, picture).label
+    assert voted is not None
+    worker.another_certifies("b" * 32, beside(picture), (voted.index + 1) % 10)
+
+    def wipe() -> None:
+        worker.redis.delete(*worker.redis.scan_iter("radii:memory:*"))
+
+    worker.own.meddle = wipe
+    answer = worker.predict("2" * 32, picture)
+    assert answer.label is not None
+    assert answer.label.index == voted.index
+    assert (answer.memory.outcome, answer.compute.samples) == (MemoryOutcome.NONE, 200)
+
+
 def test_an_abstention_is_committed_only_to_the_memory_that_it_agrees_with(
     worker: Worker, picture: bytes
 ) -> None:
