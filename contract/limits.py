@@ -19,7 +19,7 @@ MAX_RETRY_AFTER: Final = 3_600  # of a full queue; nothing waits longer (`QUEUED
 # Sampling.
 MIN_ALPHA: Final = 1e-50  # far below any use, and far above where floats would spoil the bounds
 SIGMA_GRID: Final = (0.12, 0.25, 0.37, 0.5, 0.67, 0.75, 0.87, 1.0)  # of `auto`, failing others
-AUTO_SAMPLES: Final = 1_000  # votes that `auto` makes at each noise level, none of them for the certificate
+AUTO_SAMPLES: Final = 1_000  # most votes that `auto` makes at a noise level, none of them for the certificate
 GIVE_UP_PROBABILITY: Final = 0.001  # that a hopeless-looking image, given up early, would have been certified
 SIGMA_LATTICE: Final = 0.005  # levels of `optimize` under adaptation, so that statistics can be shared
 OPTIMIZE_RANGE: Final = (0.25, 2.0)  # least and largest level that `optimize` may find, over its start

@@ -1,19 +1,23 @@
 """Auto-Noise: the noise level of a grid that promises the largest radius."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from torch import Tensor
 
-from smoothing.bounds import BOUNDS, minimum_samples, split_alpha
+from smoothing.bounds import BOUNDS, Counts, minimum_samples, split_alpha
 from smoothing.errors import require
 from smoothing.noise_level.base import ClassifierFor, NoiseLevel, Trial, require_images
 from smoothing.noises.base import Noise
 from smoothing.randomness import generator_for
-from smoothing.sampling import BaseClassifier, count_classes
+from smoothing.sampling import count_classes
 
 AUTO_GRID = (0.12, 0.25, 0.37, 0.50, 0.67, 0.75, 0.87, 1.0)
 """The paper's grid of sigmas, pixel units."""
+
+_THREE_CLASSES = np.ones(3, dtype=np.int64)
 
 
 def auto_noise(
@@ -32,30 +36,31 @@ def auto_noise(
 ) -> list[NoiseLevel]:
     """Choose for each image the sigma of the grid with the largest proxy radius; ties go to the smaller.
 
-    Every sigma gets ``n`` votes of its own, from streams of the seed that no certificate draws from; they are
-    not to be used again. Where no sigma certifies, the one with the largest top count is chosen and
-    ``certifies`` is false.
+    Every sigma gets up to ``n`` votes of its own, from streams of the seed that no certificate draws from;
+    they are not to be used again. A sigma is given no more of them when even unanimous ones could not make it
+    the best: the choice is the one that all votes would make. Where no sigma certifies, the one with the
+    largest top count is chosen and ``certifies`` is false.
 
     The radius found here is a proxy: the largest of several, from the votes that chose it. Certify once at
     the chosen sigma. That certificate is about g_σ at this sigma only, not about a classifier that chooses
     its sigma by input.
 
     Args:
-        classifier_for: The base classifier at a sigma, asked once for each.
+        classifier_for: The base classifier at a sigma, asked once for each and kept to the end.
         images: ``(m, c, h, w)``, float32 or float64, in [0, 1].
         noise: Kind of noise, such as ``Gaussian``; radii are compared in its own norm, ``noise.norms[0]``.
         grid: Sigmas to try, in any order.
         num_classes: k, at least 2.
-        n: Votes per sigma and image.
+        n: Votes per sigma and image, at most.
         alpha: Failure probability that the proxy is computed at, in (0, ½).
         bound: A name in ``BOUNDS``.
         batch_size: Most images in one call of the base classifier.
         seed: 128 bits. An image's noise level does not depend on the other images.
-        on_batch: Called with the votes done and the votes planned after each batch. It may raise to abandon
-            the work.
+        on_batch: Called with the votes done or spared and the votes planned. It may raise to abandon the
+            work.
 
     Returns:
-        A ``NoiseLevel`` for each image, its trials in rising order of sigma.
+        A ``NoiseLevel`` for each image, its trials in rising order of sigma, each with the votes it got.
 
     Raises:
         InvalidParameter: An argument is out of range, or ``n`` votes could not certify anything at ``alpha``.
@@ -69,11 +74,13 @@ def auto_noise(
     >>> def brightest(images: Tensor) -> Tensor:
     ...     return images.flatten(1)
     >>> images = torch.tensor([[[[0.9, 0.1, 0.1]]], [[[0.9, 0.6, 0.1]]]])
-    >>> levels = auto_noise(lambda sigma: brightest, images, Gaussian, num_classes=3, seed=1)
+    >>> levels = auto_noise(lambda sigma: brightest, images, Gaussian, num_classes=3, seed=3)
     >>> [level.sigma for level in levels]
     [0.37, 0.25]
     """
     sigmas = _require_arguments(images, grid, n, alpha, bound)
+    asked_once = functools.cache(classifier_for)
+    looks = _looks(n, batch_size)
     completed, total = 0, len(sigmas) * len(images) * n
 
     def report(votes: int) -> None:
@@ -82,35 +89,112 @@ def auto_noise(
         if on_batch is not None:
             on_batch(completed, total)
 
-    def trial(base_classifier: BaseClassifier, image: Tensor, sigma: float) -> Trial:
-        counts = count_classes(
-            base_classifier,
+    def votes_at(sigma: float, image: Tensor) -> Callable[[int], Counts]:
+        generator = generator_for(seed, f"noise_level/{sigma!r}", device=image.device)
+        return lambda more: count_classes(
+            asked_once(sigma),
             image,
             noise(sigma),
-            n,
+            more,
             num_classes=num_classes,
             batch_size=batch_size,
-            generator=generator_for(seed, f"noise_level/{sigma!r}", device=image.device),
+            generator=generator,
             on_batch=None if on_batch is None else report,
         )
+
+    levels = []
+    for image in images:
+        candidates = [
+            _Candidate(
+                noise(sigma),
+                votes_at(sigma, image),
+                looks[0],
+                n=n,
+                alpha=alpha,
+                bound=bound,
+                dimension=image.numel(),
+            )
+            for sigma in sigmas
+        ]
+        best = 0.0
+        for candidate in sorted(candidates, key=_Candidate.promise, reverse=True):
+            for votes in looks[1:]:
+                if candidate.ceiling() < best:
+                    report(n - candidate.votes)
+                    break
+                candidate.vote(votes)
+            else:
+                best = max(best, candidate.trial().proxy_radius)
+        levels.append(_choose([candidate.trial() for candidate in candidates], n))
+    return levels
+
+
+def _looks(n: int, batch_size: int) -> list[int]:
+    """Votes at which it is asked whether a sigma can still win: four to ten times, after whole batches."""
+    step = min(math.ceil(n / 4), batch_size * math.ceil(n / 10 / batch_size))
+    return [*range(step, n, step), n]
+
+
+class _Candidate:
+    """One sigma for one image, and the votes that it has so far."""
+
+    def __init__(
+        self,
+        noise: Noise,
+        draw: Callable[[int], Counts],
+        first: int,
+        *,
+        n: int,
+        alpha: float,
+        bound: str,
+        dimension: int,
+    ) -> None:
+        self._noise, self._draw, self._n = noise, draw, n
+        self._alpha, self._bound, self._dimension = alpha, bound, dimension
+        self._counts = draw(first)
+
+    @property
+    def votes(self) -> int:
+        """How many there are."""
+        return int(self._counts.sum())
+
+    def vote(self, votes: int) -> None:
+        """Makes so many votes of them."""
+        self._counts = self._counts + self._draw(votes - self.votes)
+
+    def trial(self) -> Trial:
+        """What its votes say."""
+        counts = self._counts
         top_class = int(counts.argmax())
-        bounded = BOUNDS[bound](counts, top_class, alpha, alpha_upper=split_alpha(counts, alpha))
-        radii = noise(sigma).radius(bounded.p_lower, bounded.p_upper, dimension=image.numel())
-        proxy_radius = float(getattr(radii, noise.norms[0]))
-        return Trial(sigma, proxy_radius, bounded.certifies, top_class, int(counts[top_class]), n)
+        radius = self._radius(counts, split_alpha(counts, self._alpha))
+        return Trial(self._noise.sigma, radius, radius > 0.0, top_class, int(counts[top_class]), self.votes)
 
-    trials: list[list[Trial]] = [[] for _ in images]
-    for sigma in sigmas:
-        base_classifier = classifier_for(sigma)
-        for image, of_image in zip(images, trials, strict=True):
-            of_image.append(trial(base_classifier, image, sigma))
-    return [_choose(of_image) for of_image in trials]
+    def promise(self) -> tuple[float, int]:
+        """What decides which candidate is looked at first."""
+        trial = self.trial()
+        return trial.proxy_radius, trial.top_count
+
+    def ceiling(self) -> float:
+        """The largest radius that it can end with: if all the votes to come are for its leader."""
+        counts = self._counts.copy()
+        counts[counts.argmax()] += self._n - self.votes
+        # a third class among the votes to come would split alpha
+        splits = {split_alpha(votes, self._alpha) for votes in (self._counts, _THREE_CLASSES)}
+        return max(self._radius(counts, split) for split in splits)
+
+    def _radius(self, counts: Counts, alpha_upper: float) -> float:
+        bounded = BOUNDS[self._bound](counts, int(counts.argmax()), self._alpha, alpha_upper=alpha_upper)
+        radii = self._noise.radius(bounded.p_lower, bounded.p_upper, dimension=self._dimension)
+        return float(getattr(radii, self._noise.norms[0]))
 
 
-def _choose(trials: list[Trial]) -> NoiseLevel:
-    """The best of the trials, which come in rising order of sigma; ``max`` takes the first of equals."""
-    certifies = any(trial.certifies for trial in trials)
-    best = max(trials, key=lambda trial: trial.proxy_radius if certifies else trial.top_count)
+def _choose(trials: list[Trial], n: int) -> NoiseLevel:
+    """The best of the trials with all votes, in rising order of sigma; ``max`` takes the first of equals."""
+    certifies = any(trial.certifies for trial in trials if trial.n == n)
+    best = max(
+        (trial for trial in trials if trial.n == n),
+        key=lambda trial: trial.proxy_radius if certifies else trial.top_count,
+    )
     return NoiseLevel(
         best.sigma, certifies, best.proxy_radius, sum(trial.n for trial in trials), tuple(trials)
     )
