@@ -1,63 +1,101 @@
-"""The bundle that comes with the project."""
+"""The bundles that come with the project: one for each recipe, and what their cards say of them."""
+
+from math import sqrt
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from models.bundles import LoadedBundle, verify_bundle
+from models.bundles import ZOO, LoadedBundle, load_bundle, verify_bundle
+from models.clean_images import clean_images
 from models.data import load_dataset
 from models.data.fashion_mnist import DEBIAN_FOLDER, LICENCE_TEXT
 from models.images import read_image
 from models.training.measure import accuracy
-from tests.models.support import SHIPPED
+from smoothing import Gaussian, estimate_statistics, generator_for, with_statistics
+
+FOLDERS = sorted(card.parent for card in ZOO.glob("*/card.json"))
+IMAGES = 1000
 
 
-def test_it_verifies() -> None:
+@pytest.fixture(scope="module", params=FOLDERS, ids=lambda folder: folder.name)
+def folder(request: pytest.FixtureRequest) -> Path:
+    """A shipped bundle's folder."""
+    found: Path = request.param
+    return found
+
+
+@pytest.fixture(scope="module")
+def bundle(folder: Path) -> LoadedBundle:
+    """What lies in it."""
+    return load_bundle(folder)
+
+
+def test_it_verifies(folder: Path) -> None:
     """Files, digests, weights and classes are those of its card."""
-    card = verify_bundle(SHIPPED)
-    assert card.name == SHIPPED.name
+    card = verify_bundle(folder)
+    assert card.name == folder.name
     assert len(card.classes) == 10
 
 
-def test_it_is_small_enough_for_a_repository() -> None:
-    """Weights take at most 3 MB."""
-    assert (SHIPPED / "weights.safetensors").stat().st_size <= 3_000_000
+def test_it_is_small_enough_for_a_repository(folder: Path) -> None:
+    """All of it takes at most 3 MiB."""
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 3 * 2**20
 
 
-def test_it_carries_the_licence_of_its_images(shipped: LoadedBundle) -> None:
+def test_it_says_how_it_was_made(bundle: LoadedBundle) -> None:
+    """The command trains this recipe into this folder, and no folder of somebody's machine is named."""
+    command = bundle.card.command or ""
+    assert command.startswith(f"radii train {bundle.card.recipe} ")
+    assert f"--out models/zoo/{bundle.card.name}" in command
+    assert " /" not in command
+
+
+def test_it_carries_the_licence_of_its_images(folder: Path, bundle: LoadedBundle) -> None:
     """The clean set and examples are copies of Fashion-MNIST images, which may travel with their licence."""
-    assert shipped.card.training_data is not None
-    assert (SHIPPED / str(shipped.card.training_data.licence_file)).read_text() == LICENCE_TEXT
+    assert bundle.card.training_data is not None
+    assert (folder / str(bundle.card.training_data.licence_file)).read_text() == LICENCE_TEXT
 
 
-def test_it_recognises_its_examples(shipped: LoadedBundle) -> None:
-    """At least eight of ten example images are classified right."""
+def test_it_recognises_its_examples(folder: Path, bundle: LoadedBundle) -> None:
+    """At least seven of ten example images are classified right."""
     images = [
-        read_image(SHIPPED / "examples" / example.file, shipped.card.input_shape)
-        for example in shipped.card.examples
+        read_image(folder / "examples" / example.file, bundle.card.input_shape)
+        for example in bundle.card.examples
     ]
-    labels = [example.label for example in shipped.card.examples]
+    labels = [example.label for example in bundle.card.examples]
     assert len(images) == 10
-    assert right(shipped, np.stack(images), np.array(labels)) >= 8
+    assert right(bundle, np.stack(images), np.array(labels)) >= 7
 
 
-def test_its_clean_set_is_balanced_and_diverse(shipped: LoadedBundle) -> None:
+def test_its_clean_set_is_balanced_and_diverse(folder: Path, bundle: LoadedBundle) -> None:
     """512 different images, 51 or 52 of each class."""
-    assert shipped.clean is not None
-    assert len(np.unique(shipped.clean, axis=0)) == 512
-    with np.load(SHIPPED / "clean.npz") as arrays:
+    assert bundle.clean is not None
+    assert len(np.unique(bundle.clean, axis=0)) == 512
+    with np.load(folder / "clean.npz") as arrays:
         assert set(np.bincount(arrays["labels"]).tolist()) == {51, 52}
 
 
 @pytest.mark.skipif(not DEBIAN_FOLDER.is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
-def test_its_accuracy_is_what_the_card_says(shipped: LoadedBundle) -> None:
-    """On 1000 real test images, clean and under noise, within three standard errors of the card's numbers."""
-    test = load_dataset("fashion-mnist").test.take(np.arange(1000))
-    for metric in shipped.card.metrics:
-        measured = accuracy(shipped.base_classifier, test, sigma=metric.sigma or 0.0)
-        assert measured == pytest.approx(metric.value, abs=3 * np.sqrt(0.25 / 1000)), metric.metric
-        assert metric.value > 0.84
+def test_its_accuracy_is_what_the_card_says(bundle: LoadedBundle) -> None:
+    """On 1000 real test images, clean, under noise and adapted to it, within three standard errors of it."""
+    test = load_dataset("fashion-mnist").test.take(np.arange(IMAGES))
+    seen = set()
+    for metric in bundle.card.metrics:
+        if metric.metric == "epoch":
+            continue
+        network = bundle.base_classifier
+        if metric.metric == "noisy_accuracy_adapted":
+            noise, generator = Gaussian(metric.sigma or 0.0), generator_for(0, "adaptation")
+            statistics = estimate_statistics(network, clean_images(bundle), noise, generator=generator)
+            network = with_statistics(network, statistics).eval()
+        with torch.inference_mode():
+            measured = accuracy(network, test, sigma=metric.sigma or 0.0)
+        assert measured == pytest.approx(metric.value, abs=3 * sqrt(0.25 / IMAGES)), metric.metric
+        seen.add(metric.metric)
+    assert seen >= {"clean_accuracy", "noisy_accuracy"}
 
 
 def right(bundle: LoadedBundle, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> int:
