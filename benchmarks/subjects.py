@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.backends import ExecutableClassifier, prepare
+from models.backends import BackendError, ExecutableClassifier, prepare
 from models.bundles import ZOO, LoadedBundle, load_bundle
+from models.clean_images import CALIBRATION_SIZE, calibration_images, clean_images
 from models.data import load_dataset
 from smoothing import Gaussian, Noise, estimate_statistics, generator_for, with_statistics
 
@@ -44,15 +45,14 @@ class Subject:
 
     @cached_property
     def clean(self) -> Tensor:
-        assert self.bundle.clean is not None
-        return torch.from_numpy(self.bundle.clean).float() / 255
+        return clean_images(self.bundle)
 
     @cached_property
     def plain(self) -> ExecutableClassifier:
-        grid = torch.tensor(self.bundle.card.recommended.sigma_grid)
-        sigmas = grid.repeat(len(self.clean))[: len(self.clean)].view(-1, 1, 1, 1)
-        noise = torch.randn(self.clean.shape, generator=generator_for(0, "calibration"))
-        return self._prepare(self.bundle.base_classifier, self.clean + sigmas * noise)
+        sigmas = self.bundle.card.recommended.sigma_grid
+        calibration = calibration_images(self.bundle, sigmas, generator=generator_for(0, "calibration"))
+        assert calibration is not None
+        return self._prepare(self.bundle.base_classifier, calibration)
 
     def adapted_module(self, noise: Noise) -> nn.Module:
         statistics = estimate_statistics(
@@ -62,10 +62,13 @@ class Subject:
 
     def adapted(self, noise: Noise) -> ExecutableClassifier:
         if noise not in self._adapted:
-            calibration = self.clean + noise.sample(
-                self.clean.shape, generator=generator_for(0, "calibration")
-            )
-            self._adapted[noise] = self._prepare(self.adapted_module(noise), calibration, like=self.plain)
+            clean = clean_images(self.bundle, CALIBRATION_SIZE)
+            calibration = clean + noise.sample(clean.shape, generator=generator_for(0, "calibration"))
+            module = self.adapted_module(noise)
+            try:
+                self._adapted[noise] = self._prepare(module, calibration, like=self.plain)
+            except BackendError:  # too few votes of int8 are those of float32: as workers do then
+                self._adapted[noise] = self._prepare(module, calibration)
         return self._adapted[noise]
 
     def adapted_at(self, kind: type[Noise] = Gaussian) -> Callable[[float], ExecutableClassifier]:
@@ -79,6 +82,6 @@ class Subject:
             input_shape=self.bundle.card.input_shape,
             num_classes=CLASSES,
             device="cpu",
-            calibration=calibration[:128],
+            calibration=calibration,
             like=like,
         )
