@@ -145,11 +145,15 @@ _CHOSEN: Final = {
 
 def _trials(evidence: NoiseEvidence) -> str:
     norm = "ℓ1" if evidence.noise is NoiseKind.UNIFORM else "ℓ2"
+    most = max(trial.n for trial in evidence.trials)
     tried = ", ".join(
         f"{trial.sigma:g} → {floor(trial.proxy_radius, 2) if trial.certifies else 'none'}"
         for trial in evidence.trials
+        if trial.n == most
     )
-    return f"{tried} (σ → {norm} radius: proxies, not certified)"
+    # The radius of their few votes would look like theirs.
+    given_up = ", ".join(f"{trial.sigma:g}" for trial in evidence.trials if trial.n < most)
+    return f"{tried} (σ → {norm} radius: proxies, not certified){given_up and f'; no better: {given_up}'}"
 
 
 def _votes(counts: list[int], top_class: int, runner_up: int | None, name: ClassName) -> str:

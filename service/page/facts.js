@@ -64,6 +64,7 @@ function adapted({ adaptation }) {
 function trials(evidence) {
   if (!evidence.trials.length) return null;
   const norm = evidence.noise === "uniform" ? NORMS.l1 : NORMS.l2;
+  const most = Math.max(...evidence.trials.map((trial) => trial.n));
   return h(
     "details",
     { class: "as-table" },
@@ -73,7 +74,7 @@ function trials(evidence) {
       ["σ", `Suggested ${norm} radius`, "Votes"],
       evidence.trials.map((trial) => [
         short(trial.sigma),
-        trial.certifies ? floor(trial.proxy_radius, 2) : "none",
+        trial.n < most ? "no better" : trial.certifies ? floor(trial.proxy_radius, 2) : "none",
         count(trial.n),
       ]),
       "numbers",

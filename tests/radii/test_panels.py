@@ -105,6 +105,16 @@ def test_a_level_chosen_for_the_image_is_no_claim_about_the_choice() -> None:
     assert "(σ → ℓ1 radius: proxies, not certified)" in both
 
 
+def test_a_level_that_was_given_up_early_is_no_better() -> None:
+    """The radius of its few votes would look like its radius."""
+    made = chosen(certificate())
+    (evidence,) = made.noise
+    few = evidence.trials[2].model_copy(update={"n": 10})
+    shown = evidence.model_copy(update={"trials": [*evidence.trials[:2], few]})
+    text = printed(made.model_copy(update={"noise": [shown]}))
+    assert "0.25 → none, 0.5 → 0.61 (σ → ℓ2 radius: proxies, not certified); no better: 1" in text
+
+
 def test_adaptation_is_told() -> None:
     """Its weight, its images, and which statistics."""
     text = printed(adapted(certificate()))
