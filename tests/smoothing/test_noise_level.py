@@ -71,7 +71,6 @@ def test_auto_noise_takes_the_grid_point_of_largest_gaussian_radius() -> None:
     assert min(trial.n for trial in level.trials) < 20_000
 
 
-@pytest.mark.hypothesis
 @given(data=st.data())
 def test_spared_votes_change_no_choice(data: st.DataObject) -> None:
     """As if every sigma had all its votes, of the same streams: with one class or many, clear or hopeless."""
