@@ -34,8 +34,11 @@ def split_alpha(selection_counts: Counts, alpha: float) -> float:
     """
     require_counts(selection_counts, "selection_counts")
     require_alpha(alpha)
-    whole = np.count_nonzero(selection_counts) <= 2 or alpha < SMALLEST_SPLIT
-    return 0.0 if whole else UPPER_SHARE * alpha
+    return 0.0 if np.count_nonzero(selection_counts) <= 2 else _upper_share(alpha)
+
+
+def _upper_share(alpha: float) -> float:
+    return UPPER_SHARE * alpha if alpha >= SMALLEST_SPLIT else 0.0
 
 
 def one_sided(
@@ -97,7 +100,7 @@ def two_sided(counts: Counts, top_class: int, alpha: float, *, alpha_upper: floa
     (0.5227, 0.2869, 1)
     """
     if alpha_upper is None:
-        alpha_upper = UPPER_SHARE * alpha if alpha >= SMALLEST_SPLIT else 0.0
+        alpha_upper = _upper_share(alpha)
     require_votes(counts, top_class, alpha)
     require(0.0 <= alpha_upper < alpha, "alpha_upper", f"be in [0, alpha = {alpha})", alpha_upper)
 
