@@ -116,6 +116,7 @@ def auto_noise(
             )
             for sigma in sigmas
         ]
+        trials: list[Trial] = []
         best = 0.0
         for candidate in sorted(candidates, key=_Candidate.promise, reverse=True):
             for votes in looks[1:]:
@@ -123,9 +124,9 @@ def auto_noise(
                     report(n - candidate.votes)
                     break
                 candidate.vote(votes)
-            else:
-                best = max(best, candidate.trial().proxy_radius)
-        levels.append(_choose([candidate.trial() for candidate in candidates], n))
+            trials.append(candidate.trial())
+            best = max(best, trials[-1].proxy_radius)
+        levels.append(_choose(sorted(trials, key=lambda trial: trial.sigma)))
     return levels
 
 
@@ -188,13 +189,13 @@ class _Candidate:
         return float(getattr(radii, self._noise.norms[0]))
 
 
-def _choose(trials: list[Trial], n: int) -> NoiseLevel:
-    """The best of the trials with all votes, in rising order of sigma; ``max`` takes the first of equals."""
-    certifies = any(trial.certifies for trial in trials if trial.n == n)
-    best = max(
-        (trial for trial in trials if trial.n == n),
-        key=lambda trial: trial.proxy_radius if certifies else trial.top_count,
-    )
+def _choose(trials: list[Trial]) -> NoiseLevel:
+    """The best of the trials, which come in rising order of sigma; ``max`` takes the first of equals.
+
+    It has all its votes: those that were given up are below another, which certifies.
+    """
+    certifies = any(trial.certifies for trial in trials)
+    best = max(trials, key=lambda trial: trial.proxy_radius if certifies else trial.top_count)
     return NoiseLevel(
         best.sigma, certifies, best.proxy_radius, sum(trial.n for trial in trials), tuple(trials)
     )

@@ -94,7 +94,7 @@ def test_spared_votes_change_no_choice(data: st.DataObject) -> None:
     (level,) = auto_levels(drawing, noise=kind, grid=grid, n=n, alpha=alpha, bound=bound, num_classes=4)
     radii, tops = {}, {}
     for sigma in grid:
-        counts = torch.stack([drawing(sigma)(GREY.expand(n, -1, -1, -1)).sum(0)]).sum(0).long().numpy()
+        counts = drawing(sigma)(GREY.expand(n, -1, -1, -1)).sum(0).long().numpy()
         found = BOUNDS[bound](counts, int(counts.argmax()), alpha, alpha_upper=split_alpha(counts, alpha))
         radii[sigma] = getattr(kind(sigma).radius(found.p_lower, found.p_upper, dimension=1), kind.norms[0])
         tops[sigma] = counts.max()
