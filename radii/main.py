@@ -17,9 +17,11 @@ from radii.commands import (
     running,
     training,
 )
+from radii.extras import Commands
 
 app = typer.Typer(
     name="radii",
+    cls=Commands,
     help="Certify image classifiers: a label, and a radius within which no perturbation changes it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

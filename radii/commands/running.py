@@ -16,6 +16,7 @@ from rich.console import Console
 from contract.environment import describe_settings
 from radii.commands.client import certify, fail
 from radii.embedded import DataDirectoryInUse
+from radii.extras import require_extra
 from radii.own_key import default_data_dir, plain_file
 from radii.stack import Stack, StackFailure, StackPlan, free_port, quiet_log, tail
 from workers import logs
@@ -128,6 +129,7 @@ def worker(lifeline: Lifeline = False) -> None:
     """Run one worker alone: an engine and the process that feeds it (needs Redis; see `RADII_REDIS_URL`)."""
     from workers.main import run
 
+    require_extra("worker")
     raise typer.Exit(run(lifeline=lifeline))
 
 
@@ -161,6 +163,9 @@ def _running(plan: StackPlan, console: Console) -> Iterator[Stack]:
 
     If it fails while its children write to a file, the end of that file says why.
     """
+    require_extra("worker")
+    if plan.redis_url is None:
+        require_extra("embedded")
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell that starts it in the background ignores SIGINT
         signal.signal(number, _interrupt)
     try:
