@@ -92,14 +92,15 @@ def fit(plan: TrainingPlan, dataset: Dataset, progress: Progress, group: Group) 
 
 
 def split(plan: TrainingPlan, data: LabelledImages) -> tuple[LabelledImages, LabelledImages]:
-    """Set training images aside for validation."""
-    if len(data) < plan.held_out + plan.batch_size:
+    """Set training images aside for validation, and leave out what the plan does without."""
+    least, name = (plan.batch_size, "batch_size") if plan.images is None else (plan.images, "images")
+    if len(data) < plan.held_out + least:
         raise TrainingError(
-            f"'held_out' + 'batch_size' must be <= {len(data)} training images, "
-            f"got {plan.held_out} + {plan.batch_size}"
+            f"'held_out' + '{name}' must be <= {len(data)} training images, got {plan.held_out} + {least}"
         )
     order = np.random.default_rng([plan.seed, 1]).permutation(len(data))
-    return data.take(order[plan.held_out :]), data.take(order[: plan.held_out]).centred()
+    held_out, others = order[: plan.held_out], order[plan.held_out :]
+    return data.take(others[: plan.images]), data.take(held_out).centred()
 
 
 def initial_state(plan: TrainingPlan, dataset: Dataset, device: torch.device) -> TrainingState:

@@ -18,6 +18,7 @@ _OPTIONS = (
     "label_smoothing",
     "crop_padding",
     "held_out",
+    "images",
     "keep",
     "precision",
 )
@@ -60,6 +61,7 @@ class TrainingPlan:
         flip: whether images are mirrored at random.
         held_out: training images kept for the validation numbers, not trained on; with 0 there are no such
             numbers, and no epoch can be told to be the best.
+        images: how many of the other training images are trained on, drawn by the seed; None takes all.
         keep: ``best`` stops early, at the epoch that is best on held-out images; None means ``best`` for
             adversarial training, which overfits, and ``last`` for the others.
         last_out: folder of a second bundle, of the last epoch, where the best one is kept; another than out.
@@ -89,6 +91,7 @@ class TrainingPlan:
     crop_padding: int | None = None
     flip: bool = True
     held_out: int = 2000
+    images: int | None = None
     keep: Literal["best", "last"] | None = None
     last_out: Path | None = None
     seed: int = 0
@@ -111,6 +114,8 @@ class TrainingPlan:
                 raise TrainingError(f"'{key}' must be > 0, got {getattr(self, key)}")
         if self.crop_padding is not None and self.crop_padding < 0:
             raise TrainingError(f"'crop_padding' must be >= 0, got {self.crop_padding}")
+        if self.images is not None and self.images < self.batch_size:
+            raise TrainingError(f"'images' must be >= 'batch_size' {self.batch_size}, got {self.images}")
         for key in ("sigma", "weight_decay", "held_out", "seed"):
             if not getattr(self, key) >= 0:
                 raise TrainingError(f"'{key}' must be >= 0, got {getattr(self, key)}")

@@ -51,6 +51,9 @@ def train(
     held_out: Annotated[
         int | None, typer.Option(help="Training images kept for validation; 0: none.")
     ] = None,
+    images: Annotated[
+        int | None, typer.Option(help="Training images to use; all others if left out.")
+    ] = None,
     keep: Annotated[
         str | None,
         typer.Option(help="best: the epoch that is best on held-out images; last. [default: by recipe]"),
@@ -103,6 +106,7 @@ def train(
         "crop_padding": crop_padding,
         "flip": flip,
         "held_out": held_out,
+        "images": images,
         "keep": keep,
         "last_out": last_out,
     }

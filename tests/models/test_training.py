@@ -17,7 +17,7 @@ from models.data import LabelledImages, load_dataset
 from models.training import TrainingError, TrainingPlan, train
 from models.training.augment import random_crop, random_flip
 from models.training.checkpoint import save_checkpoint
-from models.training.loop import initial_state
+from models.training.loop import initial_state, split
 from models.training.recipes import RECIPES
 from models.training.schedule import one_cycle
 from models.training.train import write_one
@@ -154,6 +154,7 @@ def test_progress_goes_to_the_console_that_is_given(synthetic_fashion: Path, tmp
         ({"epochs": 0}, "'epochs' must be > 0, got 0"),
         ({"sigma": -0.5}, "'sigma' must be >= 0, got -0.5"),
         ({"sigma": float("nan")}, "'sigma' must be >= 0, got nan"),
+        ({"images": 15}, "'images' must be >= 'batch_size' 16, got 15"),
         ({"crop_padding": -1}, "'crop_padding' must be >= 0, got -1"),
         ({"label_smoothing": 1.0}, r"'label_smoothing' must be in \[0, 1\), got 1.0"),
         ({"keep": "Best"}, r"'keep' must be one of \['best', 'last'\], got 'Best'"),
@@ -217,6 +218,24 @@ def test_too_few_images_are_refused(synthetic_fashion: Path, tmp_path: Path) -> 
     """What is held out cannot be trained on as well."""
     with pytest.raises(TrainingError, match=r"<= 48 training images, got 40 \+ 16"):
         train(tiny_plan(synthetic_fashion, tmp_path / "out", held_out=40))
+    with pytest.raises(TrainingError, match=r"'held_out' \+ 'images' must be <= 48 .* got 8 \+ 41"):
+        train(tiny_plan(synthetic_fashion, tmp_path / "out", images=41))
+
+
+def test_fewer_images_may_be_trained_on(synthetic_fashion: Path, tmp_path: Path) -> None:
+    """A part of those that all would be; what is held out stays the same, and the card's command says it."""
+    data = load_dataset("fashion-mnist", synthetic_fashion).train
+    every, held_out = split(tiny_plan(synthetic_fashion, tmp_path / "out"), data)
+    some, same = split(tiny_plan(synthetic_fashion, tmp_path / "out", images=16), data)
+    assert (len(every), len(some), len(held_out)) == (40, 16, 8)
+    assert pictures(some) < pictures(every)
+    assert pictures(held_out) == pictures(same)
+    bundle = load_bundle(train(tiny_plan(synthetic_fashion, tmp_path / "tiny", images=16)))
+    assert "--held-out 8 --images 16" in (bundle.card.command or "")
+
+
+def pictures(data: LabelledImages) -> set[bytes]:
+    return {image.tobytes() for image in np.asarray(data.images[:])}
 
 
 def test_a_crop_is_a_shift_within_the_padding() -> None:
