@@ -79,7 +79,7 @@ FIXED: Final = (
         "0.583",
     ),
 )
-AUTO: Final = (
+AUTO: Final[tuple[Ours | Theirs, ...]] = (
     _run("adv-l2", "auto", label="adv-l2, adapted", policy="auto", adapted=True),
     Theirs(
         "Adv₂, ε = 3, adapted",
@@ -87,7 +87,10 @@ AUTO: Final = (
         "61.96 58.58 53.64 49.67 42.76 38.69 34.54 30.36 24.65",
         "1.102",
     ),
-    _run("adv-l2-last", "auto", label="adv-l2-last, adapted", policy="auto", adapted=True),
+    *(
+        _run(short, "auto", label=f"{short}, adapted", policy="auto", adapted=True)
+        for short in ("adv-l2-few", "adv-l2-few-last")
+    ),
     _run("adv-linf", "auto", label="adv-linf, adapted", policy="auto", adapted=True),
     Theirs(
         "Adv∞, ε = 12/255, adapted",
