@@ -10,6 +10,7 @@ from torch import Tensor
 from benchmarks.plain import SIGMA
 from models.backends import BackendError, prepare
 from models.bundles import ZOO, LoadedBundle, load_bundle
+from models.clean_images import calibration_images
 from models.data import load_dataset
 from smoothing import Gaussian, count_classes, generator_for
 
@@ -46,9 +47,6 @@ def run(console: Console) -> None:
 
 def majorities(bundle: LoadedBundle, images: Tensor, dtype: str) -> Tensor:
     """The most frequent class of each image ``(m,)``."""
-    assert bundle.clean is not None
-    clean = torch.from_numpy(bundle.clean[:128]) / 255
-    noise = Gaussian(SIGMA).sample(clean.shape, generator=generator_for(0, "calibration"))
     classifier = prepare(
         bundle.base_classifier,
         input_shape=bundle.card.input_shape,
@@ -56,7 +54,7 @@ def majorities(bundle: LoadedBundle, images: Tensor, dtype: str) -> Tensor:
         device="cpu",
         dtype=dtype,
         batch_size=VOTES,
-        calibration=clean + noise,
+        calibration=calibration_images(bundle, [SIGMA], generator=generator_for(0, "calibration")),
     )
     generator = generator_for(0, "precision")
     with classifier.alone():

@@ -14,6 +14,7 @@ from benchmarks.plain import SIGMA, art_installed, art_votes, plain_counts
 from models.architectures import build_architecture
 from models.backends import BackendError, prepare
 from models.bundles import ZOO, load_bundle
+from models.clean_images import CALIBRATION_SIZE, clean_images
 from models.initialise import initialised_from
 from models.normalize import Normalize, NormalizedClassifier
 from smoothing import Gaussian, count_classes, generator_for
@@ -23,7 +24,7 @@ SECONDS = 3.0
 CERTIFICATE = 100_000
 PLAIN = "plain float32, batch 1000"
 ART = "ART, batch 32"
-INSTALL_ART = "not installed: pip install 'radii[bench]'"
+INSTALL_ART = "not installed: pip install '.[bench]'"
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,11 @@ def cases() -> list[Case]:
     """The shipped model, and one of the size common for CIFAR-10 with the values it starts training from."""
     generator = torch.Generator().manual_seed(0)
     bundle = load_bundle(ZOO / "fashion-mnist-gaussian")
-    assert bundle.clean is not None
-    clean = torch.from_numpy(bundle.clean[:128]) / 255
+    clean = clean_images(bundle, CALIBRATION_SIZE)
     with initialised_from(0):
         wide = build_architecture("preact_resnet18", 10, 3, {"width": 64})
     normalised = NormalizedClassifier(Normalize((0.5,) * 3, (0.25,) * 3), wide)
-    colour = torch.rand((128, 3, 32, 32), generator=generator)
+    colour = torch.rand((CALIBRATION_SIZE, 3, 32, 32), generator=generator)
     return [
         _case("PreActResNet18 width 16, 1×28×28", bundle.base_classifier, clean, generator),
         _case("PreActResNet18 width 64, 3×32×32", normalised, colour, generator),
