@@ -186,9 +186,15 @@ _NOISE_THEIRS: Final[Mapping[str, Mapping[str, str]]] = {
 def sweeps(outcomes: Outcomes) -> str:
     """What adaptation owes to its parameters."""
     parts = []
-    for table, column in (("noise-momentum", "momentum"), ("noise-clean-size", "clean_size")):
+    for column, title in (
+        ("momentum", "ρ"),
+        ("clean_size", "clean images"),
+        ("source", "clean images from the split"),
+    ):
+        table = f"noise-{column.replace('_', '-')}"
         columns = {
-            column.replace("_", " "): column,
+            title: column,
+            "draws": "draws",
             "accuracy": "accuracy",
             "deviation": "standard deviation",
         }
