@@ -5,14 +5,16 @@ from contextlib import contextmanager
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Final
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from contract.certificates import Verification
 from contract.choices import Stage
 from contract.jobs import Progress as JobProgress
-from contract.models import ModelList
+from contract.models import ModelInfo, ModelList
 
 _STAGES: Final = {
     Stage.QUEUED: "waiting for a worker",
@@ -23,6 +25,7 @@ _STAGES: Final = {
     Stage.REMEMBERING: "comparing with the memory of certified regions",
     Stage.DONE: "done",
 }
+_ACCURACIES: Final = ("clean_accuracy", "noisy_accuracy", "noisy_accuracy_adapted")
 
 
 def floor(value: float, decimals: int = 4) -> str:
@@ -53,21 +56,34 @@ def in_255(value: float) -> str:
 
 
 def show_models(console: Console, listing: ModelList) -> None:
-    """Prints a table of models."""
-    table = Table("model", "ready", "input", "classes", "σ", "votes", "measured")
+    """Prints a table of models, with what their cards say was measured; `--json` tells all."""
+    table = Table(box=SIMPLE_HEAD)
+    longest = max((len(model.name) for model in listing.models), default=0)
+    # A name is there to be copied: it is never cut short, and folded only if it is very long.
+    table.add_column("model", overflow="fold", min_width=min(longest, 32))
+    for head in ("ready", "input", "σ", "clean", "in noise", "adapted"):
+        table.add_column(head, overflow="fold")
     for model in listing.models:
-        name = f"[bold]{model.name}[/bold]" if model.name == listing.default else model.name
-        measured = ", ".join(f"{metric.metric} {metric.value:.3f}" for metric in model.metrics)
         table.add_row(
-            name,
-            "yes" if model.ready else f"no: {model.reason or 'no worker is alive'}",
+            Text(model.name, "bold" if model.name == listing.default else ""),
+            "yes" if model.ready else "no",
             "×".join(map(str, model.input_shape)),
-            str(len(model.classes)),
             "" if model.sigma is None else f"{model.sigma:g}",
-            f"{model.n:,}",
-            measured,
+            *(_accuracy(model, name) for name in _ACCURACIES),
         )
     console.print(table)
+    for model in listing.models:
+        if not model.ready:
+            console.print(Text(f"  {model.name} is not ready: {model.reason or 'no worker is alive'}"))
+
+
+def _accuracy(model: ModelInfo, name: str) -> str:
+    """One of a model's metrics in per cent, with its noise level where that is not the recommended one."""
+    found = next((metric for metric in model.metrics if metric.metric == name), None)
+    if found is None:
+        return ""
+    level = "" if found.sigma in (None, model.sigma) else f" at {found.sigma:g}"
+    return f"{found.value:.1%}{level}"
 
 
 def show_verification(console: Console, verification: Verification) -> None:

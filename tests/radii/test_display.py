@@ -1,5 +1,8 @@
 """What a person reads is never more than what was certified."""
 
+import io
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +10,9 @@ from rich.console import Console
 
 from contract.choices import Stage
 from contract.jobs import Progress
-from radii.display import ceiling, floor, in_255, sampling_bar, stage_words
+from contract.models import ModelInfo, ModelList
+from radii.display import ceiling, floor, in_255, sampling_bar, show_models, stage_words
+from service.openapi_examples import EXAMPLES
 
 
 @given(st.floats(min_value=0, max_value=100, allow_nan=False))
@@ -30,3 +35,29 @@ def test_the_radius_so_far_is_shown_beside_the_stage() -> None:
     assert stage_words(progress) == "sampling, certified so far: 0.5123"
     assert "noise level" in stage_words(Progress(stage=Stage.CHOOSING))
     assert "adapting" in stage_words(Progress(stage=Stage.ADAPTING))
+
+
+def test_models_are_listed_with_what_was_measured_of_them() -> None:
+    """Nothing is cut short in 80 columns; a level only where it is not the recommended one; markup is a name like any."""
+    recorded = json.loads((EXAMPLES / "list_models.json").read_text())["responses"]["200"]["models"][0]
+    plain = ModelInfo.model_validate(recorded)
+    clean, noisy = (
+        metric for metric in plain.metrics if metric.metric in ("clean_accuracy", "noisy_accuracy")
+    )
+    other = plain.model_copy(
+        update={
+            "name": "of-a-rather-long-name[bold]",
+            "ready": False,
+            "reason": "its weights are damaged",
+            "metrics": [noisy.model_copy(update={"sigma": 0.25})],
+        }
+    )
+    console = Console(width=80, record=True, file=io.StringIO())
+    show_models(console, ModelList(default=plain.name, models=[plain, other]))
+    shown = console.export_text()
+    words = shown.split()
+    assert words.count(f"{clean.value:.1%}") == 1
+    assert f"{noisy.value:.1%} at 0.25" in shown
+    assert plain.name in words
+    assert f"{other.name} is not ready: its weights are damaged" in shown
+    assert "…" not in shown
