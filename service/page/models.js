@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { byId, fill, h } from "./dom.js";
-import { count, short } from "./numbers.js";
+import { count, percent, short } from "./numbers.js";
 
 /** @typedef {import("./types.js").ModelInfo} ModelInfo */
 /** @typedef {import("./types.js").ModelList} ModelList */
@@ -53,6 +53,21 @@ export function shapeOf({ input_shape: [channels, height, width] }) {
   return `${width}×${height} pixels, ${channels === 1 ? "grey" : channels === 3 ? "colour" : `${channels} channels`}`;
 }
 
+/**
+ * How often the model alone, not smoothed, was right, as its card says; empty if it does not.
+ * @param {ModelInfo} model
+ * @returns {string}
+ */
+function accuracyOf({ metrics }) {
+  const words = { clean_accuracy: "", noisy_accuracy: "under noise", noisy_accuracy_adapted: "adapted to it" };
+  return Object.entries(words)
+    .flatMap(([name, when]) => {
+      const found = metrics.find(({ metric }) => metric === name);
+      return found ? [`${percent(found.value)} ${when}`.trim()] : [];
+    })
+    .join(", ");
+}
+
 /** Shows what the chosen model takes, and fits the form to it. */
 export function showModel() {
   const model = getModel();
@@ -67,6 +82,7 @@ export function showModel() {
       ...[
         ["Takes", shapeOf(model)],
         ["Tells", `${count(model.classes.length)} classes`],
+        ["Accuracy", accuracyOf(model) || "not known"],
         ["Noise", model.sigma === null ? "recommends no σ" : `recommends σ = ${short(model.sigma)}`],
         ["Adapts", model.adaptable ? "to the noise" : `no: ${model.not_adaptable_because ?? "it cannot"}`],
       ].flatMap(([term = "", words]) => [h("dt", {}, term), h("dd", {}, words)]),

@@ -16,6 +16,11 @@ from tests.end_to_end.browsing import Tab, open_browser, open_tab
 from tests.end_to_end.running import Running
 
 LONG = 2_000_000  # votes: minutes of sampling
+_ACCURACIES = {
+    "clean_accuracy": "",
+    "noisy_accuracy": " under noise",
+    "noisy_accuracy_adapted": " adapted to it",
+}
 WATCH = """
 globalThis.watched = [];
 const radius = document.getElementById("live-radius");
@@ -397,3 +402,17 @@ def test_noise_and_changes_follow_their_laws(tab: Tab) -> None:
     assert 0.85 < found["uniform"]["largest"] <= 3**0.5 * 0.5
     assert found["lengths"] == pytest.approx([3.0] * 6, rel=1e-4)
     assert found["few"] == pytest.approx([0.25, 1.0])  # still an image: nothing below 0 or above 1
+
+
+def test_a_model_s_accuracy_is_that_of_its_card(tab: Tab, running: Running) -> None:
+    """Of each that can be chosen: clean, under noise, and adapted to it, as far as that was measured."""
+    page = tab.open()
+    for model in running.http.get("/models").json()["models"]:
+        page.select_option("#model", model["name"])
+        told = page.locator("#model-facts dt:text-is('Accuracy') + dd")
+        measured = {metric["metric"]: metric["value"] for metric in model["metrics"]}
+        if not measured:
+            expect(told).to_have_text("not known")
+        for name, words in _ACCURACIES.items():
+            if name in measured:
+                expect(told).to_contain_text(f"{100 * measured[name]:.1f} %{words}")
