@@ -9,6 +9,7 @@ export interface ModelInfo {
   classes: string[]; input_shape: [number, number, number]; fit: { resize: number; interpolation: string } | null;
   sigma: number | null; sigma_grid: number[]; n: number; clean_size: number;
   adaptable: boolean; not_adaptable_because: string | null;
+  metrics: { metric: string; value: number; n: number; sigma: number | null; command: string }[];
 }
 export interface ModelList { default: string | null; models: ModelInfo[] }
 export interface Progress { stage: string; completed: number; total: number; radius_so_far: number | null }

@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-import subprocess
 from enum import StrEnum
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import service
 from contract.choices import AbstainReason, JobStatus, MemoryOutcome, NoiseLevel, Stage, StopReason
 from service.app import create_app
 from service.settings import ServiceSettings
+from tests.end_to_end.clients.generating import add_node_packages, run
 
 FOLDER = Path(service.__file__).parent / "page"
 MODULES = sorted(FOLDER.glob("*.js"))
@@ -137,11 +136,9 @@ def test_modules_stay_readable(path: Path) -> None:
     assert len(path.read_text().splitlines()) < 200
 
 
-def test_modules_keep_their_types(tmp_path: Path) -> None:
+def test_modules_keep_their_types(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """TypeScript reads the types in the modules' comments."""
-    compiler = shutil.which("tsc")
-    if compiler is None:
-        pytest.skip("no TypeScript compiler (`npm install --global typescript`)")
+    add_node_packages(tmp_path, pytestconfig)
     options = {
         "allowJs": True,
         "checkJs": True,
@@ -156,5 +153,4 @@ def test_modules_keep_their_types(tmp_path: Path) -> None:
     }
     project = {"compilerOptions": options, "files": [str(FOLDER / "main.js"), str(FOLDER / "types.d.ts")]}
     (tmp_path / "tsconfig.json").write_text(json.dumps(project))
-    ran = subprocess.run([compiler, "-p", str(tmp_path)], capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stdout
+    assert run(["tsc", "-p", "."], tmp_path) == ""
