@@ -18,6 +18,8 @@ from smoothing import Gaussian, estimate_statistics, generator_for, with_statist
 
 FOLDERS = sorted(card.parent for card in ZOO.glob("*/card.json"))
 IMAGES = 500
+README = Path(__file__).parents[2] / "README.md"
+ACCURACIES = ("clean_accuracy", "noisy_accuracy", "noisy_accuracy_adapted")
 
 
 @pytest.fixture(scope="module", params=FOLDERS, ids=lambda folder: folder.name)
@@ -97,6 +99,13 @@ def test_its_accuracy_is_what_the_card_says(bundle: LoadedBundle) -> None:
         assert measured == pytest.approx(metric.value, abs=3 * error), metric.metric
         seen.add(metric.metric)
     assert seen >= {"clean_accuracy", "noisy_accuracy"}
+
+
+def test_readme_says_of_it_what_the_card_says(bundle: LoadedBundle) -> None:
+    """In per cent: clean, under noise, and adapted to it where the card has that."""
+    measured = {metric.metric: f"{100 * metric.value:.1f}" for metric in bundle.card.metrics}
+    figures = [measured.get(name, "–") for name in ACCURACIES]
+    assert f"| `{bundle.card.name}` | {' | '.join(figures)} |\n" in README.read_text()
 
 
 def right(bundle: LoadedBundle, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> int:
