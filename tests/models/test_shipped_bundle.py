@@ -17,7 +17,7 @@ from models.training.measure import accuracy
 from smoothing import Gaussian, estimate_statistics, generator_for, with_statistics
 
 FOLDERS = sorted(card.parent for card in ZOO.glob("*/card.json"))
-IMAGES = 500
+IMAGES = 1000
 README = Path(__file__).parents[2] / "README.md"
 ACCURACIES = ("clean_accuracy", "noisy_accuracy", "noisy_accuracy_adapted")
 
@@ -82,7 +82,7 @@ def test_its_clean_set_is_balanced_and_diverse(folder: Path, bundle: LoadedBundl
 
 @pytest.mark.skipif(not DEBIAN_FOLDER.is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
 def test_its_accuracy_is_what_the_card_says(bundle: LoadedBundle) -> None:
-    """On 500 real test images, clean, under noise and adapted to it, within three standard errors of it."""
+    """On 1000 real test images, clean, under noise and adapted to it, within three standard errors of it."""
     test = load_dataset("fashion-mnist").test.take(np.arange(IMAGES))
     seen = set()
     for metric in bundle.card.metrics:
