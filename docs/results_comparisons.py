@@ -1,19 +1,22 @@
 """Two runs held against each other, image by image, and the verdict on a claim that follows from it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import fsum
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from docs.results_outcomes import Outcomes
+from models.evaluation.corruptions import mistakes_of
+from models.evaluation.curves import interpolated
 from models.evaluation.intervals import jackknife_interval, mean_interval, paired_proportions_interval
+from models.evaluation.mce import jackknifed
 
 Floats = NDArray[np.float64]
-_CLEAN: Final = "none"
+_SAMPLES: Final = 2000
 
 
 @dataclass(frozen=True)
@@ -193,75 +196,60 @@ def corruption_errors(
 ) -> Comparison:
     """Compare mCE, or relative mCE, of two classifiers in one evaluation, by the jackknife over images."""
 
-    def compare(outcomes: Outcomes) -> Difference:
+    def compare(outcomes: Outcomes) -> Difference | None:
         rows = outcomes[evaluation]["tables"]["corruptions-images"]["rows"]
-        reference = _wrong(rows, baseline)
-        one, one_without = _mean_ratio(_wrong(rows, first), reference, relative=relative)
-        other, other_without = _mean_ratio(_wrong(rows, second), reference, relative=relative)
-        interval = jackknife_interval(one - other, (one_without - other_without).tolist())
-        return Difference(one, other, *interval, len(one_without))
+        wrong = {
+            name: mistakes_of(
+                (corruption, digits) for classifier, corruption, _, digits in rows if classifier == name
+            )
+            for name in {first, second, baseline}
+        }
+        one, other = (jackknifed(wrong[name], wrong[baseline], relative=relative) for name in (first, second))
+        if one.value is None or other.value is None or not (one.without and other.without):
+            return None
+        without = [left - right for left, right in zip(one.without, other.without, strict=True)]
+        interval = jackknife_interval(one.value - other.value, without)
+        return Difference(one.value, other.value, *interval, len(without))
 
     return Comparison((evaluation,), compare)
 
 
-def at_equal_accuracy(runs: Sequence[tuple[str, str]], reference: tuple[str, str]) -> Comparison:
-    """Compare ACR of one scheme at several levels with another's, at the latter's clean accuracy.
+def at_equal_accuracy(run: tuple[str, str], others: Sequence[tuple[str, str]]) -> Comparison:
+    """Compare ACR of one run with another scheme's at the same clean accuracy.
 
-    The scheme's ACR is taken on the line between the levels round that accuracy; there is none where its
-    levels do not reach round it. The interval is the jackknife's over images.
+    The scheme's ACR is taken on the line between its levels round that accuracy; there is none where they do
+    not reach round it. The interval is the bootstrap's over images; samples in which they do not reach round
+    it count against both of its ends.
 
     Args:
-        runs: Evaluation and run of each level of the scheme.
-        reference: Evaluation and run that it is compared with.
+        run: Evaluation and run.
+        others: Evaluation and run of each level of the scheme that it is compared with.
     """
 
     def compare(outcomes: Outcomes) -> Difference | None:
-        found = [_answers(outcomes, *run) for run in (*runs, reference)]
+        found = [_answers(outcomes, *one) for one in (run, *others)]
         shared = sorted(set.intersection(*(set(each) for each in found)))
         answers = np.array([[each[index] for index in shared] for each in found])  # (runs, images, 2)
-        totals, images = answers.sum(axis=1), len(shared)
-        accuracies = totals[:-1, 0]
-        if not accuracies.min() <= totals[-1, 0] <= accuracies.max():
+        images = len(shared)
+        whole = _interpolated(answers.mean(axis=1))
+        if whole is None:
             return None
-        whole = _interpolated(totals / images)
-        left = [_interpolated((totals - answers[:, place]) / (images - 1)) for place in range(images)]
-        without = [one - other for one, other in left]
-        return Difference(*whole, *jackknife_interval(whole[0] - whole[1], without), images)
+        drawn = np.random.default_rng(0).multinomial(images, [1 / images] * images, size=_SAMPLES) / images
+        samples = [_interpolated(means) for means in np.einsum("si,rif->srf", drawn, answers)]
+        known = [one - other for one, other in filter(None, samples)]
+        unknown = (_SAMPLES - len(known)) * [float("inf")]
+        low = np.quantile([*known, *(-end for end in unknown)], 0.025, method="lower")
+        high = np.quantile([*known, *unknown], 0.975, method="higher")
+        if not np.isfinite(low) or not np.isfinite(high):
+            return None
+        return Difference(*whole, float(low), float(high), images)
 
-    names = dict.fromkeys(evaluation for evaluation, _ in (*runs, reference))
+    names = dict.fromkeys(evaluation for evaluation, _ in (run, *others))
     return Comparison(tuple(names), compare)
 
 
 def _together(*measures: Measure) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for measure in measures for name in measure.evaluations))
-
-
-def _wrong(rows: Sequence[Sequence[Any]], classifier: str) -> dict[str, Floats]:
-    """Errors of one classifier: corruption to ``(severities, images)``."""
-    found: dict[str, list[list[float]]] = {}
-    for name, corruption, _, digits in rows:
-        if name == classifier:
-            found.setdefault(corruption, []).append([float(digit == "0") for digit in digits])
-    return {name: np.array(errors) for name, errors in found.items()}
-
-
-def _mean_ratio(
-    wrong: Mapping[str, Floats], baseline: Mapping[str, Floats], *, relative: bool
-) -> tuple[float, Floats]:
-    """Return the mean corruption error, and what it is when each image in turn is left out."""
-    ratios, without = [], []
-    for name in wrong:
-        if name == _CLEAN:
-            continue
-        of_image = [errors[name].sum(axis=0) for errors in (wrong, baseline)]
-        if relative:
-            clean = [len(errors[name]) * errors[_CLEAN][0] for errors in (wrong, baseline)]
-            of_image = [count - less for count, less in zip(of_image, clean, strict=True)]
-        own, reference = (float(count.sum()) for count in of_image)
-        if reference > 0:  # the baseline must make errors, or there is nothing to measure against
-            ratios.append(own / reference)
-            without.append((own - of_image[0]) / (reference - of_image[1]))
-    return fsum(ratios) / len(ratios), np.mean(without, axis=0)
 
 
 def _answers(outcomes: Outcomes, evaluation: str, run: str) -> dict[int, tuple[float, float]]:
@@ -270,8 +258,8 @@ def _answers(outcomes: Outcomes, evaluation: str, run: str) -> dict[int, tuple[f
     return dict(zip(found["index"], zip(map(float, found["right"]), found["l2"], strict=True), strict=True))
 
 
-def _interpolated(means: Floats) -> tuple[float, float]:
-    """ACR of the first rows at the accuracy of the last one, and that one's; a row is accuracy and ACR."""
-    accuracies, radii = zip(*sorted(means[:-1].tolist()), strict=True)
-    accuracy, acr = means[-1].tolist()
-    return float(np.interp(accuracy, accuracies, radii)), acr
+def _interpolated(means: Floats) -> tuple[float, float] | None:
+    """ACR of the first row, and that of the others at its accuracy; a row is accuracy and ACR."""
+    (accuracy, acr), *others = means.tolist()
+    there = interpolated(accuracy, others)
+    return None if there is None else (acr, there)

@@ -71,9 +71,15 @@ EVALUATIONS: Final = (
     *(_trained_with_noise(short) for short in ("macer", "consistency", "adre", "adre-adv", "data-dependent")),
     _fixed(
         "normal-uniform",
-        f"--sigma 0.4,0.5,0.6 --adapt no {_QUARTER}",
-        "Several levels, to compare at equal clean accuracy.",
-        16,
+        f"--sigma 0.5,0.6 --adapt no {_QUARTER}",
+        "At the level of training, and at that of the hybrid.",
+        11,
+    ),
+    _fixed(
+        "gaussian-08",
+        f"--sigma 0.8,1 --adapt no {_QUARTER}",
+        "Trained with more noise, to compare at equal clean accuracy.",
+        11,
     ),
     _fixed("standard", f"--sigma 0.5 --adapt yes {_QUARTER}", "What adaptation alone can do.", 5),
     _fixed("adv-l2", f"--sigma 0.5 --adapt both {_QUARTER}", "With and without adaptation.", 7),
@@ -151,7 +157,7 @@ EVALUATIONS: Final = (
     _chosen(
         "levels-gaussian",
         "gaussian",
-        "--suite levels --skip 100",
+        "--suite levels --images 100 --skip 100 --n 2000",
         "What steps of OptimizeSigma are worth.",
         5,
     ),

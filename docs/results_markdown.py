@@ -1,24 +1,50 @@
 """Pieces of the page: tables, numbers, links."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import fsum
 from typing import Any, Final
 
 from docs.results_comparisons import Verdict
 from docs.results_evaluations import EVALUATIONS
 from docs.results_outcomes import Outcome, Outcomes
-from models.evaluation.intervals import mean_interval
+from models.evaluation.intervals import clopper_pearson_interval, known_interval
 
 MISSING: Final = Verdict.MISSING.value
 EMPTY: Final = "–"
+
+
+@dataclass(frozen=True)
+class Share:
+    """A column of parts of the images, of which the table tells the number, too.
+
+    It is shown in per cent, with Clopper and Pearson's interval.
+    """
+
+    column: str
+
+
+@dataclass(frozen=True)
+class Ranged:
+    """A column and the ends of its 95 % interval.
+
+    Attributes:
+        column, low, high: Their names; without ends there is no interval.
+        percent: Whether they are shown in per cent.
+    """
+
+    column: str
+    low: str = ""
+    high: str = ""
+    percent: bool = False
 
 
 def copied_table(
     outcomes: Outcomes,
     names: Sequence[str],
     table: str,
-    columns: Mapping[str, str],
+    columns: Mapping[str, str | Share | Ranged],
     *,
-    percents: Sequence[str] = (),
     digits: int = 3,
 ) -> str:
     """Return columns of a table as an evaluation wrote it, by what heads them here."""
@@ -27,12 +53,24 @@ def copied_table(
         if name not in outcomes:
             rows.append((MISSING, *[EMPTY] * (len(columns) - 1), link_to(name)))
             continue
-        for row in named_rows(outcomes[name], table):
-            shown = [
-                _shown(row[column], digits, percent=title in percents) for title, column in columns.items()
-            ]
-            rows.append((*shown, link_to(name)))
+        rows += [
+            (*(_cell(row, column, digits) for column in columns.values()), link_to(name))
+            for row in named_rows(outcomes[name], table)
+        ]
     return as_table((*columns, "evaluation"), rows)
+
+
+def _cell(row: Mapping[str, Any], column: str | Share | Ranged, digits: int) -> str:
+    match column:
+        case Share(name):
+            return EMPTY if row[name] is None else as_share(round(row[name] * row["images"]), row["images"])
+        case Ranged(name, low, high, percent):
+            return as_figure(row[name], row.get(low), row.get(high), digits, percent=percent)
+        case _:
+            value = row[column]
+            return (
+                EMPTY if value is None else f"{value:.{digits}f}" if isinstance(value, float) else str(value)
+            )
 
 
 def named_rows(outcome: Outcome, table: str, **wanted: Any) -> list[dict[str, Any]]:
@@ -42,25 +80,35 @@ def named_rows(outcome: Outcome, table: str, **wanted: Any) -> list[dict[str, An
     return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
 
 
-def _shown(value: str | float | None, digits: int, *, percent: bool) -> str:
-    if percent:
-        return as_percent(value)
-    if isinstance(value, float):
-        return f"{value:.{digits}f}"
-    return EMPTY if value is None else str(value)
+def as_figure(
+    value: float | None, low: float | None, high: float | None, digits: int = 3, *, percent: bool = False
+) -> str:
+    """Return a figure, and under it its interval where that is known.
 
-
-def as_percent(share: Any) -> str:
-    """Return a share in per cent."""
-    return EMPTY if share is None else f"{100 * share:.1f}"
-
-
-def as_interval(values: Sequence[float]) -> str:
-    """Return the 95 % interval of a mean, in brackets."""
-    if len(values) < 2:
+    >>> as_figure(0.5, 0.25, 0.75), as_figure(0.5, None, None, 0, percent=True)
+    ('0.500<br>[0.250, 0.750]', '50')
+    """
+    if value is None:
         return EMPTY
-    low, high = mean_interval(values)
-    return f"[{low:.3f}, {high:.3f}]"
+    scale, digits = (100, min(digits, 1)) if percent else (1, digits)
+    shown = f"{scale * value:.{digits}f}"
+    if low is None or high is None:
+        return shown
+    return f"{shown}<br>[{scale * low:.{digits}f}, {scale * high:.{digits}f}]"
+
+
+def as_share(right: int, images: int) -> str:
+    """Return a part of the images in per cent, and under it Clopper and Pearson's 95 % interval.
+
+    >>> as_share(8, 10)
+    '80.0<br>[44.4, 97.5]'
+    """
+    return as_figure(right / images, *clopper_pearson_interval(right, images), percent=True)
+
+
+def as_mean(values: Sequence[float]) -> str:
+    """Return a mean, and under it Student's 95 % interval."""
+    return as_figure(fsum(values) / len(values), *known_interval(values, 0.95))
 
 
 def votes_of(evaluation: str) -> str:

@@ -13,7 +13,7 @@ _DROPPED: Final = ("records", "intervals-", "p-lower-", "envelope-", "equal-accu
 def trim(results: Outcome, bundles: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is committed of ``results.json``.
 
-    Of certificates, "records" has sixteen columns in words for each image; the index, whether the answer is
+    Of certificates, "records" has eighteen columns in words for each image; the index, whether the answer is
     right, and the two radii are what comparisons need, and are kept by column. Tables that follow from
     them, and that the page does not show, are left out. All else stays as it was written.
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import fsum
 from typing import Final
 
 from docs.results_claims import CLAIMS, Claim
@@ -11,8 +10,11 @@ from docs.results_evaluations import EVALUATIONS, ZOO_ORDER, bundle
 from docs.results_markdown import (
     EMPTY,
     MISSING,
-    as_interval,
-    as_percent,
+    Ranged,
+    Share,
+    as_figure,
+    as_mean,
+    as_share,
     as_table,
     copied_table,
     link_to,
@@ -25,6 +27,7 @@ from docs.results_rows import AUTO, FIXED, OPTIMIZE, Ours, Theirs
 
 _MARK: Final = re.compile(r"(<!-- results: ([\w-]+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
 _RADII: Final = tuple(step / 4 for step in range(9))
+_SCHEMES: Final = ("as trained", "adapted")
 
 
 def render(page: str, outcomes: Outcomes) -> str:
@@ -47,27 +50,24 @@ def zoo(outcomes: Outcomes) -> str:
     for short in ZOO_ORDER:
         name, evaluation = bundle(short), f"noise-{short}"
         if evaluation not in outcomes:
-            rows.append((f"`{name}`", MISSING, *[EMPTY] * 7))
+            rows.append((f"`{name}`", MISSING, *[EMPTY] * 6))
             continue
         facts = outcomes[evaluation]["bundles"][name]
-        noisy = named_rows(outcomes[evaluation], "noise", bundle=name, sigma=0.5)[0]
         rows.append(
             (
                 f"`{name}`" + ("" if facts["shipped"] else " (not shipped)"),
                 facts["recipe"],
                 f"`{facts['command']}`",
                 str(facts["epochs"] or EMPTY),
-                as_percent(facts["clean_accuracy"]),
-                as_percent(noisy["as trained"]),
-                as_percent(noisy["adapted"]),
-                f"{noisy['images']}",
+                as_share(round(facts["clean_accuracy"] * facts["clean_images"]), facts["clean_images"]),
+                *(_answered(outcomes[evaluation], name, 0.5, scheme) for scheme in _SCHEMES),
                 f"{facts['bytes'] / 1e6:.1f} MB",
             )
         )
     return as_table(
         (
             "bundle", "recipe", "trained by", "epochs", "clean accuracy", "at σ = 0.5, as trained",
-            "at σ = 0.5, adapted", "images", "size",
+            "at σ = 0.5, adapted", "size",
         ),
         rows,
     )  # fmt: skip
@@ -90,68 +90,59 @@ def data_dependent(outcomes: Outcomes) -> str:
 
 def levels(outcomes: Outcomes) -> str:
     """Radii over the steps of OptimizeSigma."""
-    columns = {
+    columns: dict[str, str | Share | Ranged] = {
         "K": "K",
         "mean σ": "mean sigma",
-        "accuracy": "accuracy",
-        "ACR ℓ2": "ACR ℓ2",
+        "accuracy": Share("accuracy"),
+        "ACR ℓ2": Ranged("ACR ℓ2", "from", "to"),
         "images": "images",
     }
-    return copied_table(outcomes, ("levels-gaussian",), "levels", columns, percents=("accuracy",))
+    return copied_table(outcomes, ("levels-gaussian",), "levels", columns)
 
 
 def hybrid(outcomes: Outcomes) -> str:
     """One noise against two."""
     name = bundle("normal-uniform")
+    one, both = "Gaussian, σ = 0.6", "Gaussian, σ = 0.6, and uniform, σ = 0.65"
     rows: list[tuple[str, ...]] = []
     for label, evaluation, run in (
-        ("Gaussian, σ = 0.6", "certify-normal-uniform", run_name(name, sigma=0.6)),
-        (
-            "Gaussian, σ = 0.6, and uniform, σ = 0.65",
-            "hybrid-normal-uniform",
-            run_name(name, noise="hybrid", sigma=0.6),
-        ),
+        (one, "certify-normal-uniform", run_name(name, sigma=0.6)),
+        (both, "hybrid-normal-uniform", run_name(name, noise="hybrid", sigma=0.6)),
     ):
+        ends = (votes_of(evaluation), EMPTY, link_to(evaluation))
         if evaluation not in outcomes:
-            rows.append((label, MISSING, *[EMPTY] * 3, str(votes_of(evaluation)), EMPTY, link_to(evaluation)))
+            rows.append((label, MISSING, *[EMPTY] * 4, *ends))
             continue
         found = outcomes[evaluation]["certified"][run]
         images = len(found["index"])
-        accuracy = found["right"].count("1") / images
-        rows.append(
-            (
-                label,
-                "Fashion-MNIST",
-                as_percent(accuracy),
-                *(f"{fsum(found[norm]) / images:.3f} {as_interval(found[norm])}" for norm in ("l2", "l1")),
-                str(votes_of(evaluation)),
-                str(images),
-                link_to(evaluation),
-            )
-        )
-    theirs = (EMPTY, "10000", "MPB Table 2")
-    rows.insert(1, ("Gaussian, σ = 0.6", "CIFAR-10", "59.3", "0.742", "0.742", *theirs))
-    rows.append(("Gaussian, σ = 0.6, and uniform, σ = 0.65", "CIFAR-10", "60.3", "0.742", "0.783", *theirs))
-    return as_table(
-        ("certified with", "data", "clean", "ACR ℓ2", "ACR ℓ1", "n", "images", "evaluation"), rows
-    )
+        same = [EMPTY, EMPTY]
+        if label == both:
+            table = named_rows(outcomes[evaluation], "same-class")
+            same = [as_figure(row["ACR"], row["from"], row["to"]) for row in table]
+        share = as_share(found["right"].count("1"), images)
+        figures = (as_mean(found["l2"]), as_mean(found["l1"]), *same)
+        rows.append((label, "Fashion-MNIST", share, *figures, ends[0], str(images), ends[2]))
+    theirs = (EMPTY, EMPTY, EMPTY, "10000", "MPB Table 2")
+    rows.insert(1, (one, "CIFAR-10", "59.3", "0.742", "0.742", *theirs))
+    rows.append((both, "CIFAR-10", "60.3", "0.742", "0.783", *theirs))
+    head = ("certified with", "data", "clean", "ACR ℓ2", "ACR ℓ1", "same class, ℓ2", "same class, ℓ1")
+    return as_table((*head, "n", "images", "evaluation"), rows)
 
 
 def bounds(outcomes: Outcomes) -> str:
     """Radii by bound, from the same votes."""
-    columns = {
-        "run": "run", "bound": "bound", "ACR ℓ2": "ACR ℓ2", "more than `one_sided`": "more than one_sided",
-        "from": "more from", "to": "more to", "larger on": "larger on", "smaller on": "smaller on",
-        "r ≥ 0.5": "0.5", "r ≥ 1": "1", "images": "images",
-    }  # fmt: skip
-    return copied_table(
-        outcomes,
-        ("bounds-gaussian", "bounds-adv-l2"),
-        "bounds",
-        columns,
-        percents=("r ≥ 0.5", "r ≥ 1"),
-        digits=4,
-    )
+    columns: dict[str, str | Share | Ranged] = {
+        "run": "run",
+        "bound": "bound",
+        "ACR ℓ2": Ranged("ACR ℓ2", "from", "to"),
+        "more than `one_sided`": Ranged("more than one_sided", "more from", "more to"),
+        "larger on": "larger on",
+        "smaller on": "smaller on",
+        "r ≥ 0.5": Share("0.5"),
+        "r ≥ 1": Share("1"),
+        "images": "images",
+    }
+    return copied_table(outcomes, ("bounds-gaussian", "bounds-adv-l2"), "bounds", columns, digits=4)
 
 
 def noise(outcomes: Outcomes) -> str:
@@ -160,14 +151,15 @@ def noise(outcomes: Outcomes) -> str:
     sigmas = (0.0, 0.25, 0.5, 0.75)
     for short in ("standard", "adv-linf", "adv-l2", "gaussian"):
         evaluation, name = f"noise-{short}", bundle(short)
-        for scheme in ("as trained", "adapted"):
+        for scheme in _SCHEMES:
             label = f"{short}, {scheme}"
             if evaluation not in outcomes:
                 rows.append((label, MISSING, *[EMPTY] * (len(sigmas) + 1), link_to(evaluation)))
                 continue
-            found = {row["sigma"]: row for row in named_rows(outcomes[evaluation], "noise", bundle=name)}
-            figures = [as_percent(found[sigma][scheme]) for sigma in sigmas]
-            rows.append((label, "Fashion-MNIST", *figures, str(found[0.0]["images"]), link_to(evaluation)))
+            found = outcomes[evaluation]
+            figures = [_answered(found, name, sigma, scheme) for sigma in sigmas]
+            images = str(named_rows(found, "noise")[0]["images"])
+            rows.append((label, "Fashion-MNIST", *figures, images, link_to(evaluation)))
         rows += [
             (label, "CIFAR-10", *figures.split(), EMPTY, "CTA Table 2b")
             for label, figures in _NOISE_THEIRS.get(short, {}).items()
@@ -183,6 +175,14 @@ _NOISE_THEIRS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
+def _answered(outcome: Outcome, name: str, sigma: float, scheme: str) -> str:
+    """Accuracy under noise; without noise there is nothing to adapt to."""
+    wanted = {"bundle": name, "sigma": sigma, "scheme": scheme}
+    for row in named_rows(outcome, "noise-images", **wanted):
+        return as_share(row["right"].count("1"), len(row["right"]))
+    return EMPTY
+
+
 def sweeps(outcomes: Outcomes) -> str:
     """What adaptation owes to its parameters."""
     parts = []
@@ -192,15 +192,13 @@ def sweeps(outcomes: Outcomes) -> str:
         ("source", "clean images from the split"),
     ):
         table = f"noise-{column.replace('_', '-')}"
-        columns = {
+        columns: dict[str, str | Share | Ranged] = {
             title: column,
             "draws": "draws",
-            "accuracy": "accuracy",
-            "deviation": "standard deviation",
+            "accuracy": Ranged("accuracy", "from", "to", percent=True),
+            "deviation": Ranged("standard deviation", percent=True),
         }
-        parts.append(
-            copied_table(outcomes, ("noise-adv-l2",), table, columns, percents=("accuracy", "deviation"))
-        )
+        parts.append(copied_table(outcomes, ("noise-adv-l2",), table, columns))
     return "\n\n".join(parts)
 
 
@@ -208,24 +206,29 @@ def attacks(outcomes: Outcomes) -> str:
     """Accuracy under attacks."""
     parts = []
     for norm, epsilons in (("l2", ("0.5", "1", "1.5")), ("linf", ("0.0314", "0.1"))):
-        shown = {f"{'ℓ2' if norm == 'l2' else 'ℓ∞'} {epsilon}": epsilon for epsilon in epsilons}
-        columns = {"bundle": "bundle", "attack": "attack", "no attack": "0", **shown, "images": "images"}
+        columns: dict[str, str | Share | Ranged] = {
+            "bundle": "bundle",
+            "attack": "attack",
+            "no attack": Share("0"),
+            **{f"{'ℓ2' if norm == 'l2' else 'ℓ∞'} {epsilon}": Share(epsilon) for epsilon in epsilons},
+            "images": "images",
+        }
         names = ("attacks-adv-l2", "attacks-adv-linf")
-        parts.append(
-            copied_table(outcomes, names, f"attacks-{norm}", columns, percents=("no attack", *shown))
-        )
+        parts.append(copied_table(outcomes, names, f"attacks-{norm}", columns))
     return "\n\n".join(parts)
 
 
 def corruptions(outcomes: Outcomes) -> str:
     """Errors under corruptions."""
-    columns = {
-        "classifier": "classifier", "clean error": "clean error", "mean error": "mean error", "mCE": "mCE",
-        "relative mCE": "relative mCE", "images": "images",
-    }  # fmt: skip
-    ratios = ("clean error", "mean error", "mCE", "relative mCE")
-    names = ("corruptions-adv-l2", "corruptions-adv-linf")
-    return copied_table(outcomes, names, "corruptions", columns, percents=ratios)
+    columns: dict[str, str | Share | Ranged] = {
+        "classifier": "classifier",
+        "clean error": Share("clean error"),
+        "mean error": Ranged("mean error", "error from", "error to", percent=True),
+        "mCE": Ranged("mCE", "mCE from", "mCE to", percent=True),
+        "relative mCE": Ranged("relative mCE", "relative mCE from", "relative mCE to", percent=True),
+        "images": "images",
+    }
+    return copied_table(outcomes, ("corruptions-adv-l2", "corruptions-adv-linf"), "corruptions", columns)
 
 
 def gradients(outcomes: Outcomes) -> str:
@@ -254,23 +257,23 @@ def claims(outcomes: Outcomes) -> str:
         ),
         [_claim_row(claim, difference, found) for claim, difference, found in judged],
     )
-    remarks = _remarks([(claim, found) for claim, _, found in judged])
+    remarks = _remarks([(claim, found) for claim, _, found in judged], outcomes)
     return "\n".join((f"{len(CLAIMS)} claims: {summary}.", "", shown, "", *remarks))
 
 
 def evaluations(outcomes: Outcomes) -> str:
     """Every evaluation: its command, what for, how much, how long."""
     return as_table(
-        ("name", "command", "what for", "n", "images", "minutes", "measured"),
+        ("name", "command", "what for", "n", "images", "minutes", "executed by"),
         [
             (
                 each.name,
                 f"`radii evaluate {each.arguments} --out FOLDER`",
                 each.purpose,
-                str(votes_of(each.name)),
+                votes_of(each.name),
                 option_of(each.arguments, "--images") or "100",
                 str(each.minutes),
-                "yes" if each.name in outcomes else MISSING,
+                executed_by(outcomes[each.name]) if each.name in outcomes else MISSING,
             )
             for each in EVALUATIONS
         ],
@@ -303,17 +306,45 @@ def _claim_row(claim: Claim, found: Difference | None, judged: Verdict) -> tuple
     return (claim.name, claim.says, claim.paper, figures, interval, images, f"**{judged.value}**", links)
 
 
-def _remarks(judged: Sequence[tuple[Claim, Verdict]]) -> Iterator[str]:
+def _remarks(judged: Sequence[tuple[Claim, Verdict]], outcomes: Outcomes) -> Iterator[str]:
     """What there is to say about claims; the same words are said once."""
     said: dict[str, list[str]] = {}
     for claim, found in judged:
         why = claim.why.get(found, "")
         if found is Verdict.DOES_NOT_HOLD and not why:
             why = "We have no explanation."
-        words = " ".join(part for part in (why, claim.apart) if part)
+        measured = [outcomes[name] for name in claim.comparison.evaluations if name in outcomes]
+        parts = (why, claim.apart, _trained_unlike(measured), _executed_unlike(measured))
+        words = " ".join(part for part in parts if part)
         if words:
             said.setdefault(words, []).append(claim.name)
     yield from (f"- **{', '.join(names)}**: {words}" for words, names in said.items())
+
+
+def _trained_unlike(measured: Sequence[Outcome]) -> str:
+    """Tell epochs where classifiers that are compared were trained for different numbers of them."""
+    facts = {name: found for outcome in measured for name, found in outcome["bundles"].items()}
+    epochs = {name.removeprefix(bundle("")): found["epochs"] for name, found in facts.items()}
+    if len(measured) < 2 or len(set(epochs.values())) < 2:
+        return ""
+    return f"Epochs: {', '.join(f'{name} {count}' for name, count in epochs.items())}."
+
+
+def _executed_unlike(measured: Sequence[Outcome]) -> str:
+    """Tell arithmetics where they differ."""
+    kinds = list(dict.fromkeys(map(executed_by, measured)))
+    return f"Executed by {' and '.join(kinds)}." if len(kinds) > 1 else ""
+
+
+def executed_by(outcome: Outcome) -> str:
+    """Return what executed the classifiers; where no votes are counted that is PyTorch, in float32."""
+    found = [
+        row["executed by"]
+        for name, table in outcome["tables"].items()
+        if "executed by" in table.get("columns", ())
+        for row in named_rows(outcome, name)
+    ]
+    return "; ".join(dict.fromkeys(found)) or "PyTorch float32"
 
 
 def _certified(outcomes: Outcomes, lines: Sequence[Ours | Theirs]) -> str:
@@ -321,15 +352,15 @@ def _certified(outcomes: Outcomes, lines: Sequence[Ours | Theirs]) -> str:
     for line in lines:
         if isinstance(line, Theirs):
             figures = [f"{float(figure):.1f}" for figure in line.figures.split()]
-            rows.append((line.label, "CIFAR-10", *figures, line.acr, EMPTY, line.n, line.images, line.source))
+            rows.append((line.label, "CIFAR-10", *figures, line.acr, line.n, line.images, line.source))
         elif line.evaluation not in outcomes:
-            left = [EMPTY] * (len(_RADII) + 2)
-            votes = str(votes_of(line.evaluation))
+            left = [EMPTY] * (len(_RADII) + 1)
+            votes = votes_of(line.evaluation)
             rows.append((line.label, MISSING, *left, votes, EMPTY, link_to(line.evaluation)))
         else:
             found = outcomes[line.evaluation]["certified"][line.run]
             rows.append((line.label, "Fashion-MNIST", *_ours(line.evaluation, found)))
-    head = ("classifier", "data", *(f"{radius:g}" for radius in _RADII), "ACR ℓ2", "95 %", "n", "images")
+    head = ("classifier", "data", *(f"{radius:g}" for radius in _RADII), "ACR ℓ2", "n", "images")
     return as_table((*head, "evaluation"), rows)
 
 
@@ -337,9 +368,8 @@ def _ours(evaluation: str, found: Outcome) -> Iterator[str]:
     images = len(found["index"])
     answered = list(zip(found["right"], found["l2"], strict=True))
     for radius in _RADII:
-        yield as_percent(sum(right == "1" and value >= radius for right, value in answered) / images)
-    yield f"{fsum(found['l2']) / images:.3f}"
-    yield as_interval(found["l2"])
-    yield str(votes_of(evaluation))
+        yield as_share(sum(right == "1" and value >= radius for right, value in answered), images)
+    yield as_mean(found["l2"])
+    yield votes_of(evaluation)
     yield str(images)
     yield link_to(evaluation)

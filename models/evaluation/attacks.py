@@ -7,6 +7,8 @@ Reference:
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from math import log, prod
 
 import torch
@@ -24,17 +26,42 @@ _REACH = 2.5
 """Steps together are this many times as long as the radius, so that an attack can cross its ball."""
 
 
+@dataclass(frozen=True)
+class Attack:
+    """Who is attacked, and through whom.
+
+    Attributes:
+        adapted: Whether the victim's batch-norm statistics are re-estimated; else it is as trained.
+        members: How many classifiers adapted likewise the attack averages over, which has not seen the
+            victim then; 0: it sees the victim itself.
+    """
+
+    adapted: bool
+    members: int = 0
+
+    @property
+    def name(self) -> str:
+        """What tables call it.
+
+        >>> Attack(adapted=False).name, Attack(adapted=True).name, Attack(adapted=True, members=5).name
+        ('as trained, PGD', 'adapted, PGD', 'adapted, EoT-PGD over 5')
+        """
+        through = f"EoT-PGD over {self.members}" if self.members else "PGD"
+        return f"{'adapted' if self.adapted else 'as trained'}, {through}"
+
+
 class AttackSuite:
     """PGD over growing balls."""
 
     def cells(self, bench: Bench) -> Iterator[Cell]:
         """Yield one attack per bundle and norm, and those on adapted classifiers where there are any."""
         for subject in bench.subjects:
+            members = (0, *bench.plan.attacks.ensembles) if subject.adaptable else ()
+            attacks = [Attack(adapted=False), *(Attack(adapted=True, members=count) for count in members)]
             for norm in NORMS:
-                yield _cell(bench, subject, norm, 0)
-                if subject.adaptable:
-                    for members in bench.plan.attacks.ensembles:
-                        yield _cell(bench, subject, norm, members)
+                for attack in attacks:
+                    measure = partial(_measure, bench, subject, norm, attack)
+                    yield Cell(f"{subject.name}/{norm}/{attack.name}", measure)
 
     def outcome(self, plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
         """Make a table and a chart per norm."""
@@ -44,7 +71,7 @@ class AttackSuite:
             tables.append(_table(found, plan, norm, f"Accuracy under {name} attacks"))
             lines = tuple(
                 Line(
-                    f"{row['bundle']}, {_attack(row)}",
+                    f"{row['bundle']}, {row['attack']}",
                     tuple(row["epsilons"]),
                     _accuracies(row),
                 )
@@ -128,36 +155,33 @@ def threat_noise(norm: str, epsilon: float, dimension: int) -> Noise:
     return Gaussian(epsilon / dimension**0.5) if norm == "l2" else Uniform(epsilon / 3**0.5)
 
 
-def _cell(bench: Bench, subject: Subject, norm: str, members: int) -> Cell:
+def _measure(bench: Bench, subject: Subject, norm: str, attack: Attack) -> Row:
     epsilons = bench.plan.attacks.epsilons(norm)
-
-    def measure() -> Row:
-        victim: nn.Module = subject.module
-        attacked = [victim]
-        if members:
-            victim, *attacked = _adapted(bench, subject, norm, epsilons[-1], members)
-        right = standing_answers(
-            victim,
-            attacked,
-            bench.images,
-            norm=norm,
-            epsilons=epsilons,
-            steps=bench.plan.attacks.steps,
-            seed=bench.plan.seed,
-        )
-        return {
-            "bundle": subject.name,
-            "norm": norm,
-            "members": members,
-            "epsilons": [0.0, *epsilons],
-            "right": [as_digits(standing) for standing in right],
-        }
-
-    return Cell(f"{subject.name}/{norm}/{members}", measure)
+    victim: nn.Module = subject.module
+    attacked = [victim]
+    if attack.adapted:
+        victim, *members = _adapted(bench, subject, norm, epsilons[-1], attack.members)
+        attacked = members or [victim]
+    right = standing_answers(
+        victim,
+        attacked,
+        bench.images,
+        norm=norm,
+        epsilons=epsilons,
+        steps=bench.plan.attacks.steps,
+        seed=bench.plan.seed,
+    )
+    return {
+        "bundle": subject.name,
+        "norm": norm,
+        "attack": attack.name,
+        "epsilons": [0.0, *epsilons],
+        "right": [as_digits(standing.tolist()) for standing in right],
+    }
 
 
 def _adapted(bench: Bench, subject: Subject, norm: str, epsilon: float, members: int) -> list[nn.Module]:
-    """The victim, which the attack does not see, and the members of its ensemble."""
+    """The victim, and classifiers that were adapted like it under other draws of the noise."""
     noise = threat_noise(norm, epsilon, prod(subject.bundle.card.input_shape))
     names = ["victim", *(f"member/{member}" for member in range(members))]
     return [subject.adapted(noise, seed=bench.plan.seed, stream=f"{norm}/{name}") for name in names]
@@ -171,18 +195,14 @@ def _details(rows: Sequence[Row]) -> Table:
     return Table(
         "attacks-images",
         "Answers under attack, image by image",
-        ("bundle", "norm", "members", "epsilon", "right"),
+        ("bundle", "norm", "attack", "epsilon", "right"),
         tuple(
-            (row["bundle"], row["norm"], row["members"], epsilon, digits)
+            (row["bundle"], row["norm"], row["attack"], epsilon, digits)
             for row in rows
             for epsilon, digits in zip(row["epsilons"], row["right"], strict=True)
         ),
-        "A digit per image, 1 where no attack so far has turned it. Members 0: as trained.",
+        "A digit per image, 1 where no attack so far has turned it.",
     )
-
-
-def _attack(row: Row) -> str:
-    return "as trained, PGD" if row["members"] == 0 else f"adapted, EoT-PGD over {row['members']}"
 
 
 def _table(rows: Sequence[Row], plan: EvaluationPlan, norm: str, title: str) -> Table:
@@ -191,9 +211,9 @@ def _table(rows: Sequence[Row], plan: EvaluationPlan, norm: str, title: str) -> 
         f"attacks-{norm}",
         title,
         ("bundle", "attack", "images", *(f"{epsilon:.4g}" for epsilon in epsilons)),
-        tuple((row["bundle"], _attack(row), len(row["right"][0]), *_accuracies(row)) for row in rows),
+        tuple((row["bundle"], row["attack"], len(row["right"][0]), *_accuracies(row)) for row in rows),
         f"{plan.attacks.steps} steps from one random start; columns are radii in pixel units. What a smaller "
         "ball holds, a larger one holds, too: accuracy never rises with the radius. Adapted: statistics of "
-        "the clean images under random perturbations of the largest ball; the attack averages over so many "
-        "of these classifiers and is held against one more that it has not seen.",
+        "the clean images under random perturbations of the largest ball. PGD sees the classifier that it is "
+        "held against; EoT-PGD averages over so many others, adapted under other draws, and has not seen it.",
     )

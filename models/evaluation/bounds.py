@@ -18,6 +18,7 @@ from models.evaluation.errors import require
 from models.evaluation.execution import executable, executed, record
 from models.evaluation.intervals import known_interval
 from models.evaluation.plan import EvaluationPlan
+from models.evaluation.seeds import image_seed
 from models.evaluation.subject import Subject
 from smoothing import Gaussian, certify
 from smoothing.bounds import BOUNDS, minimum_samples, split_alpha
@@ -46,15 +47,7 @@ class BoundSuite:
 
     def cells(self, bench: Bench) -> Iterator[Cell]:
         """Yield the votes of one image after the other, run by run."""
-        runs = list(_runs(bench))
-        names = [run.name for run in runs]
-        require(
-            len(set(names)) == len(names),
-            "sigma",
-            "differ in its first six digits",
-            bench.plan.certify.sigmas,
-        )
-        for run in runs:
+        for run in list(_runs(bench)):  # what is refused is refused before the first votes
             prepared: list[ExecutableClassifier] = []  # made by the first cell that needs it
             for place, index in enumerate(bench.images.indices):
                 yield Cell(f"{run.name}/{index}", partial(_measure, bench, run, place, prepared))
@@ -108,7 +101,7 @@ def _measure(bench: Bench, run: _Run, place: int, prepared: list[ExecutableClass
             n=asked.n or subject.bundle.card.recommended.n,
             alpha=asked.alpha,
             batch_size=classifier.batch_size,
-            seed=(bench.plan.seed + index) % 2**128,
+            seed=image_seed(bench.plan, index),
         )
     return {
         "run": run.name,

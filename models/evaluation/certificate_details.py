@@ -15,6 +15,8 @@ def histogram(runs: Sequence[Run], kind: str) -> Table:
         f"Lower bounds of the top class's probability, {kind} noise",
         ("run", "from", "to", "images", "answered right"),
         tuple((run.name, *line) for run in runs for line in p_lower_histogram(run.records, kind)),
+        "Votes stop early where they show that there will be no certificate; such a bound is that of fewer "
+        "votes, and so lower than all of them would have made it.",
     )
 
 
@@ -25,20 +27,27 @@ def every_record(runs: Sequence[Run]) -> Table:
         "Every certificate",
         (
             "run", "index", "label", "predicted", "predicted without noise", "correct", "abstained",
-            "radius l2", "radius l1", "radius linf", "sigma", "n drawn", "top count", "runner-up count",
-            "p lower", "p upper",
+            "radius l2", "radius l1", "radius linf", "same-class l2", "same-class l1", "sigma", "n drawn",
+            "top count", "runner-up count", "p lower", "p upper",
         ),
         tuple(
             (
                 run.name, record.index, record.label, record.predicted, record.base_predicted,
                 int(record.correct), int(record.abstained), record.radius.l2, record.radius.l1,
-                record.radius.linf, record.sigma, *_votes(record),
+                record.radius.linf, *_same_class(record), record.sigma, *_votes(record),
             )
             for run in runs
             for record in run.records
         ),
-        "Of a hybrid, votes and bounds are those of its two noises, Gaussian first.",
+        "Of a hybrid, votes and bounds are those of its two noises, Gaussian first; within its radius no "
+        "other class is answered, and within its same-class radius the answer is not lost to abstention "
+        "either.",
     )  # fmt: skip
+
+
+def _same_class(record: CertificateRecord) -> tuple[float | None, float | None]:
+    same = record.same_class_radius
+    return (None, None) if same is None else (same.l2, same.l1)
 
 
 def _votes(record: CertificateRecord) -> tuple[str, ...]:

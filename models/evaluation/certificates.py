@@ -62,6 +62,8 @@ def outcome(plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
     """Make all tables of a set of certificates, in the order of the plan."""
     runs = _runs(plan, rows)
     tables = [_summary(runs)]
+    if plan.certify.noise == "hybrid":
+        tables.append(_same_class(plan, runs))
     charts = []
     for norm in ("l2", "l1") if plan.certify.noise == "hybrid" else (plan.certify.norm,):
         tables += [_accuracy(plan, runs, norm), _average(plan, runs, norm), _envelope(plan, runs, norm)]
@@ -181,6 +183,23 @@ def _average(plan: EvaluationPlan, runs: Sequence[Run], norm: Norm) -> Table:
         tuple(rows),
         f"From – to: the mean over all images of this kind, with probability {plan.certify.confidence:g} "
         "over which of them are the test images (Student). The difference is taken image by image.",
+    )
+
+
+def _same_class(plan: EvaluationPlan, runs: Sequence[Run]) -> Table:
+    rows: list[tuple[str | float | None, ...]] = []
+    for run in runs:
+        for norm in ("l2", "l1"):
+            found = [record.same_class_certified_radius(norm) for record in run.records]
+            interval = known_interval(found, plan.certify.confidence)
+            rows.append((run.name, _WORDS[norm], len(found), fsum(found) / len(found), *interval))
+    return Table(
+        "same-class",
+        "Average radius within which the answer stays the same",
+        ("run", "norm", "images", "ACR", "from", "to"),
+        tuple(rows),
+        "A hybrid answers what its two smoothed classifiers agree on. Within its certified radius no other "
+        "class is answered; within this one neither is it lost to abstention.",
     )
 
 

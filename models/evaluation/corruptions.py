@@ -5,7 +5,7 @@ Reference:
     Table 3, for adapted classifiers.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,13 +13,16 @@ from torch import nn
 
 from models.evaluation.bench import Bench, Cell, Chart, Line, Outcome, Row, Table, mean
 from models.evaluation.errors import EvaluationError
-from models.evaluation.mce import corruption_errors, mean_of_known, relative_corruption_errors
+from models.evaluation.intervals import known_interval
+from models.evaluation.mce import Mistakes, corruption_errors, jackknifed, relative_corruption_errors
 from models.evaluation.pictures import applicable, corrupt
 from models.evaluation.plan import EvaluationPlan
 from models.evaluation.subject import Images, Subject, as_digits, as_pixels, right_answers
 from smoothing import Gaussian
 
-_CLEAN = "none"
+CLEAN = "none"
+"""What images without corruption are called."""
+
 _UNSEEN_NOISE = Gaussian(1e-6)  # adaptation is by the corruption, and by no noise besides
 _TRAINED, _ADAPTED = "as trained", "adapted"
 
@@ -30,7 +33,7 @@ class CorruptionSuite:
     def cells(self, bench: Bench) -> Iterator[Cell]:
         """Yield the images as they are, then every corruption at every severity, with all classifiers."""
         names = _names(bench)
-        yield _cell(bench, _CLEAN, 0)
+        yield _cell(bench, CLEAN, 0)
         for name in names:
             for severity in bench.plan.corruptions.severities:
                 yield _cell(bench, name, severity)
@@ -40,8 +43,13 @@ class CorruptionSuite:
         clean, corrupted = rows[0], rows[1:]
         schemes = list(clean["right"])
         baseline = f"{plan.corruptions.baseline or next(iter(plan.bundles))}, {_TRAINED}"
-        errors = {scheme: _errors(corrupted, scheme) for scheme in schemes}
-        cleans = {scheme: _error(clean, scheme) for scheme in schemes}
+        mistakes = {
+            scheme: mistakes_of((row["corruption"], row["right"][scheme]) for row in rows)
+            for scheme in schemes
+        }
+        rates = {scheme: found.rates() for scheme, found in mistakes.items()}
+        cleans = {scheme: clean_error for scheme, (clean_error, _) in rates.items()}
+        errors = {scheme: found for scheme, (_, found) in rates.items()}
         ratios = {scheme: corruption_errors(errors[scheme], errors[baseline]) for scheme in schemes}
         relative = {
             scheme: relative_corruption_errors(
@@ -49,26 +57,8 @@ class CorruptionSuite:
             )
             for scheme in schemes
         }
-        summary = Table(
-            "corruptions",
-            "Mean corruption error",
-            ("classifier", "images", "clean error", "mean error", "mCE", "relative mCE"),
-            tuple(
-                (
-                    scheme,
-                    len(next(iter(clean["right"].values()))),
-                    cleans[scheme],
-                    mean([mean(found) for found in errors[scheme].values()]),
-                    mean_of_known(ratios[scheme]),
-                    mean_of_known(relative[scheme]),
-                )
-                for scheme in schemes
-            ),
-            f"The errors of “{baseline}” are 1. Smaller is better. Severities are those of ImageNet-C, made "
-            "for 224 pixels: on smaller images blurs are far stronger than there, so compare with figures on "
-            "the same images only. Adapted: batch-norm statistics of clean training images that are "
-            "corrupted likewise." + _left_out(clean),
-        )
+        left_out = _left_out(clean) + _unmeasured(relative[baseline])
+        summary = _summary(mistakes, baseline, plan.certify.confidence, left_out)
         each = Table(
             "corruptions-each",
             "Error under each corruption",
@@ -95,13 +85,13 @@ def _cell(bench: Bench, name: str, severity: int) -> Cell:
         right = {}
         for subject in bench.subjects:
             for scheme, module in _classifiers(bench, subject, name, severity):
-                right[f"{subject.name}, {scheme}"] = as_digits(right_answers(module, images))
+                right[f"{subject.name}, {scheme}"] = as_digits(right_answers(module, images).tolist())
         row: dict[str, object] = {
             "corruption": name,
             "severity": severity,
             "right": right,
         }
-        if name == _CLEAN:
+        if name == CLEAN:
             why = applicable(bench.subjects[0].bundle.card.input_shape)
             row["left_out"] = {one: reason for one, reason in why.items() if reason is not None}
         return row
@@ -133,11 +123,24 @@ def _classifiers(bench: Bench, subject: Subject, name: str, severity: int) -> It
 
 
 def _corrupted(images: Images, name: str, severity: int, seed: int) -> Images:
-    if name == _CLEAN:
+    if name == CLEAN:
         return images
     bytes_ = (images.pixels * 255).round().cpu().numpy().astype(np.uint8)
     pixels = as_pixels(corrupt(bytes_, name, severity, seed=seed), images.pixels.device)
     return Images(pixels, images.labels, images.indices)
+
+
+def mistakes_of(answers: Iterable[tuple[str, str]]) -> Mistakes:
+    """Return what a classifier answers wrong, from digits that are 1 where an image is answered right.
+
+    Args:
+        answers: Corruption and digits, severity by severity; the images as they are come as "none".
+    """
+    found: dict[str, list[list[float]]] = {}
+    for name, digits in answers:
+        found.setdefault(name, []).append([float(digit == "0") for digit in digits])
+    (clean,) = found.pop(CLEAN)
+    return Mistakes(np.array(clean), {name: np.array(wrong) for name, wrong in found.items()})
 
 
 def _error(row: Row, scheme: str) -> float:
@@ -145,11 +148,31 @@ def _error(row: Row, scheme: str) -> float:
     return digits.count("0") / len(digits)
 
 
-def _errors(rows: Sequence[Row], scheme: str) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {}
-    for row in rows:
-        found.setdefault(row["corruption"], []).append(_error(row, scheme))
-    return found
+def _summary(mistakes: Mapping[str, Mistakes], baseline: str, confidence: float, left_out: str) -> Table:
+    lines = []
+    for scheme, found in mistakes.items():
+        clean, _ = found.rates()
+        of_images = np.mean([wrong.mean(axis=0) for wrong in found.corrupted.values()], axis=0).tolist()
+        line = [scheme, found.images, clean, mean(of_images), *known_interval(of_images, confidence)]
+        for relative in (False, True):
+            ratio = jackknifed(found, mistakes[baseline], relative=relative)
+            line += [ratio.value, *ratio.interval(confidence)]
+        lines.append(tuple(line))
+    return Table(
+        "corruptions",
+        "Mean corruption error",
+        (
+            "classifier", "images", "clean error", "mean error", "error from", "error to", "mCE", "mCE from",
+            "mCE to", "relative mCE", "relative mCE from", "relative mCE to",
+        ),
+        tuple(lines),
+        f"The errors of “{baseline}” are 1. Smaller is better. From – to: with probability {confidence:g} "
+        "over which images are the test images (jackknife); empty where a single image decides under which "
+        "corruptions there is anything to measure against. Severities are those of ImageNet-C, made for 224 "
+        "pixels: on smaller images blurs are far stronger than there, so compare with figures on the same "
+        "images only. Adapted: batch-norm statistics of clean training images that are corrupted likewise."
+        + left_out,
+    )  # fmt: skip
 
 
 def _details(rows: Sequence[Row], schemes: Sequence[str]) -> Table:
@@ -172,6 +195,12 @@ def _severities(rows: Sequence[Row]) -> list[int]:
 
 def _left_out(clean: Row) -> str:
     return "".join(f" Left out: {name}, since {why}." for name, why in clean["left_out"].items())
+
+
+def _unmeasured(ratios: Mapping[str, float | None]) -> str:
+    """Name corruptions under which the baseline is no worse: nothing can be measured against it there."""
+    names = [name for name, ratio in ratios.items() if ratio is None]
+    return f" Without a relative CE, as the baseline gets no worse: {', '.join(names)}." if names else ""
 
 
 def _chart(rows: Sequence[Row], schemes: Sequence[str], cleans: dict[str, float]) -> Chart:

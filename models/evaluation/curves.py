@@ -1,6 +1,6 @@
 """Several runs side by side: the best over noise levels, and schemes compared at equal clean accuracy."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -88,27 +88,39 @@ def at_equal_accuracy(
         Bounds", 2023, §4.5.
     """
     require(len(runs) > 0, "runs", "not be empty", len(runs))
-    best: dict[float, tuple[float, str]] = {}
-    for run in runs:
-        accuracy = certified_accuracy(run.records, 0.0, norm)
-        radius = average_certified_radius(run.records, norm)
-        if accuracy not in best or radius > best[accuracy][0]:
-            best[accuracy] = (radius, run.name)
-    known = sorted((accuracy, *found) for accuracy, found in best.items())
+    known = [
+        (certified_accuracy(run.records, 0.0, norm), average_certified_radius(run.records, norm), run.name)
+        for run in runs
+    ]
     return [_at(level, known) for level in levels]
 
 
 def _at(level: float, known: list[tuple[float, float, str]]) -> AtEqualAccuracy:
     require(0.0 <= level <= 1.0, "level", "be in [0, 1]", level)
     accuracy, radius, name = min(known, key=lambda run: (abs(run[0] - level), -run[1]))
-    return AtEqualAccuracy(level, name, accuracy, radius, _interpolate(level, known))
+    points = [(accuracy, radius) for accuracy, radius, _ in known]
+    return AtEqualAccuracy(level, name, accuracy, radius, interpolated(level, points))
 
 
-def _interpolate(level: float, known: list[tuple[float, float, str]]) -> float | None:
-    for accuracy, radius, _ in known:
-        if accuracy == level:
-            return radius
-    for (low, low_radius, _), (high, high_radius, _) in pairwise(known):
+def interpolated(level: float, points: Iterable[Sequence[float]]) -> float | None:
+    """Return the average radius at a clean accuracy, on the straight line between the points round it.
+
+    Args:
+        level: The clean accuracy.
+        points: Clean accuracy and average radius of each run; of equal accuracies the larger radius counts.
+
+    Returns:
+        None where the points do not reach round it.
+
+    >>> interpolated(0.75, [(0.5, 2.0), (1.0, 1.0)]), interpolated(0.4, [(0.5, 2.0), (1.0, 1.0)])
+    (1.5, None)
+    """
+    best: dict[float, float] = {}
+    for accuracy, radius in points:
+        best[accuracy] = max(radius, best.get(accuracy, 0.0))
+    if level in best:
+        return best[level]
+    for (low, low_radius), (high, high_radius) in pairwise(sorted(best.items())):
         if low < level < high:
             share = (level - low) / (high - low)
             return low_radius + share * (high_radius - low_radius)

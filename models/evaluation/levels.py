@@ -11,8 +11,10 @@ from models.backends import ExecutableClassifier
 from models.evaluation.bench import Bench, Cell, Chart, Line, Outcome, Row, Table, mean
 from models.evaluation.errors import require
 from models.evaluation.execution import executable, executed, record
+from models.evaluation.intervals import clopper_pearson_interval, known_interval
 from models.evaluation.plan import EvaluationPlan
-from models.evaluation.subject import Subject
+from models.evaluation.seeds import image_seed
+from models.evaluation.subject import Subject, as_digits
 from smoothing import Gaussian, certify, optimize_sigma, round_down
 from smoothing.bounds import minimum_samples
 
@@ -32,37 +34,18 @@ class LevelSuite:
 
     def outcome(self, plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
         """Make a table and a chart over K."""
-        table = Table(
-            "levels",
-            "OptimizeSigma: average certified radius over K",
-            ("bundle", "K", "images", "mean sigma", "accuracy", "abstained", "ACR ℓ2", "executed by"),
-            tuple(
-                (
-                    row["bundle"],
-                    row["steps"],
-                    row["images"],
-                    row["sigma"],
-                    row["right"],
-                    row["abstained"],
-                    row["acr"],
-                    executed([row]),
-                )
-                for row in rows
-            ),
-            f"K = 0 is the level that the ascent starts from. Certificates of {plan.levels.n} votes at "
-            f"α = {plan.levels.alpha:g}, without adaptation; each is about the classifier smoothed at its "
-            "own level, so this table compares levels and certifies no classifier that chooses them.",
-        )
+        table = _table(plan, rows)
         names = list(dict.fromkeys(row["bundle"] for row in rows))
         lines = tuple(
             Line(
                 name,
                 tuple(float(row["steps"]) for row in rows if row["bundle"] == name),
-                tuple(row["acr"] for row in rows if row["bundle"] == name),
+                tuple(mean(row["radii"]) for row in rows if row["bundle"] == name),
             )
             for name in names
         )
-        return Outcome((table,), (Chart("levels", table.title, "K", "average certified ℓ2 radius", lines),))
+        chart = Chart("levels", table.title, "K", "average certified ℓ2 radius", lines)
+        return Outcome((table,), (chart,), details=(_details(rows),))
 
 
 def _cell(bench: Bench, subject: Subject, steps: int, prepared: list[ExecutableClassifier]) -> Cell:
@@ -77,41 +60,87 @@ def _cell(bench: Bench, subject: Subject, steps: int, prepared: list[ExecutableC
 
 
 def _measure(bench: Bench, subject: Subject, steps: int, classifier: ExecutableClassifier) -> Row:
-    plan, seed = bench.plan.levels, bench.plan.seed
-    images, labels = bench.images.pixels[: plan.images], bench.images.labels[: plan.images].tolist()
+    plan = bench.plan.levels
     sigmas = _sigmas(subject, bench, steps)
-    radii, right, abstained = [], 0, 0
-    for place, (image, label, sigma) in enumerate(zip(images, labels, sigmas, strict=True)):
+    radii, right, abstained = [], [], 0
+    for place, (index, sigma) in enumerate(zip(bench.images.indices, sigmas, strict=True)):
         with classifier.alone():
             found = certify(
                 classifier,
-                image,
+                bench.images.pixels[place],
                 Gaussian(sigma),
                 num_classes=subject.num_classes,
                 n=plan.n,
                 alpha=plan.alpha,
                 batch_size=classifier.batch_size,
-                seed=(seed + place) % 2**128,
+                seed=image_seed(bench.plan, index),
             )
-        good = not found.abstained and found.top_class == label
-        right, abstained = right + good, abstained + found.abstained
+        good = not found.abstained and found.top_class == int(bench.images.labels[place])
+        right.append(good)
+        abstained += found.abstained
         radii.append(round_down(found.radius.l2) if good else 0.0)
     return {
         "bundle": subject.name,
         "steps": steps,
-        "images": len(radii),
-        "sigma": mean(sigmas),
-        "right": right / len(radii),
-        "abstained": abstained / len(radii),
-        "acr": mean(radii),
+        "sigmas": sigmas,
+        "right": as_digits(right),
+        "abstained": abstained,
+        "radii": radii,
         "executed": record(classifier),
     }
 
 
+def _table(plan: EvaluationPlan, rows: Sequence[Row]) -> Table:
+    confidence = plan.certify.confidence
+    lines = []
+    for row in rows:
+        right, images = row["right"].count("1"), len(row["right"])
+        lines.append(
+            (
+                row["bundle"],
+                row["steps"],
+                images,
+                mean(row["sigmas"]),
+                right / images,
+                *clopper_pearson_interval(right, images, confidence),
+                row["abstained"] / images,
+                mean(row["radii"]),
+                *known_interval(row["radii"], confidence),
+                executed([row]),
+            )
+        )
+    return Table(
+        "levels",
+        "OptimizeSigma: average certified radius over K",
+        (
+            "bundle", "K", "images", "mean sigma", "accuracy", "accuracy from", "accuracy to", "abstained",
+            "ACR ℓ2", "from", "to", "executed by",
+        ),
+        tuple(lines),
+        f"K = 0 is the level that the ascent starts from. Certificates of {plan.levels.n} votes at "
+        f"α = {plan.levels.alpha:g}, without adaptation; each is about the classifier smoothed at its "
+        "own level, so this table compares levels and certifies no classifier that chooses them. From – to: "
+        f"with probability {confidence:g} over which images are the test images.",
+    )  # fmt: skip
+
+
+def _details(rows: Sequence[Row]) -> Table:
+    return Table(
+        "levels-images",
+        "OptimizeSigma, image by image",
+        ("bundle", "K", "image", "sigma", "radius"),
+        tuple(
+            (row["bundle"], row["steps"], place, sigma, radius)
+            for row in rows
+            for place, (sigma, radius) in enumerate(zip(row["sigmas"], row["radii"], strict=True))
+        ),
+        "The radius is 0 where the answer is wrong or missing.",
+    )
+
+
 def _sigmas(subject: Subject, bench: Bench, steps: int) -> list[float]:
-    plan = bench.plan.levels
     start = _start(bench, subject)
-    images = bench.images.pixels[: plan.images]
+    images = bench.images.pixels
     if steps == 0:
         return [start] * len(images)
     found = optimize_sigma(

@@ -6,8 +6,13 @@ Reference:
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from models.evaluation.errors import require
+from models.evaluation.intervals import jackknife_interval
 
 Errors = Mapping[str, Sequence[float]]
 """Error rates of a classifier: corruption to the errors at its severities, in the same order for all."""
@@ -56,6 +61,76 @@ def mean_of_known(ratios: Mapping[str, float | None]) -> float | None:
     """Return the mean over corruptions, mCE or relative mCE; those without a ratio are left out."""
     known = [ratio for ratio in ratios.values() if ratio is not None]
     return sum(known) / len(known) if known else None
+
+
+@dataclass(frozen=True, eq=False)
+class Mistakes:
+    """Which images a classifier answers wrong: 1 there, else 0.
+
+    Attributes:
+        clean: Without corruption ``(images,)``.
+        corrupted: By corruption ``(severities, images)``.
+    """
+
+    clean: NDArray[np.float64]
+    corrupted: Mapping[str, NDArray[np.float64]]
+
+    @property
+    def images(self) -> int:
+        """How many there are."""
+        return len(self.clean)
+
+    def rates(self, without: int | None = None) -> tuple[float, dict[str, list[float]]]:
+        """Return the error rates without and under corruption, of all images or of all but one."""
+        kept = np.ones(self.images) if without is None else np.arange(self.images) != without
+        share = kept / kept.sum()
+        return float(self.clean @ share), {
+            name: (wrong @ share).tolist() for name, wrong in self.corrupted.items()
+        }
+
+
+@dataclass(frozen=True)
+class Jackknifed:
+    """mCE or relative mCE, and what it is when each image in turn is left out.
+
+    Attributes:
+        value: None where the baseline gives nothing to measure against.
+        without: One per image; empty where a single image decides which corruptions can be measured, as
+            nothing can be said of its uncertainty then.
+    """
+
+    value: float | None
+    without: tuple[float, ...]
+
+    def interval(self, confidence: float) -> tuple[float, float] | tuple[None, None]:
+        """Return the jackknife's interval, over the choice of images; nothing where it is unknown."""
+        if self.value is None or len(self.without) < 2:
+            return None, None
+        return jackknife_interval(self.value, self.without, confidence)
+
+
+def jackknifed(mistakes: Mistakes, baseline: Mistakes, *, relative: bool) -> Jackknifed:
+    """Return mCE, or relative mCE, with what its uncertainty follows from."""
+    whole = _ratios(mistakes, baseline, None, relative=relative)
+    value = mean_of_known(whole)
+    without = []
+    for image in range(mistakes.images):
+        ratios = _ratios(mistakes, baseline, image, relative=relative)
+        left = mean_of_known(ratios)
+        if left is None or any((ratios[name] is None) != (whole[name] is None) for name in whole):
+            return Jackknifed(value, ())
+        without.append(left)
+    return Jackknifed(value, tuple(without))
+
+
+def _ratios(
+    mistakes: Mistakes, baseline: Mistakes, without: int | None, *, relative: bool
+) -> dict[str, float | None]:
+    clean, errors = mistakes.rates(without)
+    baseline_clean, baseline_errors = baseline.rates(without)
+    if relative:
+        return relative_corruption_errors(errors, clean, baseline_errors, baseline_clean)
+    return corruption_errors(errors, baseline_errors)
 
 
 def _ratio(errors: float, baseline: float) -> float | None:

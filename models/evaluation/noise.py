@@ -10,6 +10,7 @@ from itertools import groupby
 from torch import Tensor
 
 from models.evaluation.bench import Bench, Cell, Chart, Line, Outcome, Row, Table, deviation, mean
+from models.evaluation.intervals import known_interval
 from models.evaluation.plan import EvaluationPlan
 from models.evaluation.subject import Subject, as_digits, right_answers
 from smoothing import Gaussian
@@ -57,7 +58,7 @@ class NoiseSuite:
         ):
             found = [row for row in rows if row["about"] == about]
             if found:
-                tables.append(_sweep(found, about, column, f"Adaptation at σ = {sigma:g}: {title}"))
+                tables.append(_sweep(plan, found, about, column, f"Adaptation at σ = {sigma:g}: {title}"))
         return Outcome(tuple(tables), (_chart(main),), details=(_details(main),))
 
 
@@ -88,7 +89,7 @@ def _cell(
             "clean_size": clean_size,
             "source": source,
             "draw": draw,
-            "right": as_digits(right_answers(module, bench.images, noise=noise, seed=seed)),
+            "right": as_digits(right_answers(module, bench.images, noise=noise, seed=seed).tolist()),
         }
 
     return Cell(key, measure)
@@ -131,20 +132,25 @@ def _details(rows: Sequence[Row]) -> Table:
     )
 
 
-def _sweep(rows: Sequence[Row], name: str, column: str, title: str) -> Table:
+def _sweep(plan: EvaluationPlan, rows: Sequence[Row], name: str, column: str, title: str) -> Table:
     """Means over draws of the clean images' noise."""
-    kept = {(row["bundle"], row[column]): None for row in rows}
+    kept = dict.fromkeys((row["bundle"], row[column]) for row in rows)
     lines = []
     for bundle, value in kept:
-        found = [_accuracy(row) for row in rows if (row["bundle"], row[column]) == (bundle, value)]
-        lines.append((bundle, value, len(found), mean(found), deviation(found)))
-    lines.sort(key=lambda line: list(kept).index((line[0], line[1])))
+        found = [row for row in rows if (row["bundle"], row[column]) == (bundle, value)]
+        shares = [_accuracy(row) for row in found]
+        draws = [row["right"] for row in found]
+        of_image = [mean([float(digit) for digit in digits]) for digits in zip(*draws, strict=True)]
+        interval = known_interval(of_image, plan.certify.confidence)
+        lines.append((bundle, value, len(found), mean(shares), deviation(shares), *interval))
     return Table(
         f"noise-{name.replace('_', '-')}",
         title,
-        ("bundle", column, "draws", "accuracy", "standard deviation"),
+        ("bundle", column, "draws", "accuracy", "standard deviation", "from", "to"),
         tuple(lines),
-        "Mean over draws of the noise on the clean images; the noise on the test images stays the same.",
+        "Mean over draws of the noise on the clean images, and the deviation of one draw; the noise on the "
+        f"test images stays the same. From – to: with probability {plan.certify.confidence:g} over which "
+        "images are the test images (Student).",
     )
 
 

@@ -29,8 +29,18 @@ def _once(values: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
     return values
 
 
+def _apart(sigmas: tuple[float | None, ...]) -> tuple[float | None, ...]:
+    names = {f"{sigma:g}" for sigma in sigmas if sigma is not None}
+    if len(names) < sum(sigma is not None for sigma in sigmas):
+        got = ", ".join(map(str, sigmas))
+        raise ValueError(f"'sigma' must differ in its first six digits, got {got}")
+    return sigmas
+
+
 ONCE = AfterValidator(_once)
 """A repeated value would be measured once and counted twice, or just told twice."""
+APART = AfterValidator(_apart)
+"""Runs are known by six digits of their level: two alike would share their measurements."""
 
 SIGMAS = (0.25, 0.5, 0.75, 1.0)
 MOMENTA = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
@@ -111,13 +121,11 @@ class LevelPlan(_Frozen):
     Attributes:
         steps: values of K; 0 is the level that the ascent starts from.
         sigma: that level; the bundle's recommended one if None.
-        images: how many of the images are certified at each K.
         n, alpha: votes and failure probability of their certificates.
     """
 
     steps: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), ONCE] = ASCENTS
     sigma: Positive | None = None
-    images: PositiveInt = 100
     n: Annotated[int, Field(ge=100)] = 2000
     alpha: Annotated[FiniteFloat, Field(gt=0, lt=0.5)] = 0.001
 
@@ -151,7 +159,7 @@ class CertifyPlan(_Frozen):
 
     noise: Literal["gaussian", "uniform", "hybrid"] = "gaussian"
     noise_level: Literal["fixed", "auto", "optimize"] = "fixed"
-    sigmas: Annotated[tuple[Positive | None, ...], Field(min_length=1), ONCE] = (None,)
+    sigmas: Annotated[tuple[Positive | None, ...], Field(min_length=1), ONCE, APART] = (None,)
     sigma_uniform: Positive | None = None
     sigma_grid: Annotated[tuple[Positive, ...], ONCE] | None = None
     adapt: Annotated[tuple[bool | None, ...], Field(min_length=1), ONCE] = (None,)

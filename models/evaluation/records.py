@@ -98,3 +98,8 @@ class CertificateRecord(_Frozen):
     def certified_radius(self, norm: Norm) -> float:
         """Return the radius that counts in averages: 0 where the answer is wrong or missing."""
         return float(getattr(self.radius, norm)) if self.correct else 0.0
+
+    def same_class_certified_radius(self, norm: Norm) -> float:
+        """Return the same of the radius within which a hybrid's answer is not lost to abstention either."""
+        same = self.radius if self.same_class_radius is None else self.same_class_radius
+        return float(getattr(same, norm)) if self.correct else 0.0

@@ -1,6 +1,6 @@
 """What is evaluated: a bundle on one device, as trained or adapted to a noise, and the images."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -119,10 +119,10 @@ def right_answers(module: nn.Module, images: Images, *, noise: Noise | None = No
     return torch.cat(right)
 
 
-def as_digits(right: Tensor) -> str:
+def as_digits(right: Iterable[bool]) -> str:
     """Return a digit per image: 1 where it is answered right.
 
-    >>> as_digits(torch.tensor([True, False, True]))
+    >>> as_digits([True, False, True])
     '101'
     """
-    return "".join("1" if one else "0" for one in right.tolist())
+    return "".join("1" if one else "0" for one in right)

@@ -1,6 +1,5 @@
 """What an evaluation asks of a service for each image; the same task, whoever answers it."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,10 +16,9 @@ from contract.requests import CertifyRequest
 from contract.tasks import CertifyTask
 from models.data import LabelledImages
 from models.evaluation import EvaluationError, EvaluationPlan, Setting
+from models.evaluation.seeds import image_seed
 from service.defaults import certify_fields, shared_fields
 from service.problems import ProblemError
-
-_DOMAIN = b"radii/evaluation/seed/1\0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,18 +71,6 @@ def as_travelling(image: NDArray[np.uint8]) -> bytes:
     return image.transpose(1, 2, 0).tobytes()
 
 
-def image_seed(seed: int, dataset: str, index: int) -> str:
-    """Return the seed of all certificates of one image, in hexadecimal.
-
-    Schemes that are compared so meet the same noise, and nothing depends on the order of images.
-
-    >>> image_seed(0, "fashion-mnist", 7)
-    'd1e5d9db5732b6becadeb709a3baccf3'
-    """
-    text = f"{dataset}:{index}".encode()
-    return hashlib.sha256(_DOMAIN + seed.to_bytes(16, "big") + text).hexdigest()[:32]
-
-
 def task_for(plan: EvaluationPlan, question: Question, model: ModelInfo, job_id: str) -> CertifyTask:
     """Fill in every default as the API does, and return the task. The memory is off: images stay apart.
 
@@ -112,7 +98,7 @@ def task_for(plan: EvaluationPlan, question: Question, model: ModelInfo, job_id:
                 "bound": asked.bound,
                 "memory": NO_MEMORY,
                 "label": model.classes[question.label],
-                "seed": image_seed(plan.seed, plan.dataset, question.index),
+                "seed": f"{image_seed(plan, question.index):032x}",
             }
         )
         shared = shared_fields(request, model)

@@ -25,8 +25,10 @@ from models.evaluation import (
     Table,
     choose_images,
 )
+from models.evaluation.attacks import standing_answers
 from models.evaluation.bounds import certified_radius
 from models.evaluation.gradients import loss_gradients
+from models.evaluation.intervals import mean_interval
 from models.evaluation.subject import Images, right_answers
 from smoothing import Gaussian
 from tests.models.support import describe, require_corruptions, tiny_network
@@ -50,7 +52,7 @@ SMALL = {
         "clean_size": 8,
     },
     "certify": {"sigmas": (0.25,), "n": 300, "n0": 20, "radii": (0.0, 0.25)},
-    "levels": {"steps": (0, 2), "images": 3, "n": 100, "sigma": 0.25},
+    "levels": {"steps": (0, 2), "n": 100, "sigma": 0.25},
     "gradients": {"images": 2, "sigmas": (0.0, 0.5)},
 }
 
@@ -106,7 +108,9 @@ def test_the_noise_table_has_adapted_and_trained_side_by_side(bench: Bench) -> N
     assert [line[1] for line in tables["noise-clean-size"].rows] == [8]
     assert [line[:3] for line in tables["noise-momentum"].rows] == [("small", 0.0, 2), ("small", 1.0, 2)]
     assert [line[1] for line in tables["noise-source"].rows] == ["training", "test"]
-    assert tables["noise-momentum"].rows[0][3] == noisy[3]  # the same level, nothing adapted
+    trained = tables["noise-momentum"].rows[0]
+    assert trained[3] == noisy[3]  # the same level, nothing adapted
+    assert trained[5:] == pytest.approx(mean_interval([float(digit) for digit in rows[1]["right"]]))
 
 
 def test_no_momentum_is_no_adaptation(bench: Bench) -> None:
@@ -120,17 +124,51 @@ def test_no_momentum_is_no_adaptation(bench: Bench) -> None:
     assert not torch.equal(adapted(probe), other(probe))
 
 
-def test_attack_tables_never_rise(bench: Bench) -> None:
-    """As trained, and over one and two adapted classifiers."""
+def test_larger_balls_turn_more_images(bench: Bench) -> None:
+    """As trained, adapted, and over one and two other adapted classifiers; each ball on its own."""
     suite = SUITES["attacks"]
-    rows = [cell.measure() for cell in suite.cells(bench)]
+    cells = list(suite.cells(bench))
+    rows = [cell.measure() for cell in cells]
     for table in suite.outcome(bench.plan, rows).tables:
         assert [line[1] for line in table.rows] == [
-            "as trained, PGD", "adapted, EoT-PGD over 1", "adapted, EoT-PGD over 2",
+            "as trained, PGD", "adapted, PGD", "adapted, EoT-PGD over 1", "adapted, EoT-PGD over 2",
         ]  # fmt: skip
         for line in table.rows:
             shares = [float(str(value)) for value in line[3:]]
             assert shares == sorted(shares, reverse=True)
+
+
+def test_an_attack_of_a_larger_ball_is_stronger_by_itself() -> None:
+    """Two classes told apart by the mean pixel: PGD turns exactly the images within its reach of the boundary."""
+
+    class Mean(torch.nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            above = images.flatten(1).mean(1) - 0.5
+            return 20 * torch.stack((-above, above), dim=1)
+
+    classifier, levels = Mean().eval(), torch.linspace(0.55, 0.95, 5)
+    images = Images(levels.view(5, 1, 1, 1).expand(5, 1, 4, 4).clone(), torch.ones(5).long(), tuple(range(5)))
+    shares = []
+    for epsilon in (0.02, 0.1, 0.2, 0.3, 0.42):
+        _, right = standing_answers(
+            classifier, [classifier], images, norm="linf", epsilons=[epsilon], steps=10, seed=0
+        )
+        shares.append(int(right.sum()))
+    assert shares == [5, 4, 3, 2, 1]
+
+
+def test_an_attack_that_sees_its_victim_is_the_strongest(bench: Bench) -> None:
+    """Over others that were adapted likewise it is a transfer attack: weaker, or as strong."""
+    found = {}
+    for cell in SUITES["attacks"].cells(bench):
+        if "/l2/adapted" in cell.key:
+            row = cell.measure()
+            found[row["attack"]] = row["right"][-1].count("1")
+    assert found["adapted, PGD"] <= min(found.values())
+
+
+def test_ensembles_are_of_1_5_and_10_unless_asked_otherwise() -> None:
+    assert EvaluationPlan(bundles={}, suites=("attacks",)).attacks.ensembles == (1, 5, 10)
 
 
 def test_the_baseline_s_corruption_error_is_one(bench: Bench) -> None:
@@ -197,11 +235,10 @@ def find_backends() -> list[str]:
     return [name for name, backend in BACKENDS.items() if backend.dtypes(torch.device("cpu"))]
 
 
-def test_a_level_that_is_told_from_another_by_its_seventh_digit_is_refused(bench: Bench) -> None:
+def test_a_level_that_is_told_from_another_by_its_seventh_digit_is_refused() -> None:
     """Runs are known by six digits of their level: two alike would share their measurements."""
-    plan = EvaluationPlan.model_validate({**SMALL, "certify": {"sigmas": (0.5, 0.50000001)}})
-    with pytest.raises(EvaluationError, match="'sigma' must differ in its first six digits"):
-        list(SUITES["bounds"].cells(dataclasses.replace(bench, plan=plan)))
+    with pytest.raises(ValidationError, match="'sigma' must differ in its first six digits"):
+        EvaluationPlan.model_validate({**SMALL, "certify": {"sigmas": (0.5, 0.50000001)}})
 
 
 @pytest.mark.parametrize("name", ["bounds", "levels"])
@@ -281,8 +318,13 @@ def test_without_steps_the_level_is_that_of_the_start(bench: Bench) -> None:
     suite = SUITES["levels"]
     rows = [cell.measure() for cell in suite.cells(bench)]
     assert [row["steps"] for row in rows] == [0, 2]
-    assert rows[0]["sigma"] == 0.25
-    assert rows[1]["sigma"] != 0.25
+    assert rows[0]["sigmas"] == [0.25] * 12
+    assert 0.25 not in rows[1]["sigmas"]
+    table = suite.outcome(bench.plan, rows).tables[0]
+    for row in (dict(zip(table.columns, line, strict=True)) for line in table.rows):
+        assert row["images"] == 12
+        assert row["accuracy from"] < row["accuracy"] < row["accuracy to"]
+        assert row["from"] <= row["ACR ℓ2"] <= row["to"]
 
 
 def test_gradient_pictures_are_png_with_a_column_per_level(bench: Bench) -> None:

@@ -18,9 +18,9 @@ from models.bundles import ZOO, load_bundle, write_bundle
 from models.data import DatasetError, load_dataset
 from models.evaluation import EvaluationError, EvaluationPlan
 from models.evaluation.plan import LevelPlan
+from models.evaluation.seeds import image_seed
 from models.evaluation.subject import as_pixels
 from radii.commands.evaluate import plan_of
-from radii.evaluation.asking import image_seed
 from radii.evaluation.fanout import Fanout
 from radii.evaluation.journal import Journal
 from radii.main import app
@@ -104,9 +104,14 @@ def test_a_damaged_journal_is_told(tmp_path: Path) -> None:
 
 
 def test_the_seed_of_an_image_depends_on_its_place_and_the_run_alone() -> None:
-    seeds = {image_seed(seed, name, index) for seed in (0, 1) for name in ("a", "b") for index in range(3)}
+    plans = [
+        EvaluationPlan(bundles={}, suites=(), dataset=name, seed=seed)
+        for seed in (0, 2**128 - 1)
+        for name in ("fashion-mnist", "cifar10")
+    ]
+    seeds = {image_seed(plan, index) for plan in plans for index in range(3)}
     assert len(seeds) == 12
-    assert all(len(seed) == 32 for seed in seeds)
+    assert all(0 <= seed < 2**128 for seed in seeds)
 
 
 @pytest.fixture(scope="module")
@@ -410,7 +415,7 @@ def test_certificates_of_a_shipped_bundle_are_those_of_the_library(tmp_path: Pat
             looks=look_schedule(200, 0.001),
             beta=0.001,
             batch_size=100,
-            seed=int(image_seed(0, "fashion-mnist", index), 16),
+            seed=image_seed(EvaluationPlan(bundles={}, suites=()), index),
         )
         assert int(record["top count"]) == int(found.counts[found.top_class])
         assert float(record["p lower"]) == found.bound.p_lower
