@@ -13,6 +13,7 @@ from models.architectures.libraries import LIBRARIES
 from models.architectures.preact_resnet import preact_resnet18
 from models.architectures.small_image_resnet import small_image_resnet18, small_image_resnet50
 from models.architectures.torchvision_resnet import torchvision_resnet18, torchvision_resnet50
+from models.architectures.wide_resnet import wide_resnet
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "preact_resnet18": preact_resnet18,
@@ -22,6 +23,7 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "small_image_resnet50": small_image_resnet50,
     "torchvision_resnet18": torchvision_resnet18,
     "torchvision_resnet50": torchvision_resnet50,
+    "wide_resnet": wide_resnet,
 }
 
 

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from pydantic import JsonValue, ValidationError
 from torch import nn
 
@@ -15,15 +14,13 @@ from models.bundles import (
     Fit,
     Recommended,
     TrainingData,
-    WeightsError,
     write_bundle,
 )
 from models.bundles.card import faults
 from models.bundles.module import assemble, build_network, load_weights
 from models.intake.clean import read_clean
+from models.intake.normalisation import choose_normalisation
 from models.intake.weights import Checkpoint, read_checkpoint
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def create_bundle(
@@ -57,10 +54,13 @@ def create_bundle(
             be installed, or on ``PYTHONPATH``, where the bundle is served. The current folder is not added.
         classes: names, in the order of the logits.
         input_shape: ``(c, h, w)``.
-        mean: per channel, in pixel units [0, 1]; None takes those of the checkpoint's normalisation layer, or
-            else ImageNet's; it has to be given where that layer holds standard deviations alone.
-        std: per channel, in pixel units; likewise.
-        weights: a ``.safetensors`` or legacy ``.pth`` file; None keeps random weights, which is for trials.
+        mean: per channel, in pixel units [0, 1]; None takes that of the checkpoint's normalisation layer.
+            Where the file of weights holds none, as with most public checkpoints, it has to be given. Numbers
+            are assumed, and this is said, only for random weights and for a library's network with weights in
+            the library's own form: the library's or else ImageNet's.
+        std: per channel, in pixel units; likewise. One of the two is never assumed for the other.
+        weights: a ``.safetensors`` file, or one that ``torch.save`` wrote, of which no code runs; None keeps
+            random weights, which is for trials.
         arguments: of the architecture, besides classes and channels, or of the callable.
         clean: a folder of pictures or an npz file, which makes adaptation possible.
         fit: how images of another size are fitted; None refuses them.
@@ -72,7 +72,8 @@ def create_bundle(
         allow_unused: whether weights that the network has no place for are left out instead of refused.
         overwrite: whether a bundle in the same place is replaced.
         seed: of random weights.
-        say: is told what became of everything in the checkpoint that is not a weight of the network.
+        say: is told what became of everything in the checkpoint that is not a weight of the network, and of
+            numbers that were assumed.
 
     Returns:
         The card of the bundle.
@@ -80,14 +81,15 @@ def create_bundle(
     Raises:
         BundleError: the subclass and the message say what does not fit, naming every missing or unused key.
     """
+    channels = input_shape[0]
     given = _description(
         name=name or folder.name,
         **_origin(source),
         arguments=dict(arguments or {}),
         classes=classes,
         input_shape=input_shape,
-        mean=_channels(mean or IMAGENET_MEAN, input_shape),
-        std=_channels(std or IMAGENET_STD, input_shape),
+        mean=(0.0,) * channels if mean is None else mean,  # for now: the checkpoint may hold one
+        std=(1.0,) * channels if std is None else std,
         fit=fit,
         sigma_train=sigma_train,
         recommended=recommended or Recommended(),
@@ -96,52 +98,28 @@ def create_bundle(
     )
     images = None if clean is None else read_clean(clean, given.input_shape, fit)
     network = build_network(given, seed=seed)
-    description = given
+    checkpoint = None
     if weights is not None:
         checkpoint = read_checkpoint(weights, network.state_dict(), given.architecture or "")
         load_weights(network, checkpoint.weights, allow_unused=allow_unused)
-        description = _normalised(given, checkpoint, mean, std)
-        for note in (*checkpoint.notes, *_left_out(checkpoint, network)):
-            say(note)
+    normalisation, assumed = choose_normalisation(
+        mean, std, checkpoint, source=source, network=network, channels=channels
+    )
+    description = _description(**{**given.model_dump(), "mean": normalisation.mean, "std": normalisation.std})
+    for note in (*_account(checkpoint, network), *assumed):
+        say(note)
     assemble(description, network)
     return write_bundle(folder, description, network, clean=images, overwrite=overwrite)
 
 
-def _normalised(
-    given: Description, checkpoint: Checkpoint, mean: Sequence[float] | None, std: Sequence[float] | None
-) -> Description:
-    """Takes the checkpoint's own normalisation; with another one it would be another classifier."""
-    if checkpoint.std is None:
-        return given
-    if checkpoint.mean is None and mean is None:
-        raise WeightsError(
-            "'mean' must be given, since the checkpoint's normalisation layer holds standard deviations, "
-            f"{checkpoint.std}, and no means, got None"
-        )
-    held_mean = given.mean if checkpoint.mean is None else checkpoint.mean
-    for field, asked, held in (("mean", mean, held_mean), ("std", std, checkpoint.std)):
-        if asked is not None and not _close(asked, held):
-            raise WeightsError(
-                f"'{field}' must be that of the checkpoint's normalisation layer, {held}, got {tuple(asked)}"
-            )
-    return _description(**{**given.model_dump(), "mean": held_mean, "std": checkpoint.std})
-
-
-def _close(asked: Sequence[float], held: Sequence[float]) -> bool:
-    return len(asked) == len(held) and np.allclose(asked, held, atol=1e-4)
-
-
-def _left_out(checkpoint: Checkpoint, network: nn.Module) -> list[str]:
+def _account(checkpoint: Checkpoint | None, network: nn.Module) -> tuple[str, ...]:
+    """What became of everything in the checkpoint besides the weights that the network has now."""
+    if checkpoint is None:
+        return ()
     known = network.state_dict()
     unused = [key for key in checkpoint.weights if key not in known]
-    return [f"left out, as the network has no place for it: {', '.join(unused)}"] if unused else []
-
-
-def _channels(numbers: Sequence[float], input_shape: tuple[int, int, int]) -> Sequence[float]:
-    """ImageNet's three numbers, averaged where images are grey; what a user gives stays as it is."""
-    if input_shape[0] == 1 and numbers in (IMAGENET_MEAN, IMAGENET_STD):
-        return (sum(numbers) / len(numbers),)
-    return numbers
+    left_out = (f"left out, as the network has no place for it: {', '.join(unused)}",) if unused else ()
+    return (*checkpoint.notes, *left_out)
 
 
 def parse_classes(text: str) -> tuple[str, ...]:

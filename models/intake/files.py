@@ -9,13 +9,18 @@ import safetensors.torch
 import torch
 
 from models.bundles import WeightsError
+from models.intake.pickles import read_pickle
 
 
-def read_file(path: Path) -> object:
-    """Read a ``.safetensors`` file; anything else as a pickle that may hold tensors and plain values only.
+def read_file(path: Path) -> tuple[object, tuple[str, ...]]:
+    """Read a ``.safetensors`` file; of anything else, a pickle, the tensors and plain values.
+
+    Returns:
+        The content, in which ``UNKNOWN`` stands for each other object, and the names of the classes and
+        functions that would have made these objects: none of them is imported or run.
 
     Raises:
-        WeightsError: if it cannot be read, or only by running code.
+        WeightsError: if it cannot be read.
     """
     try:
         return _read(path)
@@ -23,22 +28,29 @@ def read_file(path: Path) -> object:
         raise WeightsError(f"'weights' {path} cannot be read: {error.strerror or error}") from error
 
 
-def _read(path: Path) -> object:
+def _read(path: Path) -> tuple[object, tuple[str, ...]]:
     if path.suffix == ".safetensors":
         try:
-            return safetensors.torch.load_file(path)
+            return safetensors.torch.load_file(path), ()
         except safetensors.SafetensorError as error:
             raise WeightsError(f"'weights' {path} must be in the safetensors format: {error}") from error
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old formats, which are what this is for
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise WeightsError(
-            f"'weights' {path} must hold tensors only; it cannot be read without running code: {reason}"
-        ) from error
+            return torch.load(path, map_location="cpu", weights_only=True), ()
+    except pickle.UnpicklingError:
+        return _read_pickle(path)
     except OSError:
         raise
     except Exception as error:  # what a damaged file raises depends on where it is damaged
         raise WeightsError(f"'weights' {path} must be a PyTorch file: {error}") from error
+
+
+def _read_pickle(path: Path) -> tuple[object, tuple[str, ...]]:
+    try:
+        return read_pickle(path)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"'weights' {path} must be a PyTorch file that holds tensors; without running code it cannot be "
+            f"read: {error}"
+        ) from error

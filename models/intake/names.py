@@ -3,7 +3,8 @@
 The networks are the same, layer by layer; only their names differ.
 
 Reference: archs/cifar_resnet.py of locuslab/smoothing and of its descendants (Salman et al., MACER,
-consistency), and preactresnet.py of locuslab/robust_overfitting.
+consistency), preactresnet.py of locuslab/robust_overfitting, and wideresnet.py of
+xternalz/WideResNet-pytorch, whose names yaodongyu/TRADES and the code after it keep.
 """
 
 import re
@@ -12,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 _BLOCK: Final = re.compile(r"layer(\d+)\.(\d+)\.(.+)")
+_WIDE_BLOCK: Final = re.compile(r"block(\d+)\.layer\.(.+)")
 
 
 def _thin_resnet(key: str, blocks_per_stage: int) -> str:
@@ -31,6 +33,17 @@ def _preact_resnet18(key: str) -> str:
     return _renamed(key, {"conv1.": "stem."})
 
 
+def _wide_resnet(key: str) -> str:
+    """``conv1, block1.layer.0.conv1, block1.layer.0.convShortcut, bn1, fc`` of WideResNet-pytorch.
+
+    TRADES' own checkpoints also hold a ``sub_block1``, which its network never uses; it has no name here.
+    """
+    if found := _WIDE_BLOCK.fullmatch(key):
+        stage, rest = found.groups()
+        return f"stages.{int(stage) - 1}.{rest.replace('convShortcut.', 'shortcut.')}"
+    return _renamed(key, {"conv1.": "stem.", "bn1.": "bn.", "fc.": "linear."})
+
+
 def _renamed(key: str, beginnings: Mapping[str, str]) -> str:
     for theirs, ours in beginnings.items():
         if key.startswith(theirs):
@@ -43,6 +56,7 @@ _NAMES: Final[Mapping[str, Callable[[str], str]]] = MappingProxyType(
         "cifar_resnet20": lambda key: _thin_resnet(key, 3),
         "cifar_resnet110": lambda key: _thin_resnet(key, 18),
         "preact_resnet18": _preact_resnet18,
+        "wide_resnet": _wide_resnet,
     }
 )
 

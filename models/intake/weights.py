@@ -10,6 +10,7 @@ from torch import Tensor
 
 from models.bundles import WeightsError
 from models.intake.files import read_file
+from models.intake.inert import UNKNOWN
 from models.intake.names import own_name
 
 _NESTED: Final = ("state_dict", "model_state_dict", "model", "network", "net")
@@ -20,7 +21,11 @@ _SECOND_COPY: Final = "attacker."
 _LAYERS: Final = ("0", "normalize", "normalizer")
 _MEANS: Final = frozenset(f"{layer}.{name}" for layer in _LAYERS for name in ("mean", "means", "new_mean"))
 _STDS: Final = frozenset(f"{layer}.{name}" for layer in _LAYERS for name in ("std", "stds", "sds", "new_std"))
-"""Where public code keeps the input normalisation; a layer with means alone only centres (std 1)."""
+"""Where a layer of public code keeps the input normalisation, if as buffers or parameters.
+
+MadryLab's InputNormalize does, and so do descendants of locuslab's NormalizeLayer. This layer itself and
+SmoothAdv's InputCenterLayer do not: of them a file holds nothing.
+"""
 
 
 @dataclass(frozen=True)
@@ -30,39 +35,47 @@ class Checkpoint:
     Attributes:
         weights: under the names that the network has; what it has no place for keeps its own name.
         mean: of the checkpoint's normalisation layer, per channel, or None if it has none.
-        std: likewise; 1 for a layer that only centres. Without a mean, which has then to come from elsewhere,
-            it is what the checkpoint divides by all the same.
+        std: likewise.
+        behind_layer: whether the network was second in a ``Sequential``, behind its normalisation.
         notes: what became of everything else, one sentence each.
     """
 
     weights: dict[str, Tensor]
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
+    behind_layer: bool
     notes: tuple[str, ...]
 
 
 def read_checkpoint(path: Path, expected_keys: Iterable[str], architecture: str = "") -> Checkpoint:
     """Read a state dict from a ``.safetensors`` file or a legacy ``.pth`` pickle.
 
-    A state dict inside a checkpoint is found. Prefixes that wrappers put before keys (``DataParallel``, a
-    ``Sequential`` of normalisation and network, an attacker) are taken off where the network does not have
-    them, and the names of public code become ours.
+    A state dict inside a checkpoint is found; objects of unknown code are left out. Prefixes that wrappers
+    put before keys (``DataParallel``, a ``Sequential`` of normalisation and network, an attacker) are taken
+    off where the network does not have them, and the names of public code become ours.
 
     Args:
-        path: the file; anything but ``.safetensors`` is read as a pickle, restricted to tensors.
+        path: the file; anything but ``.safetensors`` is read as a pickle, of which no code runs.
         expected_keys: the keys of the network.
         architecture: its name, if it is one of ours.
 
     Raises:
         WeightsError: if it cannot be read, holds anything but tensors, or two copies that differ.
     """
-    state, notes = _state_dict(read_file(path), path)
+    content, unknown = read_file(path)
+    if content is UNKNOWN:
+        raise WeightsError(
+            f"'weights' {path} must hold a state dict, got an object of {', '.join(unknown[:10])}"
+        )
+    state, notes = _state_dict(content, path)
+    if unknown:
+        notes.append(f"left out, as nothing of their code runs: objects of {', '.join(unknown[:10])}")
     expected = frozenset(expected_keys)
+    behind_layer = not _numbered(expected) and any(_unwrapped(key).startswith("1.") for key in state)
     mean, std = _take(state, _MEANS, expected), _take(state, _STDS, expected)
     if mean is not None:
         what = "means and standard deviations" if std is not None else "means, and no standard deviations"
         notes.append(f"its normalisation layer holds {what}{_shown(mean)}{_shown(std)}")
-        std = std or tuple(1.0 for _ in mean)
     elif std is not None:
         notes.append(f"its normalisation layer holds standard deviations, and no means{_shown(std)}")
     keys: dict[tuple[str, bool], list[str]] = {}
@@ -72,7 +85,7 @@ def read_checkpoint(path: Path, expected_keys: Iterable[str], architecture: str 
     weights = {name: state[found[0]] for (name, copy), found in keys.items() if not copy}
     copies = {name: state[found[0]] for (name, copy), found in keys.items() if copy}
     notes += _compared(copies, weights)
-    return Checkpoint(weights, mean, std, tuple(notes))
+    return Checkpoint(weights, mean, std, behind_layer, tuple(notes))
 
 
 def _state_dict(content: object, path: Path) -> tuple[dict[str, Tensor], list[str]]:
@@ -113,11 +126,15 @@ def _unwrapped(key: str) -> str:
     return key
 
 
+def _numbered(expected: frozenset[str]) -> bool:
+    """Whether the network is itself a ``Sequential``, whose keys start with numbers of their own."""
+    return any(key[0].isdigit() for key in expected)
+
+
 def _located(key: str, expected: frozenset[str], architecture: str) -> tuple[str, bool]:
     """The network's name for a key, and whether it is a second copy's; an unknown key keeps its own name."""
     name, copy = key, False
-    numbered = any(own[0].isdigit() for own in expected)
-    wrappers = _WRAPPERS if numbered else (*_WRAPPERS, "1.")
+    wrappers = _WRAPPERS if _numbered(expected) else (*_WRAPPERS, "1.")
     while name not in expected:
         if (own := own_name(architecture, name)) in expected:
             return own, copy

@@ -15,8 +15,8 @@ app = typer.Typer(no_args_is_help=True)
 Floats = Annotated[
     str | None,
     typer.Option(
-        help="One number per channel, comma-separated, pixels in [0, 1]; if left out, those of the "
-        "checkpoint's normalisation layer, or else ImageNet's."
+        help="One number per channel, comma-separated, pixels in [0, 1]. Needed with --weights, unless the "
+        "file holds it or they are torchvision's or timm's own; what is assumed is said."
     ),
 ]
 
@@ -41,7 +41,10 @@ def create(
     mean: Floats = None,
     std: Floats = None,
     weights: Annotated[
-        Path | None, typer.Option(help="`.safetensors`, or a `.pth` that holds tensors; random if left out.")
+        Path | None,
+        typer.Option(
+            help="`.safetensors`, or a PyTorch file, of which only tensors are read; random if left out."
+        ),
     ] = None,
     arg: Annotated[list[str] | None, typer.Option(help="key=value for the network; repeatable.")] = None,
     clean: Annotated[
@@ -86,7 +89,7 @@ def create(
             command=shlex.join(["radii", *sys.argv[1:]]),
             allow_unused=allow_unused,
             overwrite=overwrite,
-            say=lambda note: console.print(f"weights: {note}", markup=False, highlight=False),
+            say=lambda note: console.print(f"note: {note}", markup=False, highlight=False),
         )
     except ValidationError as error:
         faults = (f"'{fault['loc'][-1]}' {fault['msg']}, got {fault['input']!r}" for fault in error.errors())

