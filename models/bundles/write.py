@@ -57,8 +57,7 @@ def write_bundle(
         BundleExistsError: if something is in this place and may not be replaced.
         BundleError: if what was written would not load.
     """
-    if folder.exists() and not (overwrite and (folder / CARD).is_file()):
-        raise BundleExistsError(f"'folder' must not exist yet, got {folder}")
+    require_free(folder, overwrite=overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
     try:
@@ -81,6 +80,17 @@ def write_bundle(
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return card
+
+
+def require_free(folder: Path, *, overwrite: bool = False, key: str = "folder") -> None:
+    """Refuse a place where something is already, unless it is a bundle that may be replaced.
+
+    Raises:
+        BundleExistsError: if it is so; it names the place by ``key``.
+    """
+    if folder.exists() and not (overwrite and (folder / CARD).is_file()):
+        rule = "be a bundle, with a card, to be replaced" if overwrite else "not exist yet"
+        raise BundleExistsError(f"'{key}' must {rule}, got {folder}")
 
 
 def _write(path: Path, content: bytes) -> str:

@@ -4,6 +4,7 @@ Reference: Russakovsky, Deng, Su et al., "ImageNet Large Scale Visual Recognitio
 """
 
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 
@@ -33,7 +34,8 @@ def load_imagenet(root: Path | None = None, *, download: bool = False) -> Datase
         download: ImageNet cannot be downloaded by a program.
 
     Raises:
-        DatasetError: if neither the folders nor the archives are in ``root`` (or the cache folder).
+        DatasetError: if neither the folders nor the archives are in ``root`` (or the cache folder),
+            ``meta.bin`` is damaged, a folder is no class of it, or the splits have different classes.
     """
     from torchvision.datasets import ImageNet  # slow to import
 
@@ -44,6 +46,20 @@ def load_imagenet(root: Path | None = None, *, download: bool = False) -> Datase
         train, test = (ImageNet(str(folder), split) for split in ("train", "val"))
     except (OSError, RuntimeError, ImportError) as error:
         raise DatasetError(f"'dataset' imagenet: its files must be in {folder}: {error}") from error
+    except KeyError as error:
+        raise DatasetError(
+            f"'dataset' imagenet: every folder in {folder}/train and {folder}/val must be a class "
+            f"of meta.bin, got {error}"
+        ) from error
+    except (EOFError, UnpicklingError, TypeError, IndexError, ValueError) as error:
+        raise DatasetError(f"'dataset' imagenet: {folder}/meta.bin is damaged") from error
+    # Each split is numbered by its own folders: other folders would be other classes of the same numbers.
+    odd = sorted(set(train.wnids) ^ set(test.wnids))
+    if odd:
+        raise DatasetError(
+            f"'dataset' imagenet: {folder}/train and {folder}/val must have the same classes, "
+            f"got {len(odd)} in one only: {', '.join(odd[:3])}{', ...' if len(odd) > 3 else ''}"
+        )
     return Dataset(
         name="imagenet",
         classes=_names([tuple(names) for names in train.classes]),

@@ -1,6 +1,7 @@
 """Training of base classifiers: one loop, short recipes, and a bundle at the end."""
 
-from models.training.plan import TrainingError, TrainingPlan
+from models.training.errors import TrainingError
+from models.training.plan import TrainingPlan
 from models.training.train import train
 
 __all__ = ["TrainingError", "TrainingPlan", "train"]

@@ -1,11 +1,19 @@
 """The state of an unfinished run, in a file that is read without unpickling code."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from models.training.plan import TrainingError, TrainingPlan
+from models.training.errors import TrainingError
+from models.training.plan import TrainingPlan
+
+Conditions = Mapping[str, int | str]
+"""What decides the outcome of a run besides its plan, by name."""
 
 
 @dataclass
@@ -48,11 +56,11 @@ class TrainingState:
             self.best = Best(score, self.epoch, weights)
 
 
-def save_checkpoint(plan: TrainingPlan, state: TrainingState, processes: int = 1) -> None:
+def save_checkpoint(plan: TrainingPlan, state: TrainingState, conditions: Conditions) -> None:
     """Write the checkpoint so that either the old or the new one is there, whenever the process dies."""
     content = {
+        **conditions,
         "plan": plan.law(),
-        "processes": processes,
         "epoch": state.epoch,
         "model": state.model.state_dict(),
         "optimizer": state.optimizer.state_dict(),
@@ -66,34 +74,58 @@ def save_checkpoint(plan: TrainingPlan, state: TrainingState, processes: int = 1
 
 
 def epochs_done(plan: TrainingPlan) -> int:
-    """Return how many epochs of this plan its checkpoint holds: 0 without one, or if it is another plan's."""
+    """Return how many epochs of this plan its checkpoint holds: 0 without one, or if it is another plan's.
+
+    Raises:
+        TrainingError: if it cannot be read.
+    """
     if not plan.checkpoint.exists():
         return 0
-    content = torch.load(plan.checkpoint, map_location="cpu", weights_only=True)
+    content = read_checkpoint(plan.checkpoint)
     return int(content["epoch"]) if content["plan"] == plan.law() else 0
 
 
 def restore_checkpoint(
-    plan: TrainingPlan, state: TrainingState, device: torch.device, processes: int = 1
+    plan: TrainingPlan, state: TrainingState, device: torch.device, conditions: Conditions
 ) -> None:
     """Put the checkpoint's state into a freshly made one.
 
     Raises:
-        TrainingError: if the checkpoint was made under another plan, by another number of processes, each of
-            which draws from a stream of its own, or by another release.
+        TrainingError: if it cannot be read, or was made under another plan, under other conditions, or by a
+            release whose plans have other fields.
     """
-    content = torch.load(plan.checkpoint, map_location="cpu", weights_only=True)
-    # Checkpoints of older releases do not say how many processes made them.
-    before = {**content["plan"], "processes": content.get("processes", processes)}
-    for key, value in {**plan.law(), "processes": processes}.items():
-        if before.get(key) != value:
-            raise TrainingError(
-                f"'{key}' must be {before.get(key)} to resume {plan.checkpoint.name}, got {value}"
-            )
-    if "best" not in content:
-        raise TrainingError(f"{plan.checkpoint.name} is of an older release: delete it and train anew")
+    content = read_checkpoint(plan.checkpoint)
+    law, name = plan.law(), plan.checkpoint.name
+    strange = sorted(law.keys() ^ content["plan"].keys())
+    if strange:
+        raise TrainingError(
+            f"{name} is of another release, whose plans differ in {strange}: delete it and train anew"
+        )
+    for kept, here in ((content["plan"], law), (content, conditions)):
+        for key, value in here.items():
+            before = kept.get(key, value)  # checkpoints of older releases do not tell all conditions
+            if before != value:
+                raise TrainingError(f"'{key}' must be {before} to resume {name}, got {value}")
     state.model.load_state_dict(content["model"])
     state.optimizer.load_state_dict(content["optimizer"])
     state.memory.update({key: value.to(device) for key, value in content["memory"].items()})
     state.best = Best(**content["best"])
     state.epoch = int(content["epoch"])
+
+
+def read_checkpoint(file: Path) -> dict[str, Any]:
+    """Read what a checkpoint holds.
+
+    Raises:
+        TrainingError: if it is damaged, no checkpoint of a training, or of a release that kept less.
+    """
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise TrainingError(f"{file} cannot be read: {error}") from error
+    except (EOFError, RuntimeError, ValueError, LookupError, UnpicklingError) as error:
+        raise TrainingError(f"{file} is damaged: delete it and train anew") from error
+    kept = {"plan", "epoch", "model", "optimizer", "memory", "best"}
+    if not isinstance(content, dict) or not kept <= content.keys():
+        raise TrainingError(f"{file} is of an older release, or no checkpoint: delete it and train anew")
+    return content

@@ -1,15 +1,23 @@
 """Several processes that train one classifier, started by ``torchrun``; one alone is a group of one."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from models.training.plan import TrainingError
+from models.training.errors import TrainingError
+
+PATIENCE = timedelta(days=1)
+"""How long processes wait for each other: hours where the first one unpacks ImageNet, validates under attack
+or measures, while PyTorch gives up after 10 minutes on GPUs. That a process died, ``torchrun`` notices."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,20 @@ class Group:
                 f"'batch_size' must be a multiple of the {self.size} processes, got {batch_size}"
             )
 
+    def in_turn(self, make: Callable[[], T]) -> T:
+        """Return what a function makes; files that it fetches or unpacks are there when others call it.
+
+        It is called by the first process of all, then by the first of every other machine, then by the rest.
+        """
+        turn = 0 if self.first else 1 if self.local_rank == 0 else 2
+        for _ in range(turn):
+            self.wait()
+        try:
+            return make()
+        finally:  # the others have their turn also where this one fails, and say for themselves why
+            for _ in range(turn, 2):
+                self.wait()
+
     def wait(self) -> None:
         """Return when every process has come here."""
         if self.size > 1:
@@ -88,7 +110,7 @@ def joined(kind: str, batch_size: int) -> Iterator[Group]:
     if not dist.is_torchelastic_launched():
         yield Group()
         return
-    dist.init_process_group("nccl" if kind == "cuda" else "gloo")
+    dist.init_process_group("nccl" if kind == "cuda" else "gloo", timeout=PATIENCE)
     try:
         group = Group(dist.get_rank(), dist.get_world_size(), dist.get_node_local_rank())
         group.require_even(batch_size)

@@ -1,5 +1,6 @@
 """The training loop, the same for every recipe."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +13,13 @@ from models.data import Dataset, LabelledImages
 from models.initialise import initialised_from
 from models.layout import memory_format
 from models.normalize import Normalize, NormalizedClassifier
-from models.training.checkpoint import TrainingState, restore_checkpoint, save_checkpoint
+from models.training.checkpoint import Conditions, TrainingState, restore_checkpoint, save_checkpoint
 from models.training.distributed import Group
+from models.training.errors import TrainingError
 from models.training.feeding import Batch, Crop, TrainingImages, augmented
-from models.training.plan import TrainingError, TrainingPlan
+from models.training.plan import TrainingPlan
 from models.training.progress import Progress
-from models.training.recipes import RECIPES, Step, first_memory
+from models.training.recipes import RECIPES, Step
 from models.training.schedule import one_cycle
 from models.training.validation import validate
 
@@ -44,17 +46,10 @@ class BatchLoss(nn.Module):
         self.model = model
 
     def forward(self, step: Step) -> Tensor:
-        """Return the loss of one batch.
-
-        Raises:
-            TrainingError: if an argument of the recipe is out of range.
-        """
+        """Return the loss of one batch."""
         device = step.images.device
         with torch.autocast(device.type, torch.bfloat16, enabled=use_bfloat16(self._plan, device)):
-            try:
-                return RECIPES[self._plan.recipe](step, **self._plan.recipe_arguments)
-            except ValueError as error:
-                raise TrainingError(str(error)) from error
+            return RECIPES[self._plan.recipe].loss(step, **self._plan.recipe_arguments)
 
 
 def fit(plan: TrainingPlan, dataset: Dataset, progress: Progress, group: Group) -> Trained:
@@ -63,17 +58,18 @@ def fit(plan: TrainingPlan, dataset: Dataset, progress: Progress, group: Group) 
     A checkpoint is written after every epoch; a resumed run gives the same weights as an uninterrupted one.
 
     Raises:
-        TrainingError: if the network does not take its arguments, there are too few images, the checkpoint is
-            another plan's or another number of processes', or the loss diverges.
+        TrainingError: if the network does not take its arguments, there are too few images, they have a
+            margin where the plan wants a border, the checkpoint is damaged or of another plan or other
+            conditions, or the loss diverges.
     """
     device = group.device(resolve_device(plan.device))
     kept, held_out = split(plan, dataset.train)
-    padding = dataset.crop_padding if plan.crop_padding is None else plan.crop_padding
-    training = TrainingImages(kept, device, padding)
+    training = TrainingImages(kept, device, padding(plan, dataset))
     state = initial_state(plan, dataset, device)
-    state.memory.update(first_memory(plan.recipe, len(kept), plan.sigma, device))
+    state.memory.update(RECIPES[plan.recipe].memory(len(kept), plan.sigma, device))
+    here = conditions(plan, dataset, device, group)
     if plan.resume and plan.checkpoint.exists():
-        restore_checkpoint(plan, state, device, group.size)
+        restore_checkpoint(plan, state, device, here)
     losses = group.parallel(BatchLoss(plan, state.model))
     while state.epoch < plan.epochs:
         loss = train_epoch(plan, state, losses, training, progress, group)
@@ -81,9 +77,9 @@ def fit(plan: TrainingPlan, dataset: Dataset, progress: Progress, group: Group) 
         if group.first:
             state.model.eval()
             validation = validate(plan, state.model, held_out, device) if len(held_out) else None
-            if validation is not None:
+            if validation is not None and plan.kept == "best":
                 state.remember_if_best(validation.score(plan.recipe))
-            save_checkpoint(plan, state, group.size)
+            save_checkpoint(plan, state, here)
             progress.epoch_done(state.epoch, loss, validation)
         group.wait()
     classifier = state.model.eval()
@@ -101,6 +97,33 @@ def split(plan: TrainingPlan, data: LabelledImages) -> tuple[LabelledImages, Lab
     order = np.random.default_rng([plan.seed, 1]).permutation(len(data))
     held_out, others = order[: plan.held_out], order[plan.held_out :]
     return data.take(others[: plan.images]), data.take(held_out).centred()
+
+
+def padding(plan: TrainingPlan, dataset: Dataset) -> int:
+    """Return the border for the random crop, in pixels.
+
+    Raises:
+        TrainingError: if the plan wants one where images have a margin, out of which they are cropped.
+    """
+    if plan.crop_padding is None:
+        return dataset.crop_padding
+    if dataset.train.margin:
+        raise TrainingError(
+            f"'crop_padding' must be left out for {dataset.name}, whose images have a margin for the crop, "
+            f"got {plan.crop_padding}"
+        )
+    return plan.crop_padding
+
+
+def conditions(plan: TrainingPlan, dataset: Dataset, device: torch.device, group: Group) -> Conditions:
+    """Return what decides the outcome besides the plan: where it leaves a choice, what was chosen."""
+    labels = dataset.train.labels
+    return {
+        "processes": group.size,  # each draws from a stream of its own
+        "device": device.type,
+        "precision": "bfloat16" if use_bfloat16(plan, device) else "float32",
+        "training_labels": f"{len(labels)} of sha256 {hashlib.sha256(labels.tobytes()).hexdigest()}",
+    }
 
 
 def initial_state(plan: TrainingPlan, dataset: Dataset, device: torch.device) -> TrainingState:

@@ -7,6 +7,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
+from models.backends.precision import float32_means_float32
 from models.bundles import (
     BundleError,
     Description,
@@ -17,16 +18,17 @@ from models.bundles import (
     read_card,
     write_bundle,
 )
-from models.bundles.errors import BundleExistsError
+from models.bundles.write import require_free
 from models.data import Dataset, LabelledImages, load_dataset
 from models.normalize import NormalizedClassifier
 from models.training.checkpoint import epochs_done
 from models.training.distributed import joined
+from models.training.errors import TrainingError
 from models.training.loop import Trained, fit, resolve_device
 from models.training.measure import accuracy
 from models.training.plan import TrainingPlan
 from models.training.progress import Progress
-from models.training.recipes import WITHOUT_NOISE
+from models.training.recipes import RECIPES
 from smoothing import Gaussian, adaptable, estimate_statistics, generator_for, with_statistics
 
 CLEAN_SET_SIZE = 512
@@ -41,14 +43,20 @@ def train(plan: TrainingPlan, *, console: Console | None = None) -> Path:
     Raises:
         BundleExistsError: before training, if a folder is taken and may not be replaced.
         DatasetError: if the data set's files are missing or damaged.
-        TrainingError: if the plan does not suit the data or the checkpoint, or the loss diverges.
+        TrainingError: if the plan does not suit the data or the checkpoint, if it starts anew where an
+            interrupted run has left one, or if the loss diverges.
     """
     resolve_device(plan.device)  # a device that is not there is told first of all
     for key, folder in (("out", plan.out), ("last_out", plan.last_out)):
-        if folder is not None and folder.exists() and not plan.overwrite and not made_by(plan, folder):
-            raise BundleExistsError(f"'{key}' must not exist yet, got {folder}")
-    dataset = load_dataset(plan.dataset, plan.data_root, download=plan.download)
+        if folder is not None:
+            require_free(folder, overwrite=plan.overwrite or made_by(plan, folder), key=key)
+    if plan.checkpoint.exists() and not (plan.resume or plan.overwrite):
+        raise TrainingError(
+            f"'out' must have no checkpoint of an interrupted run beside it, got {plan.checkpoint}: "
+            "`--resume` goes on from it, `--overwrite` starts anew"
+        )
     with joined(resolve_device(plan.device), plan.batch_size) as group:
+        dataset = group.in_turn(lambda: load_dataset(plan.dataset, plan.data_root, download=plan.download))
         with Progress(console if group.first else None, plan.epochs) as progress:
             trained = fit(plan, dataset, progress, group)
         if group.first:
@@ -122,7 +130,10 @@ def measured(
         if adaptable(classifier):
             pixels = torch.from_numpy(np.asarray(clean.images[:])).to(device) / 255
             generator = generator_for(plan.seed, "adaptation", device=device)
-            statistics = estimate_statistics(classifier, pixels, Gaussian(plan.sigma), generator=generator)
+            with float32_means_float32(pixels.device):
+                statistics = estimate_statistics(
+                    classifier, pixels, Gaussian(plan.sigma), generator=generator
+                )
             adapted = with_statistics(classifier, statistics).to(device).eval()
             subjects.append(("noisy_accuracy_adapted", plan.sigma, adapted))
     return tuple(
@@ -152,7 +163,7 @@ def describe(
             "std": dataset.std,
             "fit": {"resize": dataset.resize or max(dataset.input_shape[1:])},
             "recipe": plan.recipe,
-            "sigma_train": 0.0 if plan.recipe in WITHOUT_NOISE else plan.sigma,
+            "sigma_train": plan.sigma if RECIPES[plan.recipe].noise else 0.0,
             "command": card_command(plan),
             "training_data": TrainingData(
                 name=dataset.name, licence=dataset.licence, licence_file=licence_file

@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.backends.precision import float32_means_float32
 from models.data import LabelledImages
 from models.training.attacks import cross_entropy_of, pgd, undisturbed
 from models.training.measure import accuracy
 from models.training.plan import TrainingPlan
-from models.training.recipes import WITHOUT_NOISE, recipe_parameters
+from models.training.recipes import RECIPES, recipe_parameters
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Validation:
     Attributes:
         clean: without noise.
         noisy: under one draw of Gaussian noise at the plan's sigma.
-        robust: under the attack of adversarial training; None for other recipes.
+        robust: under the recipe's own attack; None for recipes that are not compared under it.
     """
 
     clean: float
@@ -31,7 +32,7 @@ class Validation:
         """Return what early stopping looks at."""
         if self.robust is not None:
             return self.robust
-        return self.clean if recipe in WITHOUT_NOISE else self.noisy
+        return self.noisy if RECIPES[recipe].noise else self.clean
 
 
 def validate(
@@ -39,7 +40,7 @@ def validate(
 ) -> Validation:
     """Measure a classifier in eval mode."""
     robust = None
-    if plan.recipe == "adversarial":
+    if RECIPES[plan.recipe].attacked:
         attack = {
             name: plan.recipe_arguments.get(name, parameter.default)
             for name, parameter in recipe_parameters(plan.recipe, plan.recipe_arguments).items()
@@ -73,7 +74,7 @@ def robust_accuracy(
 ) -> float:
     """Return the part of the images that are still answered right after projected gradient descent.
 
-    The classifier is used as it is: put it into eval mode first.
+    The classifier is used as it is: put it into eval mode first. It is computed in float32, not TF32.
 
     Args:
         classifier: Images in pixel units to logits.
@@ -87,20 +88,21 @@ def robust_accuracy(
     """
     generator = torch.Generator(device).manual_seed(seed)
     right = 0
-    for start in range(0, len(data), batch_size):
-        chunk = np.ascontiguousarray(data.images[start : start + batch_size])
-        images: Tensor = torch.from_numpy(chunk).to(device).float() / 255
-        labels = torch.from_numpy(data.labels[start : start + batch_size]).to(device)
-        if epsilon > 0:
-            with undisturbed(classifier):
-                images = pgd(
-                    cross_entropy_of(classifier, labels),
-                    images,
-                    norm=norm,
-                    epsilon=epsilon,
-                    steps=steps,
-                    generator=generator,
-                )
-        with torch.inference_mode():
-            right += int((classifier(images).argmax(1) == labels).sum())
+    with float32_means_float32(torch.device(device)):
+        for start in range(0, len(data), batch_size):
+            chunk = np.ascontiguousarray(data.images[start : start + batch_size])
+            images: Tensor = torch.from_numpy(chunk).to(device).float() / 255
+            labels = torch.from_numpy(data.labels[start : start + batch_size]).to(device)
+            if epsilon > 0:
+                with undisturbed(classifier):
+                    images = pgd(
+                        cross_entropy_of(classifier, labels),
+                        images,
+                        norm=norm,
+                        epsilon=epsilon,
+                        steps=steps,
+                        generator=generator,
+                    )
+            with torch.inference_mode():
+                right += int((classifier(images).argmax(1) == labels).sum())
     return right / len(data)

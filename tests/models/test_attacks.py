@@ -1,14 +1,10 @@
 """The attack of adversarial training stays in its ball, finds what it should and leaves no traces."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import nn
 
-from models.training import TrainingError, TrainingPlan, train
 from models.training.attacks import cross_entropy_of, pgd, undisturbed
-from tests.models.test_training import tiny_plan
 
 
 def generator() -> torch.Generator:
@@ -75,22 +71,3 @@ def test_an_attack_does_not_count_as_a_batch_of_cumulative_statistics() -> None:
     model(batches[1])
     assert model[0].momentum is None
     assert float(model[0].running_mean) == pytest.approx(float(batches.mean()))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [({"epsilon": -1.0}, "'epsilon' must be > 0"), ({"norm": "l3"}, "'norm' must be one of")],
-)
-def test_wrong_arguments_of_the_recipe_are_refused(
-    synthetic_fashion: Path, tmp_path: Path, arguments: dict[str, object], message: str
-) -> None:
-    """Before the first step, in words."""
-    plan = tiny_plan(synthetic_fashion, tmp_path / "x", recipe="adversarial", recipe_arguments=arguments)
-    with pytest.raises(TrainingError, match=message):
-        train(plan)
-
-
-def test_arguments_of_another_recipe_are_refused(tmp_path: Path) -> None:
-    """Or they would silently do nothing."""
-    with pytest.raises(TrainingError, match="'epsilon' is no argument of the recipe 'gaussian'"):
-        TrainingPlan(recipe="gaussian", out=tmp_path / "x", recipe_arguments={"epsilon": 1.0})

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from models.bundles import load_bundle
 from models.data import DATASETS, DatasetError, LabelledImages, load_dataset
 from models.data.fashion_mnist import DEBIAN_FOLDER
 from models.data.idx import read_idx
-from models.training import TrainingPlan, train
+from models.training import TrainingError, TrainingPlan, train
 from models.training.feeding import TrainingImages
 from tests.models.support import grey_images, idx_bytes
 
@@ -156,6 +157,21 @@ def test_cifar10_reads_the_files_of_its_authors(tmp_path: Path, monkeypatch: pyt
     assert dataset.train.labels[:12].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
 
 
+def test_cifar10_trains_from_the_files_of_its_authors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two steps on colour images that are cropped and mirrored, and a bundle that takes such."""
+    pickled_cifar(tmp_path, monkeypatch)
+    plan = TrainingPlan(
+        "gaussian", tmp_path / "out", dataset="cifar10", data_root=tmp_path, architecture_arguments={"width": 2},
+        epochs=1, batch_size=16, held_out=28, device="cpu", precision="float32",
+    )  # fmt: skip
+    card = load_bundle(train(plan)).card
+    assert card.input_shape == (3, 32, 32)
+    assert card.classes[9] == "class9"
+    assert [metric.n for metric in card.metrics if metric.metric == "clean_accuracy"] == [12]
+
+
 def test_a_pickle_with_another_checksum_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pickle can run code, so only the published files are opened."""
     pickled_cifar(tmp_path, monkeypatch)
@@ -205,6 +221,57 @@ def test_imagenet_trains_from_pictures_on_disk(tmp_path: Path) -> None:
     assert bundle.clean.shape == (12, 3, 224, 224)
     assert bundle.card.fit is not None
     assert bundle.card.fit.resize == 256
+
+
+def test_imagenet_has_a_margin_to_crop_from_and_takes_no_border(tmp_path: Path) -> None:
+    jpeg_folders(tmp_path)
+    plan = TrainingPlan(
+        "gaussian", tmp_path / "out", dataset="imagenet", data_root=tmp_path, crop_padding=4,
+        architecture_arguments={"width": 2}, epochs=1, batch_size=4, held_out=4, device="cpu",
+    )  # fmt: skip
+    with pytest.raises(TrainingError, match=r"'crop_padding' must be left out for imagenet, .* got 4"):
+        train(plan)
+
+
+def unlike_train(folder: Path) -> None:
+    (folder / "train" / "n01").rename(folder / "n01")
+
+
+def stray(folder: Path) -> None:
+    (folder / "train" / "n02").rename(folder / "train" / "n99")
+
+
+def without_pictures(folder: Path) -> None:
+    (folder / "val" / "more").mkdir()
+
+
+def cut_short(folder: Path) -> None:
+    meta = folder / "meta.bin"
+    meta.write_bytes(meta.read_bytes()[:-50])
+
+
+def overwritten(folder: Path) -> None:
+    (folder / "meta.bin").write_bytes(b"no classes")
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (unlike_train, "train and .*val must have the same classes, got 1 in one only: n01"),
+        (stray, "every folder in .*train and .*val must be a class of meta.bin, got 'n99'"),
+        (without_pictures, "its files must be in .* more"),
+        (cut_short, "its files must be in"),
+        (overwritten, "meta.bin is damaged"),
+    ],
+)
+def test_imagenet_of_other_folders_than_classes_is_refused(
+    tmp_path: Path, damage: Callable[[Path], None], reason: str
+) -> None:
+    """Each split is numbered by its own folders: were they others, accuracies would be silently wrong."""
+    jpeg_folders(tmp_path)
+    damage(tmp_path)
+    with pytest.raises(DatasetError, match=f"'dataset' imagenet: .*{reason}"):
+        load_dataset("imagenet", tmp_path)
 
 
 def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:

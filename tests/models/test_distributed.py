@@ -43,17 +43,32 @@ def test_gradients_losses_and_memories_are_those_of_the_whole_batch(tmp_path: Pa
     assert found["refused"] == "'batch_size' must be a multiple of the 2 processes, got 15"
 
 
-def test_two_processes_write_one_bundle(synthetic_fashion: Path, tmp_path: Path) -> None:
-    """The command line under ``torchrun``, with a recipe that keeps a level for every image."""
+def test_two_processes_train_one_classifier_and_write_one_bundle(
+    synthetic_fashion: Path, tmp_path: Path
+) -> None:
+    """The command line under ``torchrun``, with a recipe that keeps a level for every image.
+
+    Both read the data, the first one first, and end with the same weights and levels, though each has seen but
+    half of the images.
+    """
     ran = torchrun(
-        "-m", "radii", "train", "data_dependent", "--out", str(tmp_path / "pair"),
+        str(ROOT / "tests/models/trained_together.py"), str(tmp_path),
+        "train", "data_dependent", "--out", str(tmp_path / "bundles/pair"),
         "--data", str(synthetic_fashion), "--width", "2", "--sigma", "0.1", "--epochs", "2", "--batch-size", "16",
         "--held-out", "8", "--crop-padding", "1", "--device", "cpu", "--fixed-share", "0.5", "--samples", "1",
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
-    assert load_bundle(tmp_path / "pair").card.recipe == "data_dependent"
+    bundle = load_bundle(tmp_path / "bundles/pair")
+    assert bundle.card.recipe == "data_dependent"
     assert ran.stderr.count("bundle written to") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["pair"]
+    assert [path.name for path in (tmp_path / "bundles").iterdir()] == ["pair"]
+    first, other = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert (first["read before"], other["read before"]) == (False, True)
+    weights = dict(bundle.base_classifier.named_parameters())
+    for found in (first, other):
+        torch.testing.assert_close(found["weights"], weights, rtol=0, atol=0)
+    assert torch.equal(first["levels"], other["levels"])
+    assert len(first["levels"].unique()) > 20
 
 
 def test_alone_a_process_is_all_there_is() -> None:

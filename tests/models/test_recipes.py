@@ -4,7 +4,9 @@ The oracles share nothing with the recipes but the draws: values are compared, a
 differences of the oracle.
 """
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +16,18 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from torch import Tensor, nn
 
-from models.training.recipes import RECIPES, Step, first_memory, recipe_parameters
+from models.training import TrainingError, TrainingPlan
+from models.training.recipes import RECIPES, Step, recipe_parameters, rule_of
 
 Array = NDArray[np.float64]
 Oracle = Callable[[Array], float]
+Trained = Callable[[str], tuple[str, dict[str, Any]]]
 
 BATCH, CLASSES, SHAPE = 3, 3, (1, 2, 2)
 SIGMA = 0.4
+LEVELS = np.array([0.3, 0.6, 0.4])
+SMOOTHING = 0.1
+INFINITE = float("inf")
 SEED = 5
 
 
@@ -46,7 +53,7 @@ def make_step(model: nn.Module, progress: float = 0.5, **changes: Any) -> Step:
         "sigma": torch.full((BATCH,), SIGMA, dtype=torch.float64),
         "generator": torch.Generator().manual_seed(SEED),
         "progress": progress,
-        "label_smoothing": 0.0,
+        "label_smoothing": SMOOTHING,
         "memory": {},
     }
     return Step(**{**fields, **changes})
@@ -77,10 +84,9 @@ def probabilities(weight: Array, images: Array, noise: Array, beta: float = 1.0)
 
 
 def likelihoods(p: Array, labels: Array) -> Array:
-    """Cross entropies of the copies ``(copies, b)``."""
-    return -np.log(np.take_along_axis(p, np.broadcast_to(labels[None, :, None], (*p.shape[:2], 1)), 2))[
-        ..., 0
-    ]
+    """Cross entropies of the copies ``(copies, b)`` with labels that are smoothed."""
+    targets = (1 - SMOOTHING) * np.eye(CLASSES)[labels] + SMOOTHING / CLASSES
+    return -(targets * np.log(p)).sum(2)
 
 
 def own(p: Array, classes: Array) -> Array:
@@ -115,12 +121,19 @@ def climb(of: Callable[[Array], float], images: Array, epsilon: float, steps: in
     return x
 
 
-def check(recipe: str, oracle: Callable[[Array, Array, Array], Oracle], **arguments: Any) -> None:
+def check(
+    recipe: str,
+    oracle: Callable[[Array, Array, Array], Oracle],
+    *,
+    step: Step | None = None,
+    **arguments: Any,
+) -> None:
     """Compares value and gradient; the oracle is given weight, images and labels, and what it holds fixed."""
-    model = Linear()
-    step = make_step(model)
+    step = make_step(Linear()) if step is None else step
+    model = step.model
+    assert isinstance(model, Linear)
     weight = model.weight.detach().numpy().copy()
-    loss = RECIPES[recipe](step, **arguments)
+    loss = RECIPES[recipe].loss(step, **arguments)
     loss.backward()  # type: ignore[no-untyped-call]
     at_weight = oracle(weight, step.images.flatten(1).numpy(), step.labels.numpy())
     assert loss.item() == pytest.approx(at_weight(weight), rel=1e-9)
@@ -143,11 +156,24 @@ def test_gaussian_is_the_cross_entropy_under_one_draw() -> None:
     check("gaussian", oracle)
 
 
-def test_smoothadv_attacks_the_mean_softmax_and_trains_on_the_same_draws() -> None:
+def at_levels_of_their_own(around: str) -> tuple[str, dict[str, Any]]:
+    """The recipe that trains around another, and what makes it leave levels that differ as they are."""
+    memory = {"sigma": torch.tensor([LEVELS[1], 9.0, LEVELS[2], 9.0, LEVELS[0]])}
+    step = make_step(Linear(), memory=memory)  # of the images 4, 0 and 2
+    return "data_dependent", {"around": around, "fixed_share": 1.0, "step": step}
+
+
+def alone(recipe: str) -> tuple[str, dict[str, Any]]:
+    """The recipe itself, with levels that differ."""
+    return recipe, {"step": make_step(Linear(), sigma=torch.from_numpy(LEVELS))}
+
+
+@pytest.mark.parametrize("trained", [alone, at_levels_of_their_own])
+def test_smoothadv_attacks_the_mean_softmax_and_trains_on_the_same_draws(trained: Trained) -> None:
     """−log of the mean softmax is raised in steps of 2ε/T from the image itself."""
 
     def oracle(weight: Array, images: Array, labels: Array) -> Oracle:
-        (noise,) = drawn("normal", copies=2)
+        (noise,) = drawn("normal", copies=2, sigma=LEVELS)
 
         def raised(x: Array) -> float:
             return float(-np.log(own(probabilities(weight, x, noise).mean(0), labels)).sum())
@@ -156,15 +182,17 @@ def test_smoothadv_attacks_the_mean_softmax_and_trains_on_the_same_draws() -> No
         assert np.linalg.norm(attacked - images, axis=1) == pytest.approx(0.3)
         return lambda w: float(likelihoods(probabilities(w, attacked, noise), labels).mean())
 
-    check("smoothadv", oracle, copies=2, epsilon=0.3, attack_steps=3)
+    recipe, arguments = trained("smoothadv")
+    check(recipe, oracle, **arguments, copies=2, epsilon=0.3, attack_steps=3)
 
 
-def test_macer_adds_a_hinge_on_the_radius_of_right_answers() -> None:
+@pytest.mark.parametrize("trained", [alone, at_levels_of_their_own])
+def test_macer_adds_a_hinge_on_the_radius_of_right_answers(trained: Trained) -> None:
     """λσ/2·(γ − gap) where the sharpened mean is right and the gap below γ; none elsewhere."""
     gaps: list[Array] = []
 
     def oracle(weight: Array, images: Array, labels: Array) -> Oracle:
-        (noise,) = drawn("normal", copies=4)
+        (noise,) = drawn("normal", copies=4, sigma=LEVELS)
 
         def loss(w: Array) -> float:
             first = -np.log(own(probabilities(w, images, noise).mean(0), labels))
@@ -174,11 +202,12 @@ def test_macer_adds_a_hinge_on_the_radius_of_right_answers() -> None:
             right = sharp.argmax(1) == labels
             gaps[:] = [gap, right]
             hinge = np.where(right & (gap < 1.5), 1.5 - gap, 0.0)
-            return float((first + 12 * SIGMA / 2 * hinge).mean())
+            return float((first + 12 * LEVELS / 2 * hinge).mean())
 
         return loss
 
-    check("macer", oracle, copies=4, weight=12.0, margin=1.5, inverse_temperature=3.0)
+    recipe, arguments = trained("macer")
+    check(recipe, oracle, **arguments, copies=4, weight=12.0, margin=1.5, inverse_temperature=3.0)
     _, right = gaps
     assert right.any(), "no image is right: the hinge was not tried"
     assert not right.all(), "no image is wrong: that it then has no hinge was not tried"
@@ -187,7 +216,7 @@ def test_macer_adds_a_hinge_on_the_radius_of_right_answers() -> None:
 def test_macer_stays_finite_where_a_probability_is_1() -> None:
     """Φ⁻¹(1) is infinite, and infinity times zero would poison the gradient."""
     model = Linear()
-    loss = RECIPES["macer"](make_step(model), copies=2, inverse_temperature=1e6)
+    loss = RECIPES["macer"].loss(make_step(model), copies=2, inverse_temperature=1e6)
     loss.backward()  # type: ignore[no-untyped-call]
     assert model.weight.grad is not None
     assert bool(torch.isfinite(model.weight.grad).all())
@@ -251,11 +280,11 @@ def test_normal_uniform_agrees_with_either_noise_alone(similarity: float) -> Non
         assert np.abs(share * uniform).max() <= 1.5 * SIGMA
 
         def loss(w: Array) -> float:
-            both = probabilities(w, images, normal + share * uniform)[0]
-            total = -np.log(own(both, labels)).mean()
+            both = probabilities(w, images, normal + share * uniform)
+            total = likelihoods(both, labels).mean()
             for noise in (other_normal, share * other_uniform):
-                q = probabilities(w, images, noise)[0]
-                total += similarity * (both * (np.log(both) - np.log(q))).sum(1).mean()
+                q = probabilities(w, images, noise)
+                total += similarity * (both * (np.log(both) - np.log(q))).sum(2).mean()
             return float(total)
 
         return loss
@@ -269,16 +298,17 @@ def test_adversarial_trains_on_what_the_attack_finds(norm_name: str) -> None:
     model = Linear()
     with torch.no_grad():
         model.weight[2] = model.weight[0] - 100  # never near: two classes are left
-    step = make_step(model, images=torch.full((BATCH, *SHAPE), 0.5, dtype=torch.float64))
-    step = Step(**{**vars(step), "labels": torch.tensor([0, 1, 0])})
-    weight = model.weight.detach().numpy().copy()
-    loss = RECIPES["adversarial"](step, norm=norm_name, epsilon=0.1, attack_steps=60)
-    away = weight[1] - weight[0]
-    direction = np.sign(away) if norm_name == "linf" else away / np.linalg.norm(away)
-    signs = np.where(step.labels.numpy() == 0, 1.0, -1.0)[:, None]
-    worst = 0.5 + 0.1 * signs * direction
-    expected = -np.log(own(softmax(worst @ weight.T), step.labels.numpy())).mean()
-    assert loss.item() == pytest.approx(expected, rel=1e-6)
+    grey = torch.full((BATCH, *SHAPE), 0.5, dtype=torch.float64)
+
+    def oracle(weight: Array, images: Array, labels: Array) -> Oracle:
+        away = weight[1] - weight[0]
+        direction = np.sign(away) if norm_name == "linf" else away / np.linalg.norm(away)
+        signs = np.where(labels == 0, 1.0, -1.0)[:, None]
+        worst = images + 0.1 * signs * direction
+        return lambda w: float(likelihoods(probabilities(w, worst, np.zeros((1, 1, 4))), labels).mean())
+
+    step = make_step(model, images=grey, labels=torch.tensor([0, 1, 0]))
+    check("adversarial", oracle, step=step, norm=norm_name, epsilon=0.1, attack_steps=200)
 
 
 def test_data_dependent_moves_each_level_by_the_slope_of_its_radius() -> None:
@@ -299,25 +329,29 @@ def test_data_dependent_moves_each_level_by_the_slope_of_its_radius() -> None:
         return float((sigma / 2 * (norm.ppf(top) - norm.ppf(other))).sum())
 
     expected = start + 0.3 * SIGMA * slope(radius, start)
-    loss = RECIPES["data_dependent"](step, around="gaussian", fixed_share=0.5, step_size=0.3, samples=3)
-    assert step.memory["sigma"][step.indices].numpy() == pytest.approx(expected, rel=1e-6)
-    assert step.memory["sigma"][[1, 3]].tolist() == [9.0, 9.0]
     noise = (
         torch.empty((1, BATCH, *SHAPE), dtype=torch.float64).normal_(generator=generator).flatten(2).numpy()
-    )
-    p = probabilities(weight, images, noise * expected.reshape(1, -1, 1))
-    assert loss.item() == pytest.approx(float(likelihoods(p, step.labels.numpy()).mean()), rel=1e-6)
+    ) * expected.reshape(1, -1, 1)
+
+    def oracle(_: Array, images: Array, labels: Array) -> Oracle:
+        return lambda w: float(likelihoods(probabilities(w, images, noise), labels).mean())
+
+    arguments = {"around": "gaussian", "fixed_share": 0.5, "step_size": 0.3, "samples": 3}
+    check("data_dependent", oracle, step=step, **arguments)
+    assert step.memory["sigma"][step.indices].numpy() == pytest.approx(expected, rel=1e-6)
+    assert step.memory["sigma"][[1, 3]].tolist() == [9.0, 9.0]
 
 
 def test_data_dependent_leaves_the_levels_alone_at_first_and_keeps_them_within_bounds() -> None:
     """Before `fixed_share` nothing moves; a huge step ends at twice or a quarter of the plan's level."""
-    memory = first_memory("data_dependent", 5, SIGMA, torch.device("cpu"))
+    memory = RECIPES["data_dependent"].memory(5, SIGMA, torch.device("cpu"))
     step = make_step(Linear(), progress=0.2, memory=memory, images=torch.rand((BATCH, *SHAPE)))
     step.model.float()
     step = Step(**{**vars(step), "sigma": torch.full((BATCH,), SIGMA)})
-    RECIPES["data_dependent"](step, fixed_share=0.3)
+    RECIPES["data_dependent"].loss(step, fixed_share=0.3)
     assert step.memory["sigma"].tolist() == pytest.approx([SIGMA] * 5)
-    RECIPES["data_dependent"](Step(**{**vars(step), "progress": 0.3}), fixed_share=0.3, step_size=1e6)
+    later = Step(**{**vars(step), "progress": 0.3})
+    RECIPES["data_dependent"].loss(later, fixed_share=0.3, step_size=1e6)
     moved = step.memory["sigma"][step.indices].tolist()
     assert all(value == pytest.approx(0.25 * SIGMA) or value == pytest.approx(2 * SIGMA) for value in moved)
 
@@ -330,26 +364,51 @@ def test_data_dependent_takes_the_arguments_of_the_recipe_within(around: str) ->
 
 
 @pytest.mark.parametrize(
-    ("recipe", "arguments", "message"),
+    ("recipe", "arguments", "reason"),
     [
-        ("smoothadv", {"copies": 0}, "'copies' must be >= 1, got 0"),
-        ("consistency", {"copies": 1}, "'copies' must be >= 2, got 1"),
-        ("smoothadv", {"epsilon": -1.0}, "'epsilon' must be > 0"),
-        ("smoothadv", {"warm_up": 2.0}, "'warm_up' must be in"),
-        ("adre_adv", {"attack_steps": 0}, "'attack_steps' >= 1"),
-        ("normal_uniform", {"similarity": -1.0}, "'similarity' must be >= 0"),
-        ("data_dependent", {"around": "standard"}, "'around' must be one of"),
-        ("data_dependent", {"fixed_share": 2.0}, "'fixed_share' must be in"),
-        ("data_dependent", {"samples": 0}, "'samples' must be >= 1"),
+        ("smoothadv", {"copies": 0}, "'copies' must be an integer >= 1, got 0"),
+        ("macer", {"copies": 2.5}, "'copies' must be an integer >= 1, got 2.5"),
+        ("consistency", {"copies": 1}, "'copies' must be an integer >= 2, got 1"),
+        ("smoothadv", {"epsilon": -1.0}, "'epsilon' must be finite and > 0, got -1.0"),
+        ("adversarial", {"epsilon": INFINITE}, "'epsilon' must be finite and > 0, got inf"),
+        ("adversarial", {"norm": "l3"}, "'norm' must be one of ['l2', 'linf'], got 'l3'"),
+        ("smoothadv", {"warm_up": 2.0}, "'warm_up' must be in [0, 1], got 2.0"),
+        ("adre_adv", {"attack_steps": 0}, "'attack_steps' must be an integer >= 1, got 0"),
+        ("adre", {"weight": -0.1}, "'weight' must be finite and >= 0, got -0.1"),
+        ("macer", {"weight": float("nan")}, "'weight' must be finite and >= 0, got nan"),
+        ("macer", {"margin": 0.0}, "'margin' must be finite and > 0, got 0.0"),
+        ("macer", {"inverse_temperature": -1.0}, "'inverse_temperature' must be finite and > 0, got -1.0"),
+        ("consistency", {"entropy": -0.5}, "'entropy' must be finite and >= 0, got -0.5"),
+        ("normal_uniform", {"similarity": -1.0}, "'similarity' must be finite and >= 0, got -1.0"),
+        (
+            "data_dependent",
+            {"around": "standard"},
+            "'around' must be one of ['gaussian', 'smoothadv', 'macer']",
+        ),
+        ("data_dependent", {"fixed_share": 2.0}, "'fixed_share' must be in [0, 1], got 2.0"),
+        ("data_dependent", {"step_size": INFINITE}, "'step_size' must be finite and >= 0, got inf"),
+        ("data_dependent", {"samples": 0}, "'samples' must be an integer >= 1, got 0"),
+        ("data_dependent", {"around": "macer", "margin": 0.0}, "'margin' must be finite and > 0, got 0.0"),
+        ("gaussian", {"epsilon": 1.0}, "'epsilon' is no argument of the recipe 'gaussian'"),
+        ("data_dependent", {"epsilon": 1.0}, "'epsilon' is no argument of the recipe 'data_dependent'"),
     ],
 )
-def test_arguments_out_of_range_are_refused(recipe: str, arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        RECIPES[recipe](make_step(Linear()), **arguments)
+def test_a_plan_refuses_arguments_that_its_recipe_cannot_take(
+    recipe: str, arguments: dict[str, Any], reason: str
+) -> None:
+    """When it is made, before data are loaded; also those of the recipe within."""
+    with pytest.raises(TrainingError, match=re.escape(reason)):
+        TrainingPlan(recipe, Path("out"), recipe_arguments=arguments)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_argument_has_a_rule_that_its_default_keeps(recipe: str) -> None:
+    for key, parameter in recipe_parameters(recipe, {}).items():
+        rule_of(parameter).require(key, parameter.default)
 
 
 def test_every_recipe_says_what_it_claims() -> None:
     """The command `radii recipes` shows it."""
     for recipe in RECIPES.values():
-        module = __import__(recipe.__module__, fromlist=["_"])
+        module = __import__(recipe.loss.__module__, fromlist=["_"])
         assert "Claim:" in str(module.__doc__)

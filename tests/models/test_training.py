@@ -1,7 +1,9 @@
 """Training: every recipe runs, and an interrupted run ends as an uninterrupted one."""
 
 import dataclasses
+import io
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,13 @@ from models.data import LabelledImages, load_dataset
 from models.training import TrainingError, TrainingPlan, train
 from models.training.augment import random_crop, random_flip
 from models.training.checkpoint import save_checkpoint
-from models.training.loop import initial_state, split
+from models.training.distributed import Group
+from models.training.loop import conditions, initial_state, split
+from models.training.measure import accuracy
 from models.training.recipes import RECIPES
 from models.training.schedule import one_cycle
 from models.training.train import write_one
-from models.training.validation import Validation, robust_accuracy
+from models.training.validation import Validation, robust_accuracy, validate
 from radii.main import app
 
 
@@ -74,7 +78,8 @@ def test_the_command_repeats_the_plan(tmp_path: Path) -> None:
         "radii train gaussian --dataset fashion-mnist --sigma 0.5 --width 16 --epochs 10 --seed 0 --out out"
     )
     assert plan.radii_command() == expected
-    other = dataclasses.replace(plan, batch_size=64, flip=False, crop_padding=2)
+    other = dataclasses.replace(plan, batch_size=64, flip=False, crop_padding=2, sigma=0.12345678)
+    assert "--sigma 0.12345678 " in other.radii_command()
     assert "--epochs 10 --batch-size 64 --crop-padding 2 --no-flip --seed 0" in other.radii_command()
 
 
@@ -86,34 +91,131 @@ class StoppedError(Exception):
 def test_a_resumed_run_ends_with_the_same_weights(
     synthetic_fashion: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: str
 ) -> None:
-    """Stopped after one epoch of two and resumed, the weights are those of one go, to the bit."""
-    whole = tiny_plan(synthetic_fashion, tmp_path / "whole", recipe=recipe)
+    """Stopped after one epoch of two and resumed, the weights are those of one go, to the bit.
+
+    Also where the recipe has a memory, whose levels move from the first step on.
+    """
+    arguments = {"fixed_share": 0.0} if recipe == "data_dependent" else {}
+    whole = tiny_plan(synthetic_fashion, tmp_path / "whole", recipe=recipe, recipe_arguments=arguments)
     train(whole)
 
     def save_and_stop(*arguments: Any) -> None:
         save_checkpoint(*arguments)
         raise StoppedError
 
-    parts = tiny_plan(synthetic_fashion, tmp_path / "parts", recipe=recipe)
+    parts = tiny_plan(synthetic_fashion, tmp_path / "parts", recipe=recipe, recipe_arguments=arguments)
     with monkeypatch.context() as patch:
         patch.setattr("models.training.loop.save_checkpoint", save_and_stop)
         with pytest.raises(StoppedError):
             train(parts)
-    assert parts.checkpoint.is_file()
+    content = torch.load(parts.checkpoint, weights_only=True)
+    assert bool(content["best"]["weights"]) == (parts.kept == "best")  # no copy that nobody needs
     train(dataclasses.replace(parts, resume=True))
     expected = load_file(whole.out / "weights.safetensors")
     for key, value in load_file(parts.out / "weights.safetensors").items():
         assert torch.equal(value, expected[key]), key
 
 
+def interrupted(plan: TrainingPlan, *, epoch: int = 0, **others: int | str) -> dict[str, Any]:
+    """Leaves the checkpoint that a run of this plan leaves, under conditions other than here where given."""
+    assert plan.data_root is not None
+    dataset = load_dataset("fashion-mnist", plan.data_root)
+    device = torch.device("cpu")
+    state = initial_state(plan, dataset, device)
+    state.epoch = epoch
+    save_checkpoint(plan, state, {**conditions(plan, dataset, device, Group()), **others})
+    content: dict[str, Any] = torch.load(plan.checkpoint, weights_only=True)
+    return content
+
+
 def test_a_checkpoint_of_another_plan_is_refused(synthetic_fashion: Path, tmp_path: Path) -> None:
     """Resuming with another learning rate would be a run that no command describes."""
     plan = tiny_plan(synthetic_fashion, tmp_path / "tiny")
-    dataset = load_dataset("fashion-mnist", synthetic_fashion)
-    save_checkpoint(plan, initial_state(plan, dataset, torch.device("cpu")))
+    interrupted(plan)
     other = dataclasses.replace(plan, resume=True, learning_rate=0.3)
     with pytest.raises(TrainingError, match=r"'learning_rate' must be 0.2 to resume .* got 0.3"):
         train(other)
+
+
+@pytest.mark.parametrize(
+    ("then", "reason"),
+    [
+        ({"processes": 2}, "'processes' must be 2 to resume .* got 1"),
+        ({"device": "cuda"}, "'device' must be cuda to resume .* got cpu"),
+        ({"precision": "bfloat16"}, "'precision' must be bfloat16 to resume .* got float32"),
+        (
+            {"training_labels": "47 of sha256 0"},
+            "'training_labels' must be 47 of sha256 0 to resume .* got 48 of",
+        ),
+    ],
+)
+def test_a_checkpoint_made_under_other_conditions_is_refused(
+    synthetic_fashion: Path, tmp_path: Path, then: dict[str, int | str], reason: str
+) -> None:
+    """They decide the outcome where the plan leaves them open; other labels are another data set."""
+    plan = tiny_plan(synthetic_fashion, tmp_path / "tiny")
+    interrupted(plan, **then)
+    with pytest.raises(TrainingError, match=reason):
+        train(dataclasses.replace(plan, resume=True))
+
+
+def test_a_checkpoint_of_an_older_release_is_gone_on_from_if_it_can_be(
+    synthetic_fashion: Path, tmp_path: Path
+) -> None:
+    """One that tells no conditions is; one of a plan that had fewer fields may have been of another run."""
+    plan = tiny_plan(synthetic_fashion, tmp_path / "tiny", resume=True)
+    content = interrupted(plan)
+    for key in ("processes", "device", "precision", "training_labels"):
+        del content[key]
+    images = content["plan"].pop("images")
+    torch.save(content, plan.checkpoint)
+    with pytest.raises(TrainingError, match=r"is of another release, whose plans differ in \['images'\]"):
+        train(plan)
+    content["plan"]["images"] = images
+    torch.save(content, plan.checkpoint)
+    train(plan)
+    assert load_bundle(plan.out).card.recipe == "gaussian"
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda content: content[:-100], "is damaged"),
+        (lambda _: b"", "is damaged"),
+        (lambda _: b"no checkpoint", "is damaged"),
+        (lambda _: tensors(), "is of an older release, or no checkpoint"),
+    ],
+)
+def test_a_damaged_checkpoint_is_named(
+    synthetic_fashion: Path, tmp_path: Path, damage: Callable[[bytes], bytes], reason: str
+) -> None:
+    """Cut short, empty, or another file."""
+    plan = tiny_plan(synthetic_fashion, tmp_path / "tiny", resume=True)
+    interrupted(plan)
+    plan.checkpoint.write_bytes(damage(plan.checkpoint.read_bytes()))
+    with pytest.raises(TrainingError, match=rf"tiny\.checkpoint\.pt {reason}.*: delete it"):
+        train(plan)
+
+
+def tensors() -> bytes:
+    buffer = io.BytesIO()
+    torch.save({"weight": torch.zeros(2)}, buffer)
+    return buffer.getvalue()
+
+
+def test_an_interrupted_run_is_not_overwritten_unless_asked(synthetic_fashion: Path, tmp_path: Path) -> None:
+    """Who forgets `--resume` would lose it after one epoch."""
+    plan = tiny_plan(synthetic_fashion, tmp_path / "tiny", epochs=1)
+    interrupted(plan, epoch=1)
+    with pytest.raises(TrainingError, match="`--resume` goes on from it, `--overwrite` starts anew"):
+        train(plan)
+    assert plan.checkpoint.exists()
+    anew = train(dataclasses.replace(plan, overwrite=True))
+    untrained = initial_state(
+        plan, load_dataset("fashion-mnist", synthetic_fashion), torch.device("cpu")
+    ).model
+    trained = load_bundle(anew).base_classifier.state_dict()
+    assert any(not torch.equal(value, trained[key]) for key, value in untrained.state_dict().items())
 
 
 def test_the_seed_decides_and_global_randomness_is_left_alone(
@@ -130,9 +232,11 @@ def test_the_seed_decides_and_global_randomness_is_left_alone(
 
 
 def test_a_taken_folder_is_refused_before_training(synthetic_fashion: Path, tmp_path: Path) -> None:
-    """Minutes of training must not end in a refusal."""
+    """Minutes of training must not end in a refusal; what is no bundle is not replaced."""
     with pytest.raises(BundleExistsError, match="'out' must not exist yet"):
         train(tiny_plan(synthetic_fashion, tmp_path))
+    with pytest.raises(BundleExistsError, match="'out' must be a bundle, with a card, to be replaced"):
+        train(tiny_plan(synthetic_fashion, tmp_path, overwrite=True))
 
 
 def test_progress_goes_to_the_console_that_is_given(synthetic_fashion: Path, tmp_path: Path) -> None:
@@ -148,15 +252,31 @@ def test_progress_goes_to_the_console_that_is_given(synthetic_fashion: Path, tmp
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"recipe": "magic"}, "'recipe' must be one of .* got 'magic'"),
+        ({"recipe": "magic"}, "'recipe' must be one of \\['standard', .* got 'magic'"),
         ({"dataset": "mnist"}, "'dataset' must be one of .* got 'mnist'"),
         ({"architecture": "alexnet"}, "'architecture' must be one of .* got 'alexnet'"),
-        ({"epochs": 0}, "'epochs' must be > 0, got 0"),
-        ({"sigma": -0.5}, "'sigma' must be >= 0, got -0.5"),
-        ({"sigma": float("nan")}, "'sigma' must be >= 0, got nan"),
+        ({"epochs": 0}, "'epochs' must be an integer >= 1, got 0"),
+        ({"sigma": -0.5}, "'sigma' must be finite and >= 0, got -0.5"),
+        ({"sigma": float("nan")}, "'sigma' must be finite and >= 0, got nan"),
+        ({"sigma": float("inf")}, "'sigma' must be finite and >= 0, got inf"),
+        ({"sigma": 0.0}, "'sigma' must be > 0 where 'gaussian' trains with noise, got 0.0"),
+        ({"learning_rate": float("inf")}, "'learning_rate' must be finite and > 0, got inf"),
+        ({"weight_decay": float("nan")}, "'weight_decay' must be finite and >= 0, got nan"),
+        ({"seed": 2**64}, r"'seed' must be an integer in \[0, 2\*\*64\), got 18446744073709551616"),
         ({"images": 15}, "'images' must be >= 'batch_size' 16, got 15"),
-        ({"crop_padding": -1}, "'crop_padding' must be >= 0, got -1"),
+        ({"crop_padding": -1}, "'crop_padding' must be an integer >= 0, got -1"),
         ({"label_smoothing": 1.0}, r"'label_smoothing' must be in \[0, 1\), got 1.0"),
+        ({"recipe": "macer", "label_smoothing": 0.1}, "'label_smoothing' must be 0 for 'macer', .* got 0.1"),
+        (
+            {"recipe": "data_dependent", "recipe_arguments": {"around": "macer"}, "label_smoothing": 0.1},
+            "'label_smoothing' must be 0 for 'macer', .* got 0.1",
+        ),
+        ({"out": Path("bundles/My-Model")}, "'out' must be fit to name a bundle .* got 'My-Model'"),
+        ({"name": "Mine"}, "'name' must be fit to name a bundle .* got 'Mine'"),
+        (
+            {"recipe": "adversarial", "last_out": Path("My-Last")},
+            "'last_out' must be fit to name a bundle .* got 'My-Last'",
+        ),
         ({"keep": "Best"}, r"'keep' must be one of \['best', 'last'\], got 'Best'"),
         ({"precision": "bf16"}, r"'precision' must be one of \['auto', 'float32', 'bfloat16'\], got 'bf16'"),
         ({"device": "gpu"}, r"'device' must be one of \['auto', 'cpu', 'cuda'\], got 'gpu'"),
@@ -170,7 +290,13 @@ def test_progress_goes_to_the_console_that_is_given(synthetic_fashion: Path, tmp
 def test_impossible_plans_are_refused(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
     """A plan is checked when it is made, not after an epoch."""
     with pytest.raises(TrainingError, match=reason):
-        tiny_plan(tmp_path, tmp_path / "out", **changes)
+        tiny_plan(tmp_path, **{"out": tmp_path / "out", **changes})
+
+
+def test_a_recipe_without_noise_needs_none(tmp_path: Path) -> None:
+    """And a bundle that is named otherwise may lie in any folder."""
+    plan = tiny_plan(tmp_path, tmp_path / "My-Model", recipe="standard", sigma=0.0, name="mine")
+    assert "--sigma 0.0" in plan.radii_command()
 
 
 @pytest.mark.parametrize(
@@ -180,6 +306,7 @@ def test_impossible_plans_are_refused(tmp_path: Path, changes: dict[str, Any], r
         (("--architecture", "cifar_resnet20", "--width", "16"), "'arguments' must suit cifar_resnet20"),
         (("--device", "gpu"), "'device' must be one of ['auto', 'cpu', 'cuda'], got 'gpu'"),
         (("--keep", "Best"), "'keep' must be one of ['best', 'last'], got 'Best'"),
+        (("--epsilon", "1"), "'epsilon' is no argument of the recipe 'gaussian'"),
     ],
 )
 def test_the_command_line_tells_what_is_impossible(
@@ -310,6 +437,59 @@ def test_robust_accuracy_falls_as_the_attack_grows() -> None:
     assert found == [1.0, 1.0, 0.75, 0.75, 0.5, 0.5, 0.25, 0.25, 0.0]
 
 
+@pytest.mark.parametrize(
+    ("attack", "expected"),
+    [
+        ({"norm": "l2", "epsilon": 0.1, "attack_steps": 20}, 0.75),
+        ({"norm": "linf", "epsilon": 0.1, "attack_steps": 20}, 0.25),
+        ({"norm": "linf", "epsilon": 0.1, "attack_steps": 1}, 0.75),
+        ({"norm": "linf", "epsilon": 0.05, "attack_steps": 20}, 0.75),
+        ({}, 0.0),
+    ],
+)
+def test_validation_is_under_the_attack_of_the_plan(
+    tmp_path: Path, attack: dict[str, Any], expected: float
+) -> None:
+    """The attack moves a sum of four pixels by 2ε in l2 and by 4ε in linf, and in one step hardly at all."""
+    sums = [0.1, 0.25, 0.39, 0.6]
+    images = np.full((4, 1, 2, 2), 128, dtype=np.uint8)
+    images += np.round(np.array(sums) * 255 / 4).astype(np.uint8)[:, None, None, None]
+    data = LabelledImages(images, np.zeros(4, dtype=np.int64))
+
+    class Brighter(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            margin = (x - 128 / 255).sum((1, 2, 3))
+            return torch.stack([margin, -margin], dim=1)
+
+    plan = tiny_plan(tmp_path, tmp_path / "out", recipe="adversarial", recipe_arguments=attack)
+    found = validate(plan, Brighter(), data, torch.device("cpu"))
+    assert (found.clean, found.robust, found.score(plan.recipe)) == (1.0, expected, expected)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_measurements_on_cuda_are_in_float32() -> None:
+    """Also where training may use TF32, whose products have 10 bits."""
+    matmul = torch.backends.cuda.matmul
+    seen = []
+
+    class Asking(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(matmul.fp32_precision)
+            return x.flatten(1)
+
+    data = LabelledImages(np.zeros((4, 1, 2, 2), dtype=np.uint8), np.zeros(4, dtype=np.int64))
+    before = matmul.fp32_precision
+    matmul.fp32_precision = "tf32"
+    try:
+        accuracy(Asking(), data, device="cuda")
+        robust_accuracy(Asking(), data, norm="l2", epsilon=0.1, steps=1, device="cuda")
+        assert matmul.fp32_precision == "tf32"
+    finally:
+        matmul.fp32_precision = before
+    assert seen == ["ieee"] * 3
+
+
 def test_the_last_epoch_is_no_second_bundle_where_it_is_kept_anyway(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="'last_out' must be left out"):
         TrainingPlan("gaussian", tmp_path / "out", last_out=tmp_path / "last")
@@ -358,25 +538,7 @@ def test_another_bundle_in_the_place_of_the_second_one_stops_a_resumed_run_at_on
     other = train(tiny_plan(synthetic_fashion, tmp_path / "other", epochs=1))
     before = load_bundle(other).digest
     plan = tiny_plan(synthetic_fashion, tmp_path / "out", keep="best", last_out=other, resume=True)
-    state = initial_state(plan, load_dataset("fashion-mnist", synthetic_fashion), torch.device("cpu"))
-    state.epoch = plan.epochs
-    save_checkpoint(plan, state)
+    interrupted(plan, epoch=plan.epochs)
     with pytest.raises(BundleExistsError, match="'last_out' must not exist yet"):
         train(plan)
     assert load_bundle(other).digest == before
-
-
-def test_a_checkpoint_of_another_number_of_processes_is_refused(
-    synthetic_fashion: Path, tmp_path: Path
-) -> None:
-    """Each process draws from a stream of its own: with other ones it would be another run."""
-    plan = tiny_plan(synthetic_fashion, tmp_path / "tiny")
-    dataset = load_dataset("fashion-mnist", synthetic_fashion)
-    save_checkpoint(plan, initial_state(plan, dataset, torch.device("cpu")), 2)
-    with pytest.raises(TrainingError, match=r"'processes' must be 2 to resume .* got 1"):
-        train(dataclasses.replace(plan, resume=True))
-    content = torch.load(plan.checkpoint, weights_only=True)
-    del content["processes"]  # as checkpoints were before they said so
-    torch.save(content, plan.checkpoint)
-    train(dataclasses.replace(plan, resume=True))
-    assert load_bundle(plan.out).card.recipe == "gaussian"

@@ -1,57 +1,104 @@
-"""Training recipes by name. Each maps a :class:`Step`, and arguments of its own, to the loss of the batch."""
+"""Training recipes by name."""
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from models.training.errors import TrainingError
 from models.training.recipes.adre import adre, adre_adv
 from models.training.recipes.adversarial import adversarial
 from models.training.recipes.consistency import consistency
-from models.training.recipes.data_dependent import AROUND, data_dependent, first_levels
+from models.training.recipes.data_dependent import data_dependent, first_levels
 from models.training.recipes.gaussian import gaussian
 from models.training.recipes.macer import macer
 from models.training.recipes.normal_uniform import normal_uniform
 from models.training.recipes.smoothadv import smoothadv
 from models.training.recipes.standard import standard
 from models.training.recipes.step import Step
+from models.training.rules import Rule
 
-Recipe = Callable[..., Tensor]
+
+def no_memory(training_size: int, sigma: float, device: torch.device) -> dict[str, Tensor]:  # noqa: ARG001
+    """Return nothing: most recipes know one step at a time."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A way to train, and what the rest of training has to know about it.
+
+    Attributes:
+        loss: a :class:`Step`, and arguments of its own by keyword, to the loss of the batch. The arguments'
+            annotations are their rules, which a plan checks; the loss itself does not.
+        noise: whether the classifier is shown noise; if not, a plan's sigma is only that of the measurements.
+        attacked: whether epochs are compared under its own attack on the held-out images; the recipe then has
+            the arguments ``norm``, ``epsilon`` and ``attack_steps``.
+        keep: which epoch a bundle holds where the plan leaves it open.
+        label_smoothing: whether it has a cross entropy that takes it.
+        memory: the number of training images, the plan's sigma and the device to what the recipe keeps from
+            step to step, as it is before the first.
+    """
+
+    loss: Callable[..., Tensor]
+    noise: bool = True
+    attacked: bool = False
+    keep: Literal["best", "last"] = "last"
+    label_smoothing: bool = True
+    memory: Callable[[int, float, torch.device], dict[str, Tensor]] = no_memory
+
 
 RECIPES: dict[str, Recipe] = {
-    "standard": standard,
-    "gaussian": gaussian,
-    "adversarial": adversarial,
-    "smoothadv": smoothadv,
-    "macer": macer,
-    "consistency": consistency,
-    "adre": adre,
-    "adre_adv": adre_adv,
-    "normal_uniform": normal_uniform,
-    "data_dependent": data_dependent,
+    "standard": Recipe(standard, noise=False),
+    "gaussian": Recipe(gaussian),
+    "adversarial": Recipe(adversarial, noise=False, attacked=True, keep="best"),
+    "smoothadv": Recipe(smoothadv),
+    "macer": Recipe(macer, label_smoothing=False),
+    "consistency": Recipe(consistency),
+    "adre": Recipe(adre),
+    "adre_adv": Recipe(adre_adv),
+    "normal_uniform": Recipe(normal_uniform),
+    "data_dependent": Recipe(data_dependent, memory=first_levels),
 }
 
-WITHOUT_NOISE = frozenset({"standard", "adversarial"})
-"""Recipes that never show noise to the classifier; a plan's sigma is then only that of the measurements."""
 
-
-def first_memory(recipe: str, training_size: int, sigma: float, device: torch.device) -> dict[str, Tensor]:
-    """Return what a recipe keeps from step to step, as it is before the first."""
-    return first_levels(training_size, sigma, device) if recipe == "data_dependent" else {}
+def recipe_within(recipe: str, arguments: Mapping[str, object]) -> str:
+    """Return the name of the recipe whose loss it comes to: the one it is trained around, or its own."""
+    around = _keywords(recipe).get("around")
+    return recipe if around is None else str(arguments.get("around", around.default))
 
 
 def recipe_parameters(recipe: str, arguments: Mapping[str, object]) -> dict[str, inspect.Parameter]:
     """Return a recipe's own parameters, with those of the recipe that it is trained around, if it is."""
-    found = _keywords(RECIPES[recipe])
-    if "around" in found:
-        inner = AROUND.get(str(arguments.get("around", found["around"].default)))
-        found |= {} if inner is None else _keywords(inner)
-    return found
+    within = recipe_within(recipe, arguments)
+    return _keywords(recipe) | (_keywords(within) if within in RECIPES else {})
 
 
-def _keywords(recipe: Recipe) -> dict[str, inspect.Parameter]:
-    parameters = inspect.signature(recipe).parameters
+def check_arguments(recipe: str, arguments: Mapping[str, object]) -> None:
+    """Refuse arguments that a recipe does not have, or that break their rules.
+
+    Raises:
+        TrainingError: if there are any; it names the first.
+    """
+    known = recipe_parameters(recipe, arguments)
+    for key, value in arguments.items():
+        if key not in known:
+            raise TrainingError(f"'{key}' is no argument of the recipe '{recipe}'")
+        rule_of(known[key]).require(key, value)
+
+
+def rule_of(parameter: inspect.Parameter) -> Rule:
+    """Return the rule that the annotation of a recipe's parameter carries."""
+    _, rule = get_args(parameter.annotation)
+    assert isinstance(rule, Rule)  # noqa: S101
+    return rule
+
+
+def _keywords(recipe: str) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(RECIPES[recipe].loss).parameters
     return {
         name: parameter
         for name, parameter in parameters.items()
@@ -59,4 +106,12 @@ def _keywords(recipe: Recipe) -> dict[str, inspect.Parameter]:
     }
 
 
-__all__ = ["RECIPES", "WITHOUT_NOISE", "Recipe", "Step", "first_memory", "recipe_parameters"]
+__all__ = [
+    "RECIPES",
+    "Recipe",
+    "Step",
+    "check_arguments",
+    "recipe_parameters",
+    "recipe_within",
+    "rule_of",
+]

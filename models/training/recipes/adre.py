@@ -15,14 +15,14 @@ from models.training.recipes.copies import (
     logits_of_copies,
     mean_probabilities,
     negative_log,
-    require_copies,
     runner_up,
 )
-from models.training.recipes.smoothadv import attack_smoothed, require_attack
+from models.training.recipes.smoothadv import attack_smoothed
 from models.training.recipes.step import Step
+from models.training.rules import Count, NotNegative, Positive
 
 
-def adre(step: Step, *, copies: int = 8, weight: float = 0.2) -> Tensor:
+def adre(step: Step, *, copies: Count = 8, weight: NotNegative = 0.2) -> Tensor:
     """Return mean cross entropy − ``weight`` · cross entropy of the mean probabilities with the runner-up.
 
     Args:
@@ -30,12 +30,16 @@ def adre(step: Step, *, copies: int = 8, weight: float = 0.2) -> Tensor:
         copies: k, noise draws of each image, the same in both terms.
         weight: λ, of the second term.
     """
-    require_copies(copies)
     return _risk(step, step.images, gaussian_draws(step, copies), weight)
 
 
 def adre_adv(
-    step: Step, *, copies: int = 8, weight: float = 0.2, epsilon: float = 0.5, attack_steps: int = 2
+    step: Step,
+    *,
+    copies: Count = 8,
+    weight: NotNegative = 0.2,
+    epsilon: Positive = 0.5,
+    attack_steps: Count = 2,
 ) -> Tensor:
     """Return `adre` on images that were attacked: what is trained against is what the attack raises.
 
@@ -46,8 +50,6 @@ def adre_adv(
         epsilon: ℓ2 radius of the attack, in pixel units.
         attack_steps: Its steps, each of ``2·epsilon / attack_steps``.
     """
-    require_copies(copies)
-    require_attack(epsilon, attack_steps)
     noise = gaussian_draws(step, copies)
 
     def loss(images: Tensor) -> Tensor:

@@ -6,21 +6,27 @@ Reference: Jeong and Shin, "Consistency Regularization for Certified Robustness 
 NeurIPS 2020, section 3.
 """
 
+from typing import Annotated
+
 from torch import Tensor
 
 from models.training.recipes.copies import (
     cross_entropy_of_copies,
     gaussian_draws,
+    log_of,
     logits_of_copies,
     mean_probabilities,
-    require_copies,
 )
 from models.training.recipes.step import Step
+from models.training.rules import NotNegative, integer
 
-_TINY = 1e-20
+Copies = Annotated[int, integer(2)]
+"""One copy agrees with itself."""
 
 
-def consistency(step: Step, *, copies: int = 2, weight: float = 5.0, entropy: float = 0.5) -> Tensor:
+def consistency(
+    step: Step, *, copies: Copies = 2, weight: NotNegative = 5.0, entropy: NotNegative = 0.5
+) -> Tensor:
     """Return cross entropy + ``weight`` · mean KL(p̄‖pᵢ) + ``entropy`` · H(p̄), p̄ the mean of the copies' pᵢ.
 
     Args:
@@ -29,10 +35,9 @@ def consistency(step: Step, *, copies: int = 2, weight: float = 5.0, entropy: fl
         weight: λ, of the divergence of each draw's probabilities from their mean.
         entropy: η, of the entropy of the mean.
     """
-    require_copies(copies, least=2)
     logits = logits_of_copies(step.model, step.images, gaussian_draws(step, copies))
     soft = mean_probabilities(logits)
-    log_soft = soft.clamp(min=_TINY).log()
+    log_soft = log_of(soft)
     divergence = (soft * (log_soft - logits.log_softmax(2))).sum(2).mean(0)
     uncertainty = -(soft * log_soft).sum(1)
     regularizer = (weight * divergence + entropy * uncertainty).mean()

@@ -46,19 +46,18 @@ def cross_entropy_of_copies(logits: Tensor, labels: Tensor, label_smoothing: flo
 
 def negative_log(probabilities: Tensor, classes: Tensor) -> Tensor:
     """Return −log of the probability ``(b,)`` that each image's class has."""
-    return -probabilities.gather(1, classes.unsqueeze(1)).squeeze(1).clamp(min=_TINY).log()
+    return -log_of(probabilities.gather(1, classes.unsqueeze(1)).squeeze(1))
+
+
+def log_of(probabilities: Tensor) -> Tensor:
+    """Return the logarithm of each probability, finite also where it is 0."""
+    return probabilities.clamp(min=_TINY).log()
 
 
 def runner_up(probabilities: Tensor, labels: Tensor) -> Tensor:
     """Return the most probable class ``(b,)`` that is not the true one."""
     others = probabilities.scatter(1, labels.unsqueeze(1), -1.0)
     return others.argmax(1)
-
-
-def require_copies(copies: int, least: int = 1) -> None:
-    """Refuse a number of copies that makes no sense."""
-    if copies < least:
-        raise ValueError(f"'copies' must be >= {least}, got {copies}")
 
 
 def _empty(step: Step, copies: int) -> Tensor:

@@ -9,6 +9,7 @@ Reference: Alfarra, Bibi, Torr and Ghanem, "Data Dependent Randomized Smoothing"
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from models.training.recipes.gaussian import gaussian
 from models.training.recipes.macer import macer
 from models.training.recipes.smoothadv import smoothadv
 from models.training.recipes.step import Step
+from models.training.rules import Count, NotNegative, Share, one_of
 from smoothing.noise_level import soft_proxy_radius
 from smoothing.noises import Gaussian
 
@@ -27,6 +29,8 @@ AROUND: Mapping[str, Callable[..., Tensor]] = MappingProxyType(
 )
 """Recipes that can be trained around."""
 
+Around = Annotated[str, one_of(AROUND)]
+
 LOWEST, HIGHEST = 0.25, 2.0
 """Bounds on a level, as multiples of the plan's sigma; without them easy images drift off."""
 
@@ -34,10 +38,10 @@ LOWEST, HIGHEST = 0.25, 2.0
 def data_dependent(
     step: Step,
     *,
-    around: str = "gaussian",
-    fixed_share: float = 0.3,
-    step_size: float = 0.06,
-    samples: int = 4,
+    around: Around = "gaussian",
+    fixed_share: Share = 0.3,
+    step_size: NotNegative = 0.06,
+    samples: Count = 4,
     **arguments: float,
 ) -> Tensor:
     """Return another recipe's loss, each image's noise being of its own level.
@@ -53,12 +57,6 @@ def data_dependent(
         samples: Noisy copies that the gradient is the mean of.
         arguments: Of the recipe around which it is trained.
     """
-    if around not in AROUND:
-        raise ValueError(f"'around' must be one of {sorted(AROUND)}, got {around!r}")
-    if not 0 <= fixed_share <= 1:
-        raise ValueError(f"'fixed_share' must be in [0, 1], got {fixed_share}")
-    if samples < 1:
-        raise ValueError(f"'samples' must be >= 1, got {samples}")
     levels = step.memory["sigma"]
     if step.progress >= fixed_share:
         levels[step.indices] = _ascended(step, levels[step.indices], step_size, samples)

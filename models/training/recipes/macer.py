@@ -15,18 +15,18 @@ from models.training.recipes.copies import (
     logits_of_copies,
     mean_probabilities,
     negative_log,
-    require_copies,
 )
 from models.training.recipes.step import Step
+from models.training.rules import Count, NotNegative, Positive
 
 
 def macer(
     step: Step,
     *,
-    copies: int = 16,
-    weight: float = 12.0,
-    margin: float = 8.0,
-    inverse_temperature: float = 16.0,
+    copies: Count = 16,
+    weight: NotNegative = 12.0,
+    margin: Positive = 8.0,
+    inverse_temperature: Positive = 16.0,
 ) -> Tensor:
     """Return −log of the mean probability of the true class, and a hinge on the radius of right answers.
 
@@ -41,7 +41,6 @@ def macer(
         margin: γ: beyond it a radius is large enough.
         inverse_temperature: β, sharpens the probabilities of which the radius is made.
     """
-    require_copies(copies)
     logits = logits_of_copies(step.model, step.images, gaussian_draws(step, copies))
     likelihood = negative_log(mean_probabilities(logits), step.labels)
     top, classes = mean_probabilities(inverse_temperature * logits).topk(2, dim=1)

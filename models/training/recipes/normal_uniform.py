@@ -15,12 +15,13 @@ from torch.nn import functional
 
 from models.training.recipes.copies import gaussian_draws, logits_of_copies, uniform_draws
 from models.training.recipes.step import Step
+from models.training.rules import NotNegative
 
 _UNIFORM_SHARE = 3**0.5 / 2
 """σ_U over σ_N: it gives the sum the kurtosis −0.22, the paper's choice."""
 
 
-def normal_uniform(step: Step, *, similarity: float = 2.0) -> Tensor:
+def normal_uniform(step: Step, *, similarity: NotNegative = 2.0) -> Tensor:
     """Return CE(f(x+NU), y) + ``similarity`` · (KL(f(x+NU)‖f(x+N)) + KL(f(x+NU)‖f(x+U))).
 
     NU is the sum of Gaussian noise of the step's level and uniform noise of √3/2 of it; N and U are fresh
@@ -30,8 +31,6 @@ def normal_uniform(step: Step, *, similarity: float = 2.0) -> Tensor:
         step: The batch; its sigma is that of the Gaussian part.
         similarity: β, of the divergences; 0 trains without them, in a third of the time.
     """
-    if similarity < 0:
-        raise ValueError(f"'similarity' must be >= 0, got {similarity}")
     flat = replace(step, sigma=_UNIFORM_SHARE * step.sigma)
     both = gaussian_draws(step) + uniform_draws(flat)
     if similarity == 0:

@@ -16,13 +16,13 @@ from models.training.recipes.copies import (
     logits_of_copies,
     mean_probabilities,
     negative_log,
-    require_copies,
 )
 from models.training.recipes.step import Step
+from models.training.rules import Count, Positive, Share
 
 
 def smoothadv(
-    step: Step, *, copies: int = 2, epsilon: float = 0.5, attack_steps: int = 2, warm_up: float = 0.1
+    step: Step, *, copies: Count = 2, epsilon: Positive = 0.5, attack_steps: Count = 2, warm_up: Share = 0.1
 ) -> Tensor:
     """Return the cross entropy on noisy copies of images that were attacked under the very same noise.
 
@@ -33,8 +33,6 @@ def smoothadv(
         attack_steps: Its steps, each of ``2·epsilon / attack_steps``.
         warm_up: Share of the training in which the radius grows to ``epsilon``.
     """
-    require_copies(copies)
-    require_attack(epsilon, attack_steps, warm_up)
     noise = gaussian_draws(step, copies)
 
     def loss(images: Tensor) -> Tensor:
@@ -67,11 +65,3 @@ def warmed(epsilon: float, warm_up: float, progress: float) -> float:
     (0.25, 0.5, 0.5)
     """
     return epsilon if progress >= warm_up else epsilon * progress / warm_up
-
-
-def require_attack(epsilon: float, attack_steps: int, warm_up: float = 0.0) -> None:
-    """Refuse an attack that makes no sense."""
-    if not (epsilon > 0 and attack_steps >= 1):
-        raise ValueError(f"'epsilon' must be > 0 and 'attack_steps' >= 1, got {epsilon} and {attack_steps}")
-    if not 0 <= warm_up <= 1:
-        raise ValueError(f"'warm_up' must be in [0, 1], got {warm_up}")
