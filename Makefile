@@ -38,8 +38,12 @@ demo: $(VENV)/.run ## start everything, certify one real image over HTTP, stop
 serve: $(VENV)/.run ## start everything and stay up (PORT=8000)
 	@$(BIN)/radii serve --port $(PORT)
 
+# What only computes is run side by side; what runs processes, or by the clock, has the machine for itself.
+COMPUTING := tests/contract tests/docs tests/models tests/smoothing smoothing contract models
+
 test: $(VENV)/.develop ## run all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal $(COMPUTING)
+	@$(BIN)/python -m pytest $(addprefix --ignore=,$(COMPUTING))
 
 explore: $(VENV)/.develop ## look for counterexamples at random, ten times as many (ONLY="tests/smoothing")
 	@$(BIN)/python -m pytest --hypothesis-profile=explore -m hypothesis --timeout=3600 $(ONLY)

@@ -74,7 +74,7 @@ def prepare(
         )
     if calibration is not None:
         check_calibration(calibration, input_shape)
-    place = _device(device)
+    place = find_device(device)
     candidates = _candidates(backend, place, dtype, calibrated=calibration is not None)
     for name, precision in candidates:
         try:
@@ -141,7 +141,12 @@ def _candidates(backend: str, device: torch.device, dtype: str, *, calibrated: b
     return candidates
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """Return the device of a name; ``auto`` is CUDA where there is one.
+
+    Raises:
+        BackendError: There is no such device.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -155,4 +160,4 @@ def _device(name: str) -> torch.device:
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
 
 
-__all__ = ["BACKENDS", "Backend", "BackendError", "ExecutableClassifier", "prepare"]
+__all__ = ["BACKENDS", "Backend", "BackendError", "ExecutableClassifier", "find_device", "prepare"]

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _ELSEWHERE = ("--out", "--redis-url", "--in-flight", "--data", "--threads")
 """Options that decide no table; the command that is kept leaves them out, or equal runs would differ."""
 
+_OPTIONS = {"every": "skip", "attacks.steps": "attack-steps"}
+"""What fields of the plan are called on the command line, where it is not much the same."""
+
 _COLUMNS = 6  # that fit a terminal
 
 
@@ -135,6 +138,8 @@ def evaluate(
         raise fail("; ".join(_faults(error.errors()))) from error
     except (EvaluationError, BundleError, DatasetError) as error:
         raise fail(str(error)) from error
+    except OSError as error:  # a full disk, say: what was measured before is kept
+        raise fail(f"'out' must be a folder that can be written, got {out}: {error.strerror}") from error
     except KeyboardInterrupt:
         raise fail(f"interrupted; the same command goes on from {out}") from None
     for outcome in outcomes.values():
@@ -203,6 +208,7 @@ def _faults(errors: Sequence[Any]) -> Iterator[str]:
             yield str(fault["ctx"]["error"])
             continue
         where = ".".join(map(str, fault["loc"])) or "plan"
+        where = _OPTIONS.get(where, where)
         yield f"'{where}' {fault['msg']}, got {str(fault['input'])[:80]}"
 
 

@@ -20,7 +20,7 @@ from rich.progress import (
 )
 
 from contract.models import ModelInfo
-from models.backends import BackendError
+from models.backends import BackendError, find_device
 from models.bundles import load_bundle, read_card
 from models.data import Dataset
 from models.evaluation import (
@@ -82,14 +82,15 @@ def evaluate(
     """
     _require_fitting(plan, means)
     with Journal(out, plan) as journal, _progress(console) as progress:
-        earlier = [suite for suite in _ORDER if suite not in plan.suites and journal.has(suite)]
+        earlier = [suite for suite in _ORDER if suite not in plan.suites and journal.rows(suite)]
         cells = _cells((*plan.suites, *earlier), plan, means)
         outcomes = {}
         for suite in plan.suites:
             if suite == CERTIFY:
                 outcomes[suite] = _certify(plan, means, journal, progress)
             else:
-                outcomes[suite] = _measure(suite, plan, cells[suite], journal, progress)
+                device = _device(means).type
+                outcomes[suite] = _measure(suite, plan, cells[suite], device, journal, progress)
         kept = {suite: _kept(suite, plan, means, cells, journal) for suite in earlier}
     for suite, found in kept.items():
         if found is None and console is not None:
@@ -112,8 +113,10 @@ def _certify(plan: EvaluationPlan, means: Means, journal: Journal, progress: Pro
             for question in {question.setting: question for question in missing}.values():
                 task_for(plan, question, models[question.setting.bundle], "")  # a refusal comes first of all
             journal.begin()
+            votes = {row["run"]: row["record"]["n"] for row in journal.rows(CERTIFY)}
             for question, certificate in certifier.answers(plan, missing):
                 record = record_of(certificate, question.index, question.label)
+                _require_as_begun("n", votes.setdefault(question.setting.key, record.n), record.n)
                 journal.append(CERTIFY, question.key, dict(as_row(question.setting, record)))
                 progress.advance(bar)
     return certificate_outcome(plan, [_known(journal, CERTIFY, question.key) for question in questions])
@@ -135,13 +138,21 @@ def _cells(suites: Sequence[str], plan: EvaluationPlan, means: Means) -> dict[st
 
 
 def _measure(
-    name: str, plan: EvaluationPlan, cells: Sequence[Cell], journal: Journal, progress: Progress
+    name: str,
+    plan: EvaluationPlan,
+    cells: Sequence[Cell],
+    device: str,
+    journal: Journal,
+    progress: Progress,
 ) -> Outcome:
     missing = [cell for cell in cells if journal.get(name, cell.key) is None]
     bar = progress.add_task(name, total=len(cells), completed=len(cells) - len(missing))
+    for row in journal.rows(name) if missing else ():
+        # noise is drawn on the device, and another one draws other noise
+        _require_as_begun("device", row.get("device", device), device)
     for cell in missing:
         try:
-            journal.append(name, cell.key, dict(cell.measure()))
+            journal.append(name, cell.key, {**cell.measure(), "device": device})
         except (BackendError, SmoothingError) as error:
             raise EvaluationError(f"'{name}', {cell.key}: {error}") from error
         progress.advance(bar)
@@ -195,7 +206,7 @@ def _questions(plan: EvaluationPlan, dataset: Dataset) -> Iterator[Question]:
 
 
 def _bench(plan: EvaluationPlan, means: Means) -> Bench:
-    device = _device(means.settings)
+    device = _device(means)
     test = means.dataset.test
     images = choose_images(test, plan.images, plan.every, device)
     subjects = [Subject(load_bundle(means.folders[name]), device) for name in plan.bundles]
@@ -213,10 +224,17 @@ def _unseen(dataset: Dataset, images: Images, device: torch.device) -> Images:
     return Images(as_pixels(found.images[:], device), labels, tuple(chosen.tolist()))
 
 
-def _device(settings_: WorkerSettings) -> torch.device:
-    if settings_.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(settings_.device)
+def _device(means: Means) -> torch.device:
+    try:
+        return find_device(means.settings.device)
+    except BackendError as error:
+        raise EvaluationError(str(error)) from error
+
+
+def _require_as_begun(field: str, before: object, now: object) -> None:
+    """Refuse to go on under what would make another measurement of it."""
+    if before != now:
+        raise EvaluationError(f"'{field}' must be {before}, as where this evaluation was begun, got {now}")
 
 
 def _require_fitting(plan: EvaluationPlan, means: Means) -> None:

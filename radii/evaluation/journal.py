@@ -86,9 +86,9 @@ class Journal:
         """Return what was measured, or None."""
         return self._rows.get((suite, key))
 
-    def has(self, suite: str) -> bool:
-        """Say whether anything was measured for a suite."""
-        return any(measured == suite for measured, _ in self._rows)
+    def rows(self, suite: str) -> list[Row]:
+        """Return all that was measured for a suite."""
+        return [row for (measured, _), row in self._rows.items() if measured == suite]
 
     def append(self, suite: str, key: str, row: Row) -> Row:
         """Keep a measurement, and return it as it will be read: it is on disk by then."""

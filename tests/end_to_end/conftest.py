@@ -10,9 +10,13 @@ import httpx
 import pytest
 import torch
 from redis import Redis
+from typer.testing import CliRunner
 
+from models.training.recipes import RECIPES
+from radii.main import app
 from radii.stack import Stack, StackPlan, free_port, quiet_log, tail
 from tests.end_to_end.running import EXAMPLES, Running, radii, wait_for_engines
+from tests.models.support import write_synthetic_fashion
 
 # A user's own network, as it would lie in a package of theirs.
 USER_MODULE = """
@@ -45,7 +49,7 @@ def user_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory: pytest.TempPathFactory, user_package: Path) -> Path:
-    """What a user made: torchvision's ResNet-18 at random, and a module of their own with a state dict."""
+    """What a user made: torchvision's ResNet-18 at random, modules of their own, a network by each recipe."""
     folder = tmp_path_factory.mktemp("bundles")
     weights = folder / "theirs.pth"
     theirs: dict[str, Any] = {}
@@ -69,10 +73,26 @@ def bundles(tmp_path_factory: pytest.TempPathFactory, user_package: Path) -> Pat
     def make(name: str, *words: str) -> subprocess.CompletedProcess[str]:
         return radii("bundle", "create", str(folder / name), *words, PYTHONPATH=str(user_package))
 
+    trained = tmp_path_factory.mktemp("data")
+    for recipe in RECIPES:
+        train_briefly(recipe, write_synthetic_fashion(trained), folder / f"trained-{recipe}")
+
     with ThreadPoolExecutor() as pool:  # most of the time goes into loading torch
         for ran in pool.map(lambda words: make(*words), making):
             assert ran.returncode == 0, ran.stderr
     return folder
+
+
+def train_briefly(recipe: str, data: Path, out: Path) -> None:
+    """Trains a tiny network for two steps by the command line, in this process."""
+    ran = CliRunner().invoke(
+        app,
+        [
+            "train", recipe, "--out", str(out), "--data", str(data), "--width", "2", "--sigma", "0.1",
+            "--epochs", "1", "--batch-size", "20", "--held-out", "8", "--crop-padding", "1",
+        ],
+    )  # fmt: skip
+    assert ran.exit_code == 0, ran.output
 
 
 @pytest.fixture(scope="session")

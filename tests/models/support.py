@@ -29,12 +29,12 @@ def require_corruptions() -> None:
         pytest.skip(f"imagecorruptions cannot be imported: {error}")
 
 
-def write_synthetic_fashion(folder: Path) -> Path:
-    """The four files of Fashion-MNIST with 48 + 20 images of 12×12, whose brightness is the class."""
+def write_synthetic_fashion(folder: Path, size: int = 12) -> Path:
+    """The four files of Fashion-MNIST with 48 + 20 square images, whose brightness is the class."""
     generator = np.random.default_rng(0)
     for split, count in (("train", 48), ("t10k", 20)):
         labels = (np.arange(count) % 10).astype(np.uint8)
-        noise = generator.integers(0, 20, (count, 12, 12), dtype=np.uint8)
+        noise = generator.integers(0, 20, (count, size, size), dtype=np.uint8)
         images = noise + labels[:, None, None] * np.uint8(20)
         (folder / f"{split}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx_bytes(images)))
         (folder / f"{split}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))

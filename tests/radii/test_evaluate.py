@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -182,12 +183,53 @@ def test_a_killed_evaluation_goes_on_and_gives_the_same_tables(
 
 
 @pytest.mark.parametrize(
+    ("suite", "row", "told"),
+    [
+        (
+            "certify",
+            lambda row: row["record"].update(n=300),
+            "'n' must be 300, as where this evaluation was begun, got 200",
+        ),
+        (
+            "noise",
+            lambda row: row.update(device="cuda"),
+            "'device' must be cuda, as where this evaluation was begun, got cpu",
+        ),
+    ],
+)
+def test_what_was_begun_elsewhere_is_not_gone_on_with(
+    suite: str, row: Callable[[dict[str, Any]], None], told: str, small: Path, data: Path, tmp_path: Path
+) -> None:
+    """Where another default or device would give other measurements, tables must not mix them."""
+    words = (
+        ["--sigma", "0.1", "--adapt", "no", "--n", "200"] if suite == "certify" else ["--noise-sigmas", "0.1"]
+    )
+    asked = ["evaluate", str(small), "--data", str(data), "--out", str(tmp_path), "--suite", suite,
+             "--images", "3", *words]  # fmt: skip
+    ran = CliRunner().invoke(app, asked)
+    assert ran.exit_code == 0, ran.output
+    header, *lines = (tmp_path / "journal.jsonl").read_text().splitlines()
+    begun = json.loads(lines[0])
+    row(begun["row"])
+    (tmp_path / "journal.jsonl").write_text("\n".join([header, json.dumps(begun), ""]))
+    ran = CliRunner().invoke(app, asked)
+    assert ran.exit_code == 1
+    assert told in " ".join(ran.output.split())
+
+
+@pytest.mark.parametrize(
     ("words", "tables"),
     [
         (("--noise", "uniform", "--sigma", "0.2"), ["certified-accuracy-l1", "p-lower-uniform"]),
         (
             ("--noise", "hybrid", "--sigma", "0.2", "--sigma-uniform", "0.3"),
-            ["certified-accuracy-l1", "certified-accuracy-l2", "p-lower-gaussian", "p-lower-uniform"],
+            [
+                "certified-accuracy-l1",
+                "certified-accuracy-l2",
+                "p-lower-gaussian",
+                "p-lower-uniform",
+                "same-class",
+            ],
         ),
         (("--noise-level", "auto", "--sigma-grid", "0.1,0.3"), ["certified-accuracy-l2"]),
         (("--noise-level", "optimize", "--sigma", "0.2"), ["certified-accuracy-l2"]),
@@ -362,6 +404,11 @@ def test_what_cannot_be_adapted_has_no_bounds_under_adaptation(data: Path, tmp_p
             ["'sigma' must be one number", "levels", "0.2,0.5"],
         ),
         (("small", "--suite", "levels", "--n", "50"), ["levels.n", "100", "got 50"]),
+        (("small", "--skip", "0"), ["'skip'", "greater than 0, got 0"]),
+        (
+            ("small", "--suite", "noise", "--device", "cuda:99"),
+            ["'device' cuda:99 must exist, got"],
+        ),
         (
             ("small", "--redis-url", "redis://127.0.0.1:1/0", "--dtype", "float32"),
             ["'dtype' must be left out where --redis-url leaves it to workers, got 'float32'"],
