@@ -29,7 +29,7 @@ from tests.chaos.history import (
 from tests.chaos.nemesis import Nemesis, Watchdog
 from tests.end_to_end.running import radii
 
-SECONDS = float(os.environ.get("RADII_CHAOS_SECONDS", "40"))
+SECONDS = float(os.environ.get("RADII_CHAOS_SECONDS", "30"))
 SEED = int(os.environ.get("RADII_CHAOS_SEED") or random.SystemRandom().randrange(2**32))
 CLIENTS = 6
 HEALING_SECONDS = 120.0

@@ -177,8 +177,12 @@ def test_the_baseline_s_corruption_error_is_one(bench: Bench) -> None:
     suite = SUITES["corruptions"]
     rows = [cell.measure() for cell in suite.cells(bench)]
     summary, each = suite.outcome(bench.plan, rows).tables
-    assert summary.rows[0][0] == "small, as trained"
-    assert summary.rows[0][4] == pytest.approx(1.0)
+    trained = dict(zip(summary.columns, summary.rows[0], strict=True))
+    assert trained["classifier"] == "small, as trained"
+    assert [trained[f"mCE{end}"] for end in ("", " from", " to")] == pytest.approx([1.0] * 3)
+    adapted = dict(zip(summary.columns, summary.rows[1], strict=True))
+    assert float(str(adapted["mCE from"])) < float(str(adapted["mCE"])) < float(str(adapted["mCE to"]))
+    assert float(str(adapted["error from"])) < float(str(adapted["mean error"]))
     assert "elastic_transform" in summary.note
     assert {line[1] for line in each.rows} == {"contrast", "gaussian_noise"}
 
