@@ -61,7 +61,7 @@ def zoo(outcomes: Outcomes) -> str:
                 str(facts["epochs"] or EMPTY),
                 as_share(round(facts["clean_accuracy"] * facts["clean_images"]), facts["clean_images"]),
                 *(_answered(outcomes[evaluation], name, 0.5, scheme) for scheme in _SCHEMES),
-                f"{facts['bytes'] / 1e6:.1f} MB",
+                f"{facts['bytes'] / 2**20:.1f} MiB",
             )
         )
     return as_table(
