@@ -30,6 +30,7 @@ from docs.results_page import render  # noqa: E402
 from models.bundles import ZOO, BundleError, find_bundles, read_card  # noqa: E402
 from models.evaluation import EvaluationPlan  # noqa: E402
 from radii.commands.evaluate import plan_of  # noqa: E402
+from radii.evaluation.journal import set_aside  # noqa: E402
 from workers.settings import WorkerSettings  # noqa: E402
 
 PAGE: Final = ROOT / "docs" / "results.md"
@@ -118,7 +119,9 @@ def measure(evaluation: Evaluation, outcomes: Outcomes) -> bool | None:
         return True
     typer.echo(f"{evaluation.name}: about {evaluation.minutes} minutes on two cores")
     folder = FOLDER / evaluation.name
-    set_aside(folder, plan)
+    earlier = set_aside(folder, plan)
+    if earlier is not None:
+        typer.echo(f"{evaluation.name}: begun under another plan, measured anew; {earlier.name} is set aside")
     words = [sys.executable, "-m", "radii", "evaluate", *evaluation.arguments.split(), "--out", str(folder)]
     if subprocess.run(words, cwd=ROOT).returncode != 0:
         return False
@@ -127,18 +130,6 @@ def measure(evaluation: Evaluation, outcomes: Outcomes) -> bool | None:
     facts = {name: facts_of(name, known[name]) for name in results["plan"]["bundles"]}
     (folder / _OUTCOME).write_text(as_text(trim(results, facts)), encoding="utf-8")
     return True
-
-
-def set_aside(folder: Path, plan: EvaluationPlan) -> None:
-    """Rename a journal of another plan, or of a bundle that has changed since: a new one can then begin."""
-    journal = folder / "journal.jsonl"
-    if not journal.exists():
-        return
-    with journal.open(encoding="utf-8") as lines:
-        begun = json.loads(lines.readline())["plan"]
-    if EvaluationPlan.model_validate(begun) != plan:
-        journal.replace(journal.with_name("journal.stale.jsonl"))
-        typer.echo(f"{folder.name}: begun under another plan, measured anew; {journal.name} is set aside")
 
 
 def main(names: Sequence[str]) -> int:

@@ -145,6 +145,18 @@ class Journal:
         os.fsync(self._file)
 
 
+def set_aside(folder: Path, plan: EvaluationPlan) -> Path | None:
+    """Rename the journal of a folder if it is of another plan, so that a new one can begin."""
+    path = folder / _NAME
+    if not path.exists():
+        return None
+    with path.open(encoding="utf-8") as lines:
+        begun = json.loads(lines.readline())["plan"]
+    if EvaluationPlan.model_validate(begun) == plan:
+        return None
+    return path.replace(path.with_name("journal.stale.jsonl"))
+
+
 def _differences(name: str, before: Any, now: Any) -> list[str]:
     """Return in which fields two plans differ, but for the suites."""
     if name == "suites" or before == now:
