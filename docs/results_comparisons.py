@@ -237,9 +237,9 @@ def at_equal_accuracy(run: tuple[str, str], others: Sequence[tuple[str, str]]) -
         drawn = np.random.default_rng(0).multinomial(images, [1 / images] * images, size=_SAMPLES) / images
         samples = [_interpolated(means) for means in np.einsum("si,rif->srf", drawn, answers)]
         known = [one - other for one, other in filter(None, samples)]
-        unknown = (_SAMPLES - len(known)) * [float("inf")]
-        low = np.quantile([*known, *(-end for end in unknown)], 0.025, method="lower")
-        high = np.quantile([*known, *unknown], 0.975, method="higher")
+        unknown = _SAMPLES - len(known)
+        low = np.quantile(known + unknown * [-np.inf], 0.025, method="lower")
+        high = np.quantile(known + unknown * [np.inf], 0.975, method="higher")
         if not np.isfinite(low) or not np.isfinite(high):
             return None
         return Difference(*whole, float(low), float(high), images)

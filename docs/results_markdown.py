@@ -39,11 +39,15 @@ class Ranged:
     percent: bool = False
 
 
+Columns = Mapping[str, str | Share | Ranged]
+"""What heads a column here, and which of an evaluation's it is."""
+
+
 def copied_table(
     outcomes: Outcomes,
     names: Sequence[str],
     table: str,
-    columns: Mapping[str, str | Share | Ranged],
+    columns: Columns,
     *,
     digits: int = 3,
 ) -> str:

@@ -10,6 +10,7 @@ from docs.results_evaluations import EVALUATIONS, ZOO_ORDER, bundle
 from docs.results_markdown import (
     EMPTY,
     MISSING,
+    Columns,
     Ranged,
     Share,
     as_figure,
@@ -90,7 +91,7 @@ def data_dependent(outcomes: Outcomes) -> str:
 
 def levels(outcomes: Outcomes) -> str:
     """Radii over the steps of OptimizeSigma."""
-    columns: dict[str, str | Share | Ranged] = {
+    columns: Columns = {
         "K": "K",
         "mean σ": "mean sigma",
         "accuracy": Share("accuracy"),
@@ -109,9 +110,9 @@ def hybrid(outcomes: Outcomes) -> str:
         (one, "certify-normal-uniform", run_name(name, sigma=0.6)),
         (both, "hybrid-normal-uniform", run_name(name, noise="hybrid", sigma=0.6)),
     ):
-        ends = (votes_of(evaluation), EMPTY, link_to(evaluation))
+        votes, link = votes_of(evaluation), link_to(evaluation)
         if evaluation not in outcomes:
-            rows.append((label, MISSING, *[EMPTY] * 4, *ends))
+            rows.append((label, MISSING, *[EMPTY] * 5, votes, EMPTY, link))
             continue
         found = outcomes[evaluation]["certified"][run]
         images = len(found["index"])
@@ -121,7 +122,7 @@ def hybrid(outcomes: Outcomes) -> str:
             same = [as_figure(row["ACR"], row["from"], row["to"]) for row in table]
         share = as_share(found["right"].count("1"), images)
         figures = (as_mean(found["l2"]), as_mean(found["l1"]), *same)
-        rows.append((label, "Fashion-MNIST", share, *figures, ends[0], str(images), ends[2]))
+        rows.append((label, "Fashion-MNIST", share, *figures, votes, str(images), link))
     theirs = (EMPTY, EMPTY, EMPTY, "10000", "MPB Table 2")
     rows.insert(1, (one, "CIFAR-10", "59.3", "0.742", "0.742", *theirs))
     rows.append((both, "CIFAR-10", "60.3", "0.742", "0.783", *theirs))
@@ -131,7 +132,7 @@ def hybrid(outcomes: Outcomes) -> str:
 
 def bounds(outcomes: Outcomes) -> str:
     """Radii by bound, from the same votes."""
-    columns: dict[str, str | Share | Ranged] = {
+    columns: Columns = {
         "run": "run",
         "bound": "bound",
         "ACR ℓ2": Ranged("ACR ℓ2", "from", "to"),
@@ -192,7 +193,7 @@ def sweeps(outcomes: Outcomes) -> str:
         ("source", "clean images from the split"),
     ):
         table = f"noise-{column.replace('_', '-')}"
-        columns: dict[str, str | Share | Ranged] = {
+        columns: Columns = {
             title: column,
             "draws": "draws",
             "accuracy": Ranged("accuracy", "from", "to", percent=True),
@@ -206,7 +207,7 @@ def attacks(outcomes: Outcomes) -> str:
     """Accuracy under attacks."""
     parts = []
     for norm, epsilons in (("l2", ("0.5", "1", "1.5")), ("linf", ("0.0314", "0.1"))):
-        columns: dict[str, str | Share | Ranged] = {
+        columns: Columns = {
             "bundle": "bundle",
             "attack": "attack",
             "no attack": Share("0"),
@@ -220,7 +221,7 @@ def attacks(outcomes: Outcomes) -> str:
 
 def corruptions(outcomes: Outcomes) -> str:
     """Errors under corruptions."""
-    columns: dict[str, str | Share | Ranged] = {
+    columns: Columns = {
         "classifier": "classifier",
         "clean error": Share("clean error"),
         "mean error": Ranged("mean error", "error from", "error to", percent=True),

@@ -75,7 +75,7 @@ class CorruptionSuite:
                 for name in errors[scheme]
             ),
         )
-        chart = _chart(corrupted, schemes, cleans)
+        chart = _chart(_severities(corrupted), errors, cleans)
         return Outcome((summary, each), (chart,), details=(_details(rows, schemes),))
 
 
@@ -143,11 +143,6 @@ def mistakes_of(answers: Iterable[tuple[str, str]]) -> Mistakes:
     return Mistakes(np.array(clean), {name: np.array(wrong) for name, wrong in found.items()})
 
 
-def _error(row: Row, scheme: str) -> float:
-    digits: str = row["right"][scheme]
-    return digits.count("0") / len(digits)
-
-
 def _summary(mistakes: Mapping[str, Mistakes], baseline: str, confidence: float, left_out: str) -> Table:
     lines = []
     for scheme, found in mistakes.items():
@@ -203,20 +198,14 @@ def _unmeasured(ratios: Mapping[str, float | None]) -> str:
     return f" Without a relative CE, as the baseline gets no worse: {', '.join(names)}." if names else ""
 
 
-def _chart(rows: Sequence[Row], schemes: Sequence[str], cleans: dict[str, float]) -> Chart:
-    severities = _severities(rows)
-    lines = [
-        Line(
-            scheme,
-            (0.0, *map(float, severities)),
-            (
-                cleans[scheme],
-                *(
-                    mean([_error(row, scheme) for row in rows if row["severity"] == severity])
-                    for severity in severities
-                ),
-            ),
-        )
-        for scheme in schemes
-    ]
-    return Chart("corruptions", "Mean error by severity", "severity", "error", tuple(lines))
+def _chart(
+    severities: Sequence[int],
+    errors: Mapping[str, Mapping[str, Sequence[float]]],
+    cleans: Mapping[str, float],
+) -> Chart:
+    axis = (0.0, *map(float, severities))
+    lines = tuple(
+        Line(scheme, axis, (cleans[scheme], *map(mean, zip(*found.values(), strict=True))))
+        for scheme, found in errors.items()
+    )
+    return Chart("corruptions", "Mean error by severity", "severity", "error", lines)

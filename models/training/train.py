@@ -70,12 +70,13 @@ def made_by(plan: TrainingPlan, folder: Path) -> bool:
 
     That is where all epochs are done, so the checkpoint is only there because the other bundle is missing.
     """
-    if not plan.resume or epochs_done(plan) < plan.epochs:
+    if not (plan.resume and folder.exists()):
         return False
     try:
-        return read_card(folder).command == card_command(plan)
+        ours = read_card(folder).command == card_command(plan)
     except BundleError:
         return False
+    return ours and epochs_done(plan) >= plan.epochs
 
 
 def write_bundles(plan: TrainingPlan, dataset: Dataset, trained: Trained) -> None:

@@ -73,9 +73,9 @@ def bundles(tmp_path_factory: pytest.TempPathFactory, user_package: Path) -> Pat
     def make(name: str, *words: str) -> subprocess.CompletedProcess[str]:
         return radii("bundle", "create", str(folder / name), *words, PYTHONPATH=str(user_package))
 
-    trained = tmp_path_factory.mktemp("data")
+    data = write_synthetic_fashion(tmp_path_factory.mktemp("data"))
     for recipe in RECIPES:
-        train_briefly(recipe, write_synthetic_fashion(trained), folder / f"trained-{recipe}")
+        train_briefly(recipe, data, folder / f"trained-{recipe}")
 
     with ThreadPoolExecutor() as pool:  # most of the time goes into loading torch
         for ran in pool.map(lambda words: make(*words), making):
