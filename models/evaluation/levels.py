@@ -82,6 +82,7 @@ def _measure(bench: Bench, subject: Subject, steps: int, classifier: ExecutableC
     return {
         "bundle": subject.name,
         "steps": steps,
+        "index": list(bench.images.indices),
         "sigmas": sigmas,
         "right": as_digits(right),
         "abstained": abstained,
@@ -128,11 +129,11 @@ def _details(rows: Sequence[Row]) -> Table:
     return Table(
         "levels-images",
         "OptimizeSigma, image by image",
-        ("bundle", "K", "image", "sigma", "radius"),
+        ("bundle", "K", "index", "sigma", "radius"),
         tuple(
-            (row["bundle"], row["steps"], place, sigma, radius)
+            (row["bundle"], row["steps"], *image)
             for row in rows
-            for place, (sigma, radius) in enumerate(zip(row["sigmas"], row["radii"], strict=True))
+            for image in zip(row["index"], row["sigmas"], row["radii"], strict=True)
         ),
         "The radius is 0 where the answer is wrong or missing.",
     )
