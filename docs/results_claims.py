@@ -79,7 +79,7 @@ def _attacked(short: str, norm: str, attack: Attack, epsilon: float) -> Measure:
 def _corrupted(short: str, *, relative: bool) -> Comparison:
     name = bundle(short)
     return corruption_errors(
-        f"corruptions-{short}",
+        "corruptions",
         f"{name}, adapted",
         f"{name}, as trained",
         baseline=f"{bundle('standard')}, as trained",
@@ -502,7 +502,7 @@ ROBUSTNESS: Final = (
         "%",
         LESS,
         corruption_errors(
-            "corruptions-adv-l2",
+            "corruptions",
             f"{bundle('adv-l2')}, as trained",
             f"{bundle('standard')}, as trained",
             baseline=f"{bundle('standard')}, as trained",

@@ -229,7 +229,7 @@ def corruptions(outcomes: Outcomes) -> str:
         "relative mCE": Ranged("relative mCE", "relative mCE from", "relative mCE to", percent=True),
         "images": "images",
     }
-    return copied_table(outcomes, ("corruptions-adv-l2", "corruptions-adv-linf"), "corruptions", columns)
+    return copied_table(outcomes, ("corruptions",), "corruptions", columns)
 
 
 def gradients(outcomes: Outcomes) -> str:
