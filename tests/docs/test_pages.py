@@ -11,6 +11,7 @@ from tests.docs.pages import PAGES, ROOT, Block, blocks, commands_of
 RUNNERS = {
     "stack": "tests/end_to_end/test_operations_page.py",
     "compose": "tests/end_to_end/test_compose.py",
+    "training": "tests/docs/test_training_page.py",
 }
 # Pages that one test runs from top to bottom, commands and programs.
 WHOLE = {
