@@ -95,6 +95,10 @@ _HYBRID_SHARES: Final = (
     "Each noise has α/2, so that both hold together at α; the paper gives α to each. "
     "Each has its own n votes."
 )
+_SHARE_OF_ALPHA: Final = (
+    "The share of α is as large as what is to be seen: with α/2 in place of α, 10 000 unanimous votes certify "
+    "0.017 less at σ = 0.6, for ℓ1 and ℓ2 alike."
+)
 _BEST_L2: Final = (
     "The paper takes the best of several ε each. ℓ2: ε = 3 was the best of 1.5, 2 and 3 on held-out training "
     "images."
@@ -123,6 +127,10 @@ _ALIKE: Final = (
 _ASCENT: Final = (
     "Ours takes 20 steps of decreasing length from the fixed level, with 8 draws each, and stays between a "
     "quarter and twice that level; the paper's takes steps of one length, with one draw, and has no bounds."
+)
+_NOISE_IS_CHEAP: Final = (
+    "Noise costs little accuracy on Fashion-MNIST: with σ = 0.8 in place of 0.5 a Gaussian classifier gains "
+    "more radius, for fewer points of accuracy, than the regulariser does at σ = 0.5."
 )
 _T_CERTIFY: Final = (
     "By construction: one of T-Certify's splits of α is the one-sided bound, and it keeps the best."
@@ -312,8 +320,11 @@ TRAINING: Final = (
             ],
         ),
         apart="Clean accuracy is the smoothed classifier's. The paper trains the Gaussian classifier anew at "
-        "the level that has this accuracy; ours is on the line between those at σ = 0.5, trained so, and at "
-        "0.8 and 1, trained at 0.8. β is 2, the paper's there 3.",
+        "the level of this accuracy; ours are at σ = 0.5, trained so, and at 0.8 and 1, trained at 0.8: "
+        "the best of them that is as accurate, or the line between two. Where all are more accurate they "
+        "reach at least the best of their radii, and the difference is at most what is given. β is 2, the "
+        "paper's there 3.",
+        why={Verdict.DOES_NOT_HOLD: _NOISE_IS_CHEAP},
     ),
 )
 
@@ -368,6 +379,7 @@ LEVELS: Final = (
             radius("certify-normal-uniform", run_name(bundle("normal-uniform"), sigma=0.6), "l1"),
         ),
         apart=_HYBRID_SHARES,
+        why={Verdict.UNDECIDED: _SHARE_OF_ALPHA},
     ),
     Claim(
         "hybrid-l2",
@@ -377,6 +389,7 @@ LEVELS: Final = (
         Rule("no_less", 0.01),
         paired(radius(*_HYBRID), _fixed("normal-uniform", sigma=0.6)),
         apart=_HYBRID_SHARES,
+        why={Verdict.UNDECIDED: _SHARE_OF_ALPHA},
     ),
 )
 

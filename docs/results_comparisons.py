@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import fsum
+from math import fsum, inf
 from typing import Final, Literal
 
 import numpy as np
@@ -89,11 +89,10 @@ class Rule:
     @property
     def wanted(self) -> tuple[float, float]:
         """The differences at which the claim is true, an open interval."""
-        infinity = float("inf")
         return {
-            "more": (0.0, infinity),
-            "less": (-infinity, 0.0),
-            "no_less": (-self.margin, infinity),
+            "more": (0.0, inf),
+            "less": (-inf, 0.0),
+            "no_less": (-self.margin, inf),
         }[self.kind]
 
 
@@ -215,11 +214,12 @@ def corruption_errors(
 
 
 def at_equal_accuracy(run: tuple[str, str], others: Sequence[tuple[str, str]]) -> Comparison:
-    """Compare ACR of one run with another scheme's at the same clean accuracy.
+    """Compare ACR of one run with the largest of another scheme at the same clean accuracy or a higher one.
 
-    The scheme's ACR is taken on the line between its levels round that accuracy; there is none where they do
-    not reach round it. The interval is the bootstrap's over images; samples in which they do not reach round
-    it count against both of its ends.
+    On the line between two levels of the scheme counts, too. Where all of its levels are more accurate, the
+    largest ACR among them is the least that it reaches at the run's accuracy, and the difference is not
+    bounded from below; where none is as accurate, there is nothing to compare. The interval is the
+    bootstrap's over images; samples in which none is as accurate count against both of its ends.
 
     Args:
         run: Evaluation and run.
@@ -231,18 +231,15 @@ def at_equal_accuracy(run: tuple[str, str], others: Sequence[tuple[str, str]]) -
         shared = sorted(set.intersection(*(set(each) for each in found)))
         answers = np.array([[each[index] for index in shared] for each in found])  # (runs, images, 2)
         images = len(shared)
-        whole = _interpolated(answers.mean(axis=1))
-        if whole is None:
-            return None
+        whole = answers.mean(axis=1)
         drawn = np.random.default_rng(0).multinomial(images, [1 / images] * images, size=_SAMPLES) / images
-        samples = [_interpolated(means) for means in np.einsum("si,rif->srf", drawn, answers)]
-        known = [one - other for one, other in filter(None, samples)]
-        unknown = _SAMPLES - len(known)
-        low = np.quantile(known + unknown * [-np.inf], 0.025, method="lower")
-        high = np.quantile(known + unknown * [np.inf], 0.975, method="higher")
-        if not np.isfinite(low) or not np.isfinite(high):
+        samples = np.einsum("si,rif->srf", drawn, answers)
+        reached = np.array([_reached(means) for means in samples])  # (samples, 2)
+        least, most = (samples[:, 0, 1] - reached[:, end] for end in (1, 0))
+        low, high = np.quantile(least, 0.025, method="lower"), np.quantile(most, 0.975, method="higher")
+        if not np.isfinite(high):
             return None
-        return Difference(*whole, float(low), float(high), images)
+        return Difference(float(whole[0, 1]), _reached(whole)[0], float(low), float(high), images)
 
     names = dict.fromkeys(evaluation for evaluation, _ in (run, *others))
     return Comparison(tuple(names), compare)
@@ -258,8 +255,14 @@ def _answers(outcomes: Outcomes, evaluation: str, run: str) -> dict[int, tuple[f
     return dict(zip(found["index"], zip(map(float, found["right"]), found["l2"], strict=True), strict=True))
 
 
-def _interpolated(means: Floats) -> tuple[float, float] | None:
-    """ACR of the first row, and that of the others at its accuracy; a row is accuracy and ACR."""
-    (accuracy, acr), *others = means.tolist()
-    there = interpolated(accuracy, others)
-    return None if there is None else (acr, there)
+def _reached(means: Floats) -> tuple[float, float]:
+    """The least and the most ACR of the others at the accuracy of the first; a row is accuracy and ACR."""
+    (accuracy, _), *others = means.tolist()
+    between = interpolated(accuracy, others)
+    reached = [acr for level, acr in others if level >= accuracy]
+    if not reached:
+        return -inf, inf
+    if between is None:
+        return max(reached), inf
+    best = max(*reached, between)
+    return best, best

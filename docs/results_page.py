@@ -301,7 +301,8 @@ def _claim_row(claim: Claim, found: Difference | None, judged: Verdict) -> tuple
         scale, digits, unit = (100, 1, " %") if claim.unit == "%" else (1, 4, f" {claim.unit}")
         figures = f"{found.first * scale:.{digits}f} to {found.second * scale:.{digits}f}{unit}"
         ends = (found.low * scale, found.high * scale)
-        interval = f"{found.difference * scale:+.{digits}f} [{ends[0]:+.{digits}f}, {ends[1]:+.{digits}f}]"
+        low, high = (f"{end:+.{digits}f}".replace("inf", "∞") for end in ends)
+        interval = f"{found.difference * scale:+.{digits}f} [{low}, {high}]"
         images = str(found.images)
     links = " ".join(map(link_to, claim.comparison.evaluations))
     return (claim.name, claim.says, claim.paper, figures, interval, images, f"**{judged.value}**", links)

@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from click import Command
 
 from docs import make_results
 from docs.make_results import FOLDER, PAGE, as_text, measure, read_outcomes, stale, up_to_date
-from docs.results_claims import CLAIMS
+from docs.results_claims import CLAIMS, MORE
 from docs.results_comparisons import (
     Difference,
     Rule,
@@ -282,9 +283,16 @@ def test_radii_are_compared_at_equal_accuracy() -> None:
     assert found is not None
     assert (found.first, found.second, found.images) == (pytest.approx(0.3), pytest.approx(0.75), 400)
     assert found.low < -0.45 < found.high < 0
-    assert at_equal_accuracy(("b", "below"), others).compare(outcomes) is None
-    # Just within reach, and so out of it in every third sample: nothing is decided.
-    assert at_equal_accuracy(("b", "edge"), others).compare(outcomes) is None
+    # All others are more accurate: what they would reach at its accuracy is not known, but it is no less.
+    found = at_equal_accuracy(("b", "below"), others).compare(outcomes)
+    assert found is not None
+    assert (found.first, found.second, found.low) == (0.0, 1.0, -inf)
+    assert found.high == pytest.approx(-1, abs=0.15)
+    assert verdict(MORE, found) is Verdict.DOES_NOT_HOLD
+    # No other is as accurate.
+    assert at_equal_accuracy(("a", "low"), [("a", "high")]).compare(outcomes) is None
+    # Others just as accurate, and so less accurate in half of the samples: nothing is decided.
+    assert at_equal_accuracy(("b", "edge"), [("a", "high")]).compare(outcomes) is None
 
 
 @pytest.mark.parametrize(
