@@ -96,8 +96,8 @@ _HYBRID_SHARES: Final = (
     "Each has its own n votes."
 )
 _SHARE_OF_ALPHA: Final = (
-    "The share of α is as large as what is to be seen: with α/2 in place of α, 10 000 unanimous votes certify "
-    "0.017 less at σ = 0.6, for ℓ1 and ℓ2 alike."
+    "The share of α costs as much as there is to be seen: with α/2 in place of α, 10 000 unanimous votes "
+    "certify 0.017 less at σ = 0.6, for ℓ1 and ℓ2 alike."
 )
 _BEST_L2: Final = (
     "The paper takes the best of several ε each. ℓ2: ε = 3 was the best of 1.5, 2 and 3 on held-out training "
