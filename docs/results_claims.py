@@ -120,6 +120,7 @@ _WHITE_BOX: Final = (
     "Either is attacked by PGD that sees it, statistics included: frozen statistics can be known. The "
     "paper's attack averages over classifiers adapted to other batches."
 )
+_TOO_FEW: Final = "So few images cannot tell 2 points from none."
 _ALIKE: Final = (
     "Nearly by construction: the noise that our classifiers are adapted under is averaged over the clean "
     "set, so they hardly differ from each other."
@@ -480,6 +481,7 @@ ROBUSTNESS: Final = (
                 _attacked(short, name, Attack(adapted=False), epsilon),
             ),
             apart=f"{_IMAGENET} {_CLEAN_SET} {_WHITE_BOX}",
+            why={Verdict.UNDECIDED: _TOO_FEW},
         )
         for short, name, shown, epsilon, figures in (
             ("adv-l2", "l2", "ℓ2", 1.5, "37.0 % to 35.4 %"),
