@@ -243,8 +243,10 @@ def gradients(outcomes: Outcomes) -> str:
 def claims(outcomes: Outcomes) -> str:
     """Every claim with its verdict, then what there is to say about it."""
     judged = [(claim, *_judged(claim, outcomes)) for claim in CLAIMS]
-    counted = {each: sum(found is each for _, _, found in judged) for each in Verdict}
-    summary = ", ".join(f"{count} {each.value}" for each, count in counted.items() if count)
+    names = {each: [claim.name for claim, _, found in judged if found is each] for each in Verdict}
+    summary = "\n".join(
+        f"- **{each.value}**, {len(found)}: {', '.join(found)}." for each, found in names.items() if found
+    )
     shown = as_table(
         (
             "name",
@@ -259,7 +261,9 @@ def claims(outcomes: Outcomes) -> str:
         [_claim_row(claim, difference, found) for claim, difference, found in judged],
     )
     remarks = _remarks([(claim, found) for claim, _, found in judged], outcomes)
-    return "\n".join((f"{len(CLAIMS)} claims: {summary}.", "", shown, "", *remarks))
+    return "\n".join(
+        (f"{len(CLAIMS)} claims, by what the measurements say:", "", summary, "", shown, "", *remarks)
+    )
 
 
 def evaluations(outcomes: Outcomes) -> str:

@@ -118,7 +118,7 @@ def test_images_of_the_smaller_evaluations_are_among_those_of_the_larger() -> No
         for each in EVALUATIONS
         if "--n " in each.arguments and "--suite levels" not in each.arguments  # it is paired with nothing
     }
-    assert strides == {20, 40}
+    assert strides == {20, 40, 80}
 
 
 @pytest.mark.parametrize(
@@ -311,20 +311,20 @@ def test_the_page_gives_the_verdict(
     gaussian = certified(dict(zip((0, 40, 80), theirs, strict=True)))
     outcomes = {"certify-gaussian": outcome(**{run_name("fashion-mnist-gaussian"): gaussian})}
     if ours is not None:
-        macer = certified(dict(zip((0, 40, 80), ours, strict=True)))
-        outcomes["certify-macer"] = outcome(**{run_name("fashion-mnist-macer"): macer})
+        consistency = certified(dict(zip((0, 40, 80), ours, strict=True)))
+        outcomes["certify-consistency"] = outcome(**{run_name("fashion-mnist-consistency"): consistency})
     for name, found in outcomes.items():
         found["bundles"][f"fashion-mnist-{name.removeprefix('certify-')}"] = {
             "epochs": 16 if "gaussian" in name else 5
         }
-        dtype = "float32" if name == "certify-macer" else "int8"
+        dtype = "float32" if name == "certify-consistency" else "int8"
         found["tables"]["certificates"] = {"columns": ["executed by"], "rows": [[f"openvino {dtype}"]]}
     shown = claims(outcomes)
-    (row,) = [line for line in shown.splitlines() if line.startswith("| macer |")]
+    (row,) = [line for line in shown.splitlines() if line.startswith("| consistency |")]
     assert expected in row
-    explained = re.search(r"\*\*macer\*\*: We have no explanation\.", shown) is not None
+    explained = re.search(r"\*\*consistency\*\*: We have no explanation\.", shown) is not None
     assert explained == (expected == "**does not hold**")
-    unlike = "Epochs: macer 5, gaussian 16. Executed by openvino float32 and openvino int8." in shown
+    unlike = "Epochs: consistency 5, gaussian 16. Executed by openvino float32 and openvino int8." in shown
     assert unlike == (ours is not None)
 
 
