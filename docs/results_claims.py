@@ -152,8 +152,8 @@ _NOISE_IS_CHEAP: Final = (
 )
 _SPLIT_BEFORE: Final = (
     "On eight images `two_sided` alone certifies. On more, the selection votes showed two classes at most, "
-    "and it spent nothing on a runner-up that the votes then had. T-Certify takes the best of ten splits by the "
-    "very votes that it bounds, which its proof does not cover."
+    "and it spent nothing on a runner-up that the votes then had. T-Certify takes the best of ten splits by "
+    "the very votes that it bounds, which its proof does not cover."
 )
 _T_CERTIFY: Final = (
     "By construction: one of T-Certify's splits of α is the one-sided bound, and it keeps the best."
