@@ -74,7 +74,7 @@ docs: $(VENV)/.develop ## check that links and commands in README and docs are t
 	@$(BIN)/python -m pytest tests/docs tests/end_to_end/test_readme.py tests/end_to_end/test_library_page.py tests/end_to_end/test_operations_page.py
 
 .PHONY: results
-results: $(VENV)/.develop ## measure what docs/results.md tells, about four hours, and write its tables (ONLY="NAME NAME", or page)
+results: $(VENV)/.develop ## measure what docs/results.md tells, three and a half hours, and write its tables (ONLY="NAME NAME", or page)
 	@$(BIN)/python docs/make_results.py $(ONLY)
 
 openapi: $(VENV)/.develop ## write docs/openapi.json, the description of the HTTP API

@@ -179,4 +179,4 @@ EVALUATIONS: Final = (
         1,
     ),
 )
-"""In the order in which they are run: almost four hours together."""
+"""In the order in which they are run: three and a half hours together."""
