@@ -20,7 +20,7 @@ from contract.choices import MemoryOutcome, NoiseKind, Stage
 from contract.jobs import Progress
 from contract.regions import StoredRegion
 from smoothing import Certification, Gaussian, certify
-from workers.commit import Addition, commit
+from workers.memory.commit import Addition, commit
 from workers.memory.mirror import Mirror
 from workers.memory.placing import Finding, Placement
 from workers.memory.store import RegionStore, chained

@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 from contract import keys  # noqa: E402 (the script runs from anywhere)
 from contract.limits import DEFAULT_MEMORY  # noqa: E402
 from radii.stack import Stack, StackPlan, free_port, quiet_log  # noqa: E402
-from service.openapi_examples import EXAMPLES  # noqa: E402
+from service.openapi.examples import EXAMPLES  # noqa: E402
 
 PICTURE = ROOT / "models" / "zoo" / "fashion-mnist-gaussian" / "examples" / "09-ankle-boot.png"
 UNKNOWN = "f" * 32

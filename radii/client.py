@@ -14,7 +14,7 @@ from contract.jobs import Job, Progress
 from contract.models import ModelInfo, ModelList
 from contract.problems import Problem
 from contract.version import __version__
-from radii.patience import Patience
+from radii.retry import Patience
 
 Model = TypeVar("Model", bound=BaseModel)
 

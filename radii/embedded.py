@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from workers import lifeline
+from workers.process import lifeline
 
 # Append-only, and on the disk before the server answers: what was told to anybody survives even a power cut.
 # `everysec` would not do: under it this server's WAITAOF returns before the disk has the file.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from service.api_keys import ApiKey, KeyFile, parse_keys
+from service.edge.api_keys import ApiKey, KeyFile, parse_keys
 
 
 class KeyStoreError(Exception):

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from radii import key_store
-from service.access import Scope
-from service.api_keys import ApiKey, hash_key, new_key
-from service.loopback import host_of, is_loopback
+from service.edge.access import Scope
+from service.edge.api_keys import ApiKey, hash_key, new_key
+from service.edge.loopback import host_of, is_loopback
 
 NAME: Final = "local"
 _SENDABLE: Final = re.compile(r"[!-~]{1,200}")

@@ -17,8 +17,8 @@ from pydantic import ValidationError
 
 from contract.environment import describe_settings, full_redis_url
 from radii import embedded, own_key
+from workers.process.supervisor import Child
 from workers.settings import WorkerSettings
-from workers.supervisor import Child
 
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 10.0
@@ -222,7 +222,7 @@ def _given_store(redis_url: str, password_file: str | None) -> str:
 
 def _require_guard(settings: Mapping[str, str]) -> None:
     """Raises what the API would refuse to start for."""
-    from service.gate import open_guard
+    from service.edge.auth import open_guard
     from service.settings import Misconfiguration, ServiceSettings
 
     try:

@@ -13,13 +13,13 @@ from pydantic import ValidationError
 from contract.environment import describe_settings
 from contract.limits import MAX_BODY_BYTES
 from contract.version import __version__
-from service.gate import GateMiddleware, open_guard
-from service.guards import BodyDeadlineMiddleware, RateLimitMiddleware
-from service.headers import use_headers
+from service.edge.auth import GateMiddleware, open_guard
+from service.edge.guards import BodyDeadlineMiddleware, RateLimitMiddleware
+from service.edge.headers import use_headers
+from service.edge.middleware import BodyLimitMiddleware, RequestIdMiddleware
+from service.edge.observing import ObservingMiddleware
 from service.logs import configure_logs
-from service.middleware import BodyLimitMiddleware, RequestIdMiddleware
-from service.observing import ObservingMiddleware
-from service.openapi import use_openapi
+from service.openapi.document import use_openapi
 from service.problems import add_problem_handlers
 from service.resources import open_resources
 from service.routes import (

@@ -79,7 +79,7 @@ def _take_over(formatter: logging.Formatter, level: int) -> None:
     for name in _UVICORN:
         logger = logging.getLogger(name)
         logger.handlers.clear()
-        logger.propagate = name != "uvicorn.access"  # requests are told by `service.observing`
+        logger.propagate = name != "uvicorn.access"  # requests are told by `service.edge.observing`
 
 
 class _StderrHandler(logging.StreamHandler[Any]):

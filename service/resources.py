@@ -13,11 +13,11 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from service.backlog import mean_job_seconds, read_store_fill
 from service.cached import Cached
-from service.catalogue import Catalogue, read_catalogue
+from service.edge.rate_limits import RateLimits
+from service.jobs.backlog import mean_job_seconds, read_store_fill
+from service.jobs.catalogue import Catalogue, read_catalogue
 from service.metrics import ApiMetrics
-from service.rate_limits import RateLimits
 from service.settings import ServiceSettings
 
 # Opening a connection is retried as well, so a silent server takes four timeouts to be noticed.

@@ -34,8 +34,8 @@ FORBIDDEN: dict[str, set[str]] = {
 LIGHT = (
     "service.app",
     "workers.tasks",
-    "workers.queue_worker",
-    "workers.supervisor",
+    "workers.process.rq.queue_worker",
+    "workers.process.supervisor",
     "workers.main",
     "radii.main",
     "radii.stack",
@@ -43,7 +43,7 @@ LIGHT = (
     "radii.panels",
     "radii.commands.doctor",
     "radii.commands.health",
-    "workers.pulse",
+    "workers.process.pulse",
 )
 MAX_LINES = 300
 
@@ -103,7 +103,7 @@ def test_no_import_crosses_a_border(path: Path) -> None:
         ("smoothing/probe2.py", "from models.bundles import Card"),
         ("models/probe.py", "from smoothing import Gaussian"),
         ("models/probe.py", "from models import training"),
-        ("models/training/probe.py", "import workers.shelf"),
+        ("models/training/probe.py", "import workers.job.shelf"),
     ],
 )
 def test_the_border_check_sees_a_crossing(

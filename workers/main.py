@@ -4,11 +4,11 @@ import structlog
 from pydantic import ValidationError
 
 from contract.environment import describe_settings
-from workers import lifeline as line
 from workers import logs
-from workers.exits import Exit
+from workers.process import lifeline as line
+from workers.process.exits import Exit
+from workers.process.supervisor import Supervisor
 from workers.settings import WorkerSettings
-from workers.supervisor import Supervisor
 
 
 def run(*, lifeline: bool = False) -> int:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from workers.relay import relay
+from workers.process.relay import relay
 
 
 def certify(payload: dict[str, Any]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from contract.choices import BoundKind, Fit, JobStatus, NoiseKind, NoiseLevel
 from contract.jobs import Job
 from radii import display, panels
 from radii.client import Client, ClientError, describe
-from radii.patience import Patience
+from radii.retry import Patience
 
 Image = Annotated[Path, typer.Argument(help="PNG, JPEG, WebP or BMP file.")]
 Url = Annotated[str, typer.Option(envvar="RADII_URL", help="The server.")]

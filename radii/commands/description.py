@@ -23,7 +23,7 @@ def openapi(
 ) -> None:
     """Print the HTTP API's OpenAPI document, from which clients are generated. Needs no server."""
     from service.app import describe_api
-    from service.openapi_3_0 import to_openapi_3_0
+    from service.openapi.dialect_3_0 import to_openapi_3_0
 
     document = describe_api()
     if version is OpenApiVersion.V3_0:

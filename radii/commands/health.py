@@ -39,7 +39,7 @@ def _why_no_api(port: int) -> str | None:
 
 
 def _why_no_worker() -> str | None:
-    from workers import pulse
+    from workers.process import pulse
 
     age = pulse.youngest()
     if age is None:

@@ -39,8 +39,8 @@ def create(
     from pydantic import ValidationError
 
     from radii import key_store
-    from service.access import Scope
-    from service.api_keys import ApiKey, hash_key, new_key
+    from service.edge.access import Scope
+    from service.edge.api_keys import ApiKey, hash_key, new_key
 
     key, wanted = new_key(), {part.strip() for part in scopes.split(",") if part.strip()}
     if not wanted or not wanted <= {scope.value for scope in Scope}:

@@ -92,11 +92,11 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, lifeline: Lifeline = False)
     """Run the HTTP front end alone (needs Redis; see `RADII_REDIS_URL`)."""
     import uvicorn
 
-    from service.connections import guarded_protocol
+    from service.edge.connections import guarded_protocol
     from service.settings import ServiceSettings
 
     if lifeline:
-        from workers import lifeline as line
+        from workers.process import lifeline as line
 
         line.hold(lambda: None)
     os.environ["RADII_HOST"] = host  # what the API may do without depends on it

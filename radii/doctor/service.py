@@ -9,8 +9,8 @@ from redis import Redis
 
 from contract.limits import ENGINE_ALIVE_SECONDS
 from radii.doctor.findings import Finding, fail, ok, warn
-from service import job_queue
-from service.catalogue import read_heartbeats, ready_models
+from service.jobs import queue as job_queue
+from service.jobs.catalogue import read_heartbeats, ready_models
 
 _OLD_SECONDS: Final = 600.0
 _TWO_LOOKS_SECONDS: Final = 1.5  # a job is between queue and worker for a few milliseconds

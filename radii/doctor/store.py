@@ -9,7 +9,7 @@ from redis import Redis, RedisError, ResponseError
 
 from contract import keys
 from radii.doctor.findings import Finding, fail, ok, skip, warn
-from service.durability import why_volatile
+from service.jobs.durability import why_volatile
 
 _OLDEST: Final = (6, 2)  # BLMOVE, without which RQ loses jobs
 _WAITAOF: Final = (7, 2)

@@ -17,7 +17,7 @@ from contract.tasks import CertifyTask
 from models.data import LabelledImages
 from models.evaluation import EvaluationError, EvaluationPlan, Setting
 from models.evaluation.seeds import image_seed
-from service.defaults import certify_fields, shared_fields
+from service.jobs.defaults import certify_fields, shared_fields
 from service.problems import ProblemError
 
 

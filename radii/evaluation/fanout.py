@@ -18,10 +18,10 @@ from contract.jobs import Job, Submission
 from contract.models import ModelInfo
 from models.evaluation import EvaluationError, EvaluationPlan
 from radii.evaluation.asking import Question, task_for
-from service import job_queue
-from service.admission import Terms
-from service.catalogue import read_catalogue
-from service.job_state import read_job
+from service.jobs import queue as job_queue
+from service.jobs.admission import Terms
+from service.jobs.catalogue import read_catalogue
+from service.jobs.state import read_job
 
 ATTEMPTS = 3
 """How often a question is put again whose job was lost or expired; any other failure would repeat."""

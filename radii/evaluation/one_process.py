@@ -17,15 +17,15 @@ from contract.tasks import CertifyTask
 from models.evaluation import EvaluationError, EvaluationPlan
 from radii.evaluation.asking import Question, task_for
 from smoothing import SmoothingError
-from workers import answers
-from workers.branch import BranchRun, plans
-from workers.checkpoint import Checkpoint, Record
 from workers.failures import JobFailure
+from workers.job import answers
+from workers.job.branch import BranchRun, plans
+from workers.job.checkpoint import Checkpoint, Record
+from workers.job.progress import Watch
+from workers.job.shelf import Resident, Shelf
+from workers.job.variants import Variants
 from workers.memory.placing import unremembered
 from workers.settings import WorkerSettings
-from workers.shelf import Resident, Shelf
-from workers.variants import Variants
-from workers.watch import Watch
 
 
 class OneProcess:
@@ -104,7 +104,7 @@ class _NoCheckpoint(Checkpoint):
 
 
 class _Statistics:
-    """What `workers.statistics` asks of Redis: the first value of a key stays."""
+    """What `workers.job.statistics` asks of Redis: the first value of a key stays."""
 
     def __init__(self) -> None:
         self._kept: dict[str, bytes] = {}

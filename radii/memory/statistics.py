@@ -72,7 +72,7 @@ def _label(record: bytes) -> int:
 
 def _known_models(redis: Redis) -> dict[str, ModelInfo]:
     """What the engines hold, by digest; an engine of another release may say what we do not understand."""
-    from service.catalogue import read_catalogue
+    from service.jobs.catalogue import read_catalogue
 
     try:
         models = read_catalogue(redis, None).models.values()

@@ -9,9 +9,9 @@ from contract import keys
 from contract.certificates import Certificate, Verification
 from contract.choices import ProblemCode
 from contract.limits import CERTIFICATE_TTL
-from service.access import KEY_HEADER, Caller, Scope, require
-from service.openapi import header, problem_responses
-from service.openapi_links import TO_ITS_VERIFICATION
+from service.edge.access import KEY_HEADER, Caller, Scope, require
+from service.openapi.document import header, problem_responses
+from service.openapi.links import TO_ITS_VERIFICATION
 from service.problems import refusal
 from service.resources import Resources, get_resources
 from service.verification import verify_certificate

@@ -8,10 +8,10 @@ from pydantic import Field, field_validator
 
 from contract.jobs import Job
 from contract.requests import CertifyJsonRequest, CertifyRequest
-from service.access import Scope, require
-from service.idempotency import SentKey
-from service.openapi import MULTIPART
-from service.preferences import PreferredWait
+from service.edge.access import Scope, require
+from service.edge.preferences import PreferredWait
+from service.jobs.idempotency import SentKey
+from service.openapi.document import MULTIPART
 from service.resources import Resources, get_resources
 from service.routes.submitting import RESPONSES, JsonRoute, MultipartRoute, answer
 

@@ -8,7 +8,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from contract.choices import ProblemCode
-from service.openapi_3_0 import to_openapi_3_0
+from service.openapi.dialect_3_0 import to_openapi_3_0
 from service.problems import refusal
 
 _ASSETS: Final = "fastapi_swagger.resources"  # Swagger UI as it is released, without a CDN

@@ -7,9 +7,9 @@ from pydantic import BaseModel
 
 from contract.choices import ProblemCode
 from contract.version import __version__
-from service.catalogue import Catalogue, read_catalogue
-from service.durability import why_volatile
-from service.openapi import problem_responses
+from service.jobs.catalogue import Catalogue, read_catalogue
+from service.jobs.durability import why_volatile
+from service.openapi.document import problem_responses
 from service.problems import RETRY_AFTER, refusal
 from service.resources import Resources, get_resources
 

@@ -13,13 +13,13 @@ from contract.choices import ProblemCode
 from contract.jobs import Job
 from contract.limits import MAX_WAIT_SECONDS
 from contract.problems import Problem
-from service.access import Scope, get_caller, require
-from service.cancellation import cancel
-from service.openapi import problem_responses
-from service.openapi_links import TO_ITS_CERTIFICATE
+from service.edge.access import Scope, get_caller, require
+from service.jobs.cancellation import cancel
+from service.jobs.waiting import EVENT_ID, Event, follow, is_stream_id, require_reading, wait_until_final
+from service.openapi.document import problem_responses
+from service.openapi.links import TO_ITS_CERTIFICATE
 from service.problems import RETRY_AFTER, refusal
 from service.resources import Resources, get_resources
-from service.waiting import EVENT_ID, Event, follow, is_stream_id, require_reading, wait_until_final
 
 _KEEP_ALIVE_SECONDS: Final = 10
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}")

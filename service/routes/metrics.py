@@ -6,10 +6,10 @@ from fastapi import APIRouter, Depends, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from service.access import Scope, require
-from service.measures import StoreCollector
-from service.openapi import problem_responses
+from service.edge.access import Scope, require
+from service.openapi.document import problem_responses
 from service.resources import Resources, get_resources
+from service.worker_metrics import StoreCollector
 
 _TEXT: Final = CONTENT_TYPE_PLAIN_0_0_4
 router = APIRouter(tags=["service"], dependencies=[require(Scope.ADMIN)])

@@ -12,9 +12,9 @@ from contract.limits import DEFAULT_MEMORY, NO_MEMORY, REGIONS_PAGE
 from contract.models import ModelInfo
 from contract.regions import Region, RegionPage, StoredRegion
 from contract.requests import Namespace, Tenant
-from service.access import Caller, Scope, require
-from service.catalogue import read_catalogue
-from service.openapi import problem_responses
+from service.edge.access import Caller, Scope, require
+from service.jobs.catalogue import read_catalogue
+from service.openapi.document import problem_responses
 from service.problems import ProblemError, refusal
 from service.resources import Resources, get_resources
 

@@ -13,16 +13,16 @@ from redis.exceptions import RedisError
 from contract.choices import ProblemCode
 from contract.jobs import Job
 from contract.requests import CertifyRequest, PredictRequest
-from service.access import get_caller
-from service.idempotency import HEADER, REPLAYED, make_idempotency
-from service.job_state import queued_job
-from service.openapi import MULTIPART, header, problem_responses
-from service.openapi_links import TO_ITS_CERTIFICATE, TO_THE_JOB
+from service.edge.access import get_caller
+from service.edge.rate_limits import account_of
+from service.jobs.idempotency import HEADER, REPLAYED, make_idempotency
+from service.jobs.state import queued_job
+from service.jobs.submission import Submitted, submit
+from service.jobs.waiting import wait_until_final
+from service.openapi.document import MULTIPART, header, problem_responses
+from service.openapi.links import TO_ITS_CERTIFICATE, TO_THE_JOB
 from service.problems import refusal
-from service.rate_limits import account_of
 from service.resources import Resources
-from service.submission import Submitted, submit
-from service.waiting import wait_until_final
 
 JSON: Final = "application/json"
 _MARKS: Final = (b",", b":", b"{", b"[")

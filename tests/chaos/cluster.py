@@ -26,7 +26,7 @@ from contract.models import EngineStatus
 from radii import embedded
 from radii.stack import Stack, StackPlan, free_port
 from tests.chaos.proxy import Proxy
-from workers.supervisor import Child
+from workers.process.supervisor import Child
 
 MARK = "RADII_CHAOS_RUN"
 """In the environment of every process of a run, so that those which were left over are found."""
@@ -134,11 +134,11 @@ class Cluster:
 
     def engine(self, number: int) -> int | None:
         """The process id of a worker's engine."""
-        return next(iter(children(self.supervisor(number), "workers.engine")), None)
+        return next(iter(children(self.supervisor(number), "workers.process.engine")), None)
 
     def queue_worker(self, number: int) -> int | None:
         """The process id of a worker's queue worker."""
-        return next(iter(children(self.supervisor(number), "workers.queue_worker")), None)
+        return next(iter(children(self.supervisor(number), "workers.process.rq.queue_worker")), None)
 
     def relay(self, number: int) -> int | None:
         """The process id of a worker's relay: a fork of its queue worker, while it has a job."""

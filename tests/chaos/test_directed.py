@@ -11,15 +11,15 @@ paused for longer than anybody waits   `test_lost_and_paused_workers`
 store stopped, killed                  `test_what_was_accepted_survives_the_store`, `test_chaos`
 torn end of the store's file           `test_a_torn_file_is_a_prefix`, `test_chaos`
 store full                             `test_a_full_store_refuses_and_recovers`, `test_chaos`
-store may evict                        `tests.service.test_durability`, `test_chaos`
+store may evict                        `tests.service.jobs.test_durability`, `test_chaos`
 store's disk full                      `tests.radii.test_embedded`
 link cut, slow, silent                 `test_workers_outlast_an_outage`, `test_chaos`
 the same request twice                 `tests.end_to_end.test_memory`
 a job that kills whoever takes it      `test_a_poisonous_job_ends_and_harms_no_other`
-forbidden or damaged jobs              `tests.workers.test_reaper`, `tests.end_to_end.test_faults`, `test_chaos`
+forbidden or damaged jobs              `tests.workers.process.rq.test_reaper`, `tests.end_to_end.test_faults`, `test_chaos`
 model replaced                         `tests.end_to_end.test_faults`
 model damaged                          `test_a_damaged_model_is_not_served_and_others_are`
-cancelled at any moment                `tests.service.test_jobs`, `test_chaos`
+cancelled at any moment                `tests.service.routes.test_jobs`, `test_chaos`
 keys that never end                    `test_chaos`
 payload of another version             `tests.end_to_end.test_faults`
 two API processes                      `test_chaos`

@@ -20,7 +20,7 @@ from contract.choices import NoiseKind, Stage
 from contract.images import pixel_digest
 from contract.jobs import Progress
 from contract.regions import StoredRegion
-from workers.commit import Addition, Outcome, commit
+from workers.memory.commit import Addition, Outcome, commit
 from workers.memory.mirror import Mirror
 from workers.memory.placing import Finding, Placed, Placement
 from workers.memory.store import RegionStore

@@ -220,7 +220,7 @@ def test_a_killed_engine_loses_no_job(compose: Compose) -> None:
     kill = (
         "import os, pathlib, signal; "
         "[os.kill(int(p.parent.name), signal.SIGKILL) for p in pathlib.Path('/proc').glob('[0-9]*/cmdline') "
-        "if b'workers.engine' in p.read_bytes().split(bytes(1))]"
+        "if b'workers.process.engine' in p.read_bytes().split(bytes(1))]"
     )
     compose.execute("worker-cpu", "python", "-c", kill)
     ended = compose.until(job.id, final, 240)

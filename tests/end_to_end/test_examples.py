@@ -3,7 +3,7 @@
 from typing import Any
 
 from docs.record_examples import Recorder, record_answers
-from service.openapi_examples import EXAMPLES, read_examples
+from service.openapi.examples import EXAMPLES, read_examples
 from tests.end_to_end.running import Running
 
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from contract.choices import JobStatus, ProblemCode
-from service import job_queue
+from service.jobs import queue as job_queue
 from tests.end_to_end.operating import (
     ABORT,
     BRIGHT,

@@ -15,7 +15,7 @@ from PIL import Image
 from contract import keys
 from contract.choices import JobStatus
 from contract.jobs import Job
-from service.job_queue import results_key
+from service.jobs.queue import results_key
 from tests.docs.pages import commands_of
 from tests.docs.settings_table import told
 from tests.end_to_end.running import Running, process_is_alive

@@ -12,7 +12,7 @@ from contract.choices import Stage
 from contract.jobs import Progress
 from contract.models import ModelInfo, ModelList
 from radii.display import ceiling, floor, in_255, sampling_bar, show_models, stage_words
-from service.openapi_examples import EXAMPLES
+from service.openapi.examples import EXAMPLES
 
 
 @given(st.floats(min_value=0, max_value=100, allow_nan=False))

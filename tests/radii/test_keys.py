@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from radii import key_store, own_key
 from radii.main import app
 from radii.stack import Stack, StackFailure, StackPlan, free_port
-from service.access import Scope
-from service.api_keys import KeyRing, hash_key
+from service.edge.access import Scope
+from service.edge.api_keys import KeyRing, hash_key
 
 Run = Callable[..., Result]
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from service.api_keys import hash_key, new_key
+from service.edge.api_keys import hash_key, new_key
 
 
 def make_keys(file: Path, *names: str, scopes: Sequence[str] = ("certify", "read")) -> list[str]:

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
 from contract import keys
-from contract.measures import FAMILIES, JOBS, QUEUE_SECONDS, RESTARTS, VOTES
+from contract.metrics import FAMILIES, JOBS, QUEUE_SECONDS, RESTARTS, VOTES
 from contract.models import MemoryName
 from service.app import create_app
 from service.settings import ServiceSettings

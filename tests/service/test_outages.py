@@ -22,7 +22,7 @@ from radii.stack import free_port
 from service.app import create_app
 from service.settings import ServiceSettings
 from tests.chaos.proxy import Link, Proxy
-from tests.service.test_waiting import blocked, wait_for
+from tests.service.jobs.test_waiting import blocked, wait_for
 
 _TIMEOUT = 0.7
 

@@ -21,8 +21,8 @@ from radii.main import app
 from service.app import create_app
 from service.settings import Auth, ServiceSettings
 from tests.chaos.proxy import Link, Proxy
+from tests.service.jobs.test_waiting import blocked, wait_for
 from tests.service.keyring import make_keys
-from tests.service.test_waiting import blocked, wait_for
 
 
 @dataclass(frozen=True)

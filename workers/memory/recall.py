@@ -9,10 +9,10 @@ from contract.certificates import Certificate, Memory
 from contract.choices import MemoryOutcome, NoiseKind, Stage
 from contract.regions import StoredRegion
 from contract.tasks import CertifyTask
-from workers.commit import Addition, Agreement
+from workers.job.progress import Watch
+from workers.memory.commit import Addition, Agreement
 from workers.memory.mirror import Mirror
 from workers.memory.placing import NO_RADIUS, Finding, Placed, Placement
-from workers.watch import Watch
 
 
 class Recall:

@@ -36,7 +36,7 @@ class Head:
 
 
 class RegionStore:
-    """Reads one memory; `workers.commit` writes it."""
+    """Reads one memory; `workers.memory.commit` writes it."""
 
     def __init__(self, redis: Redis, model_digest: str, namespace: str) -> None:
         self._redis = redis

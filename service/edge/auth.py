@@ -1,0 +1,129 @@
+"""Who is let in. It is decided before a body is read, and for every path, known or not."""
+
+from typing import Final
+
+import structlog
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from contract.choices import ProblemCode
+from service.edge.access import ANYBODY, KEY_HEADER, Caller, Guard, unauthenticated
+from service.edge.access import Scope as KeyScope
+from service.edge.api_keys import KeyRing
+from service.edge.loopback import host_of, is_loopback
+from service.edge.paths import is_submission, path_of
+from service.problems import ProblemError, problem_response, refusal
+from service.settings import Auth, Misconfiguration, ServiceSettings
+
+_OPEN: Final = frozenset(
+    {"/", "/livez", "/readyz", "/version", "/openapi.json", "/openapi-3.0.json", "/docs"}
+)
+_OPEN_BELOW: Final = ("/page/", "/docs/")
+
+
+class KeyGuard:
+    """Lets in those who have a key."""
+
+    def __init__(self, keys: KeyRing) -> None:
+        self._keys = keys
+
+    def admit(self, scope: Scope) -> Caller | None:
+        """Returns whose key was sent."""
+        sent = _sent_key(Headers(scope=scope))
+        caller = self._keys.find(sent) if sent else None
+        if caller is None and not _is_open(scope):
+            raise unauthenticated("unknown" if sent else "missing")
+        return caller
+
+
+class LocalGuard:
+    """Lets in everybody on this machine.
+
+    The address alone does not tell a program of its user from a web page of somebody else's in the user's
+    browser: that page's host name, made to point here, is in ``Host``, and its origin is in ``Origin``.
+    """
+
+    def __init__(self, origins: tuple[str, ...]) -> None:
+        self._origins = origins
+
+    def admit(self, scope: Scope) -> Caller | None:
+        """Returns `ANYBODY`."""
+        client, headers = scope.get("client"), Headers(scope=scope)
+        self._require(is_loopback(client[0] if client else None), "the client's address")
+        through = ",".join(headers.getlist("x-forwarded-for"))  # what a proxy on this machine says of others
+        self._require(
+            all(is_loopback(host.strip()) for host in through.split(",") if through), "'X-Forwarded-For'"
+        )
+        hosts = headers.getlist("host")
+        self._require(bool(hosts) and all(is_loopback(host_of(host)) for host in hosts), "'Host'")
+        origin = headers.get("origin")
+        local = origin is None or origin in self._origins or is_loopback(host_of(origin))
+        self._require(local, "'Origin'")
+        return ANYBODY
+
+    @staticmethod
+    def _require(holds: bool, what: str) -> None:
+        if not holds:
+            detail = f"without API keys (RADII_AUTH=off), {what} must be of this machine"
+            raise refusal(ProblemCode.FORBIDDEN, detail)
+
+
+class GateMiddleware:
+    """Asks the guard, and puts the caller where `service.edge.access.get_caller` finds it.
+
+    Routes require their scope themselves, but after the framework has read the body: where one is read, the
+    scope is required here, too.
+    """
+
+    def __init__(self, app: ASGIApp, guard: Guard) -> None:
+        self._app = app
+        self._guard = guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        try:
+            caller = self._guard.admit(scope)
+            if caller is not None:
+                scope.setdefault("state", {}).update(caller=caller, guard=self._guard)
+                if is_submission(scope):
+                    caller.require(KeyScope.CERTIFY)
+        except ProblemError as error:
+            await problem_response(error.problem, error.headers)(scope, receive, send)
+            return
+        if caller is None:
+            await self._app(scope, receive, send)
+            return
+        with structlog.contextvars.bound_contextvars(caller=caller.name):
+            await self._app(scope, receive, send)
+
+
+def open_guard(settings: ServiceSettings) -> Guard:
+    """Makes the guard that the settings ask for.
+
+    Raises:
+        Misconfiguration: The API would be open to others, or closed to everybody.
+    """
+    if settings.auth is Auth.OFF:
+        if not is_loopback(settings.host):
+            raise Misconfiguration(
+                "RADII_AUTH=off is for an API that listens on loopback alone; RADII_HOST must say so, got "
+                f"{settings.host or 'none'}: listen on 127.0.0.1, or use API keys (`radii keys create`)"
+            )
+        return LocalGuard(settings.cors_origins)
+    if settings.api_keys_file is None:
+        raise Misconfiguration(
+            "RADII_API_KEYS_FILE must name a file of API keys, and is not set: make one with `radii keys "
+            "create NAME --file FILE`; for this machine alone, RADII_AUTH=off and RADII_HOST=127.0.0.1 do"
+        )
+    return KeyGuard(KeyRing(settings.api_keys_file))
+
+
+def _sent_key(headers: Headers) -> str:
+    kind, _, credentials = headers.get("authorization", "").partition(" ")
+    bearer = credentials.strip() if kind.lower() == "bearer" else ""
+    return headers.get(KEY_HEADER, "").strip() or bearer
+
+
+def _is_open(scope: Scope) -> bool:
+    path = path_of(scope)
+    return scope["method"] in ("GET", "HEAD") and (path in _OPEN or path.startswith(_OPEN_BELOW))

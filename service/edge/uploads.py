@@ -1,0 +1,214 @@
+"""Uploads become the pixels that are certified, or are refused with a reason.
+
+The certificate is about the decoded pixels, so a conversion that loses nothing is made, and one that loses
+something only when the client asked for it (``fit=resize``). Sizes are read from the header, before decoding.
+"""
+
+import hashlib
+import io
+import warnings
+from dataclasses import dataclass
+from typing import Final
+
+from PIL import Image, ImageChops, ImageOps, PngImagePlugin, UnidentifiedImageError
+
+from contract.choices import Fit, ProblemCode
+from contract.images import pixel_digest
+from contract.limits import IMAGE_FORMATS, MAX_IMAGE_PIXELS
+from contract.models import ModelInfo
+from service.edge.image_headers import require_plain, require_short_header
+from service.problems import ProblemError, refusal
+
+# Python remembers every warning that it has shown, and a file can cause thousands of different ones.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+PngImagePlugin.MAX_TEXT_MEMORY = 4 * PngImagePlugin.MAX_TEXT_CHUNK  # bytes of comments, unpacked
+
+_LARGE: Final = 1_000_000  # pixels that take long to decode
+_POINTER: Final = "/image"
+_WANTED: Final = "'image' must be a PNG, JPEG, WebP or BMP file"
+_SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"BM", "BMP"),
+    (b"GIF8", "GIF"),
+    (b"%PDF", "PDF"),
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+    (b"PK\x03\x04", "ZIP"),
+)
+_PNG_BIT_DEPTH: Final = 24  # the header chunk is always the first, so the byte is always there
+
+
+@dataclass(frozen=True)
+class FittedImage:
+    """An image in the shape that the model takes.
+
+    Attributes:
+        pixels: ``(height, width, channels)`` interleaved, one byte each.
+        digest: SHA-256 of the shape and the pixels: of the point that is certified.
+        upload_digest: SHA-256 of the file that was sent.
+    """
+
+    pixels: bytes
+    digest: str
+    upload_digest: str
+
+
+def fit_image(upload: bytes, model: ModelInfo, fit: Fit) -> FittedImage:
+    """Decodes an upload and brings it into the shape that the model takes.
+
+    Raises:
+        ProblemError: It is no image of a supported type, it is too large or broken, or it does not fit.
+    """
+    # One name all along: a large picture that is needed no more must not wait for this function's end.
+    image: Image.Image = _open(upload)
+    if fit is Fit.EXACT and image.width * image.height > _LARGE:
+        _require_size(image, model, upright=False)
+    image = _decode(image, upload)
+    image = _to_grey_or_rgb(image)
+    image = _to_channels(image, model.input_shape[0], fit)
+    if fit is Fit.RESIZE:
+        image = _resize(image, model)
+    _require_size(image, model)
+    channels, height, width = model.input_shape
+    pixels = image.tobytes()
+    return FittedImage(
+        pixels=pixels,
+        digest=pixel_digest(pixels, height, width, channels),
+        upload_digest=hashlib.sha256(upload).hexdigest(),
+    )
+
+
+def _require_size(image: Image.Image, model: ModelInfo, *, upright: bool = True) -> None:
+    _, height, width = model.input_shape
+    if image.size != (width, height) and (upright or image.size != (height, width)):
+        raise _mismatch(
+            f"'image' must be {width}×{height} pixels for '{model.name}', got {image.width}×{image.height}"
+            + ("; 'fit' = resize would fit it" if model.fit else "")
+        )
+
+
+def _decode(image: Image.Image, upload: bytes) -> Image.Image:
+    """Returns the upright picture."""
+    # A phone's JPEG may carry a second picture; the first is the one that is shown.
+    if image.format in ("PNG", "WEBP") and getattr(image, "n_frames", 1) > 1:
+        raise _unsupported("'image' must be a single picture, got an animation")
+    if image.format == "PNG" and upload[_PNG_BIT_DEPTH] > 8:
+        raise _unsupported("'image' must have 8 bits per channel, got 16")  # Pillow would drop half of them
+    try:
+        if image.format == "PNG":
+            _read_header(upload).verify()  # the checksums, also of what comes after the last pixel
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        return image
+    except Exception:  # a decoder raises whatever its parser met
+        raise _undecodable(
+            f"'image' must be a whole {image.format} file; this one is cut off or damaged"
+        ) from None
+
+
+def _open(upload: bytes) -> Image.Image:
+    """Reads the header, and refuses what its pixels would cost before any is decoded."""
+    require_short_header(upload)
+    image = _read_header(upload)
+    if image.width * image.height > MAX_IMAGE_PIXELS:
+        raise _too_large(f"got {image.width}×{image.height}")
+    require_plain(image)
+    return image
+
+
+def _read_header(upload: bytes) -> Image.Image:
+    if not upload:
+        raise _undecodable(f"{_WANTED}, got an empty one")
+    found = _sniff(upload)
+    try:
+        return Image.open(io.BytesIO(upload), formats=IMAGE_FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_large("its header says many more") from None
+    except UnidentifiedImageError:
+        if found.upper() in IMAGE_FORMATS:
+            raise _undecodable(
+                f"'image' begins as a {found} file, but its header is cut off or damaged"
+            ) from None
+        raise _unsupported(f"{_WANTED}, got {found}") from None
+    except Exception:
+        raise _undecodable(f"'image' begins as a {found} file, but its header is damaged") from None
+
+
+def _sniff(upload: bytes) -> str:
+    for signature, name in _SIGNATURES:
+        if upload.startswith(signature):
+            return name
+    if upload[:4] == b"RIFF" and upload[8:12] == b"WEBP":
+        return "WebP"
+    return "text" if upload[:512].isascii() and b"\x00" not in upload[:512] else "an unknown type"
+
+
+def _to_grey_or_rgb(image: Image.Image) -> Image.Image:
+    if image.has_transparency_data:
+        image = _drop_opaque_alpha(image)
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode == "P":
+        return image.convert("RGB")
+    if image.mode.startswith(("I", "F")):
+        raise _unsupported("'image' must have 8 bits per channel, got more")
+    raise _unsupported(f"'image' must be grey or RGB, got {image.mode}; convert it first")
+
+
+def _drop_opaque_alpha(image: Image.Image) -> Image.Image:
+    grey = image.mode in ("1", "L", "LA", "La")
+    layered = image.convert("RGBA")
+    if layered.getchannel("A").getextrema() != (255, 255):
+        raise _unsupported("'image' must be opaque, got transparent pixels; put it on a background first")
+    return layered.getchannel("R") if grey else layered.convert("RGB")
+
+
+def _to_channels(image: Image.Image, channels: int, fit: Fit) -> Image.Image:
+    if channels == 3:
+        return image if image.mode == "RGB" else image.convert("RGB")  # of grey: one value in every channel
+    if channels != 1:
+        raise _mismatch(f"'image' must have {channels} channels, which no supported file type holds")
+    if image.mode == "L":
+        return image
+    red, green, blue = image.split()
+    if not ImageChops.difference(red, green).getbbox() and not ImageChops.difference(green, blue).getbbox():
+        return red
+    if fit is Fit.RESIZE:
+        return image.convert("L")
+    raise _mismatch("'image' must be grey, got colours; 'fit' = resize would take its luminance")
+
+
+def _resize(image: Image.Image, model: ModelInfo) -> Image.Image:
+    """Shorter side to the rule's length, then the centre, rounding as torchvision does."""
+    rule = model.fit
+    if rule is None:
+        detail = f"'fit' must be exact: the model '{model.name}' has no rule for images of another size"
+        raise refusal(ProblemCode.IMAGE_SIZE_MISMATCH, detail, pointer="/fit")
+    shorter = min(image.size)
+    width, height = (int(rule.resize * side / shorter) for side in image.size)
+    if width * height > MAX_IMAGE_PIXELS:
+        raise _too_large(f"got {width}×{height} after resizing")
+    resized = image.resize((width, height), Image.Resampling[rule.interpolation.upper()])
+    _, crop_height, crop_width = model.input_shape
+    left, top = round((width - crop_width) / 2), round((height - crop_height) / 2)
+    return resized.crop((left, top, left + crop_width, top + crop_height))
+
+
+def _too_large(got: str) -> ProblemError:
+    detail = f"'image' must have <= {MAX_IMAGE_PIXELS} pixels, {got}"
+    return refusal(ProblemCode.IMAGE_TOO_LARGE, detail, pointer=_POINTER)
+
+
+def _unsupported(detail: str) -> ProblemError:
+    return refusal(ProblemCode.UNSUPPORTED_IMAGE_TYPE, detail, pointer=_POINTER)
+
+
+def _undecodable(detail: str) -> ProblemError:
+    return refusal(ProblemCode.UNDECODABLE_IMAGE, detail, pointer=_POINTER)
+
+
+def _mismatch(detail: str) -> ProblemError:
+    return refusal(ProblemCode.IMAGE_SIZE_MISMATCH, detail, pointer=_POINTER)

@@ -1,0 +1,1 @@
+"""From a request to a job on the queue, and what becomes of it."""

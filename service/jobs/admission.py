@@ -1,0 +1,149 @@
+"""Letting a job onto the queue: at most so many wait, and one for each idempotency key.
+
+All of it is one script on the server: it looks at the key and at the caps, and only then writes. So no number
+of parallel submissions overshoots a cap, no key ever stands for a job that was not enqueued, and a submission
+that is sent again because its answer was lost enqueues nothing twice. A full Redis refuses the whole script.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis import Redis
+
+from contract import keys
+from contract.choices import ProblemCode
+from contract.limits import IDEMPOTENCY_TTL, QUEUED_TTL
+from service.jobs.idempotency import Idempotency
+from service.problems import refusal
+
+# Written for one server: the jobs of a caller are looked up by name, and RQ needs such a server anyway.
+_SCRIPT: Final = """#!lua
+local queue, submission, waiting, idempotency = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local job, cap, own_cap = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local fingerprint, lifetime, queued_for = ARGV[4], ARGV[5], ARGV[6]
+local record, known_job = ARGV[7], ARGV[8]
+
+if redis.call('EXISTS', submission) == 1 then
+  return {'enqueued', job}
+end
+if fingerprint ~= '' then
+  local known = redis.call('GET', idempotency)
+  if known and redis.call('EXISTS', (known_job:gsub('%?', known:sub(1, #job)))) == 1 then
+    return {'known', known}
+  end
+end
+local length = redis.call('LLEN', queue)
+if length >= cap then
+  return {'queue_full', length}
+end
+if own_cap > 0 and redis.call('SCARD', waiting) >= own_cap then
+  for _, other in ipairs(redis.call('SMEMBERS', waiting)) do
+    if redis.call('HGET', record .. other, 'status') ~= 'queued' then
+      redis.call('SREM', waiting, other)
+    end
+  end
+  if redis.call('SCARD', waiting) >= own_cap then
+    return {'caller_full', own_cap}
+  end
+end
+local place = 9
+while place <= #ARGV do
+  local count = tonumber(ARGV[place])
+  redis.call(unpack(ARGV, place + 1, place + count))
+  place = place + count + 1
+end
+if own_cap > 0 then
+  redis.call('SADD', waiting, job)
+  redis.call('EXPIRE', waiting, queued_for)
+end
+if fingerprint ~= '' then
+  redis.call('SET', idempotency, job .. ':' .. fingerprint, 'EX', lifetime)
+end
+return {'enqueued', job}
+"""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On which terms a job is let in.
+
+    Attributes:
+        account: Whom the job is counted for.
+        max_queued: Jobs that may wait.
+        max_queued_per_account: Those of one caller; None: no cap of its own.
+        idempotency: The client's key, if it sent one.
+    """
+
+    account: str
+    max_queued: int
+    max_queued_per_account: int | None
+    idempotency: Idempotency | None
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """The job that a submission ended in; ``replayed`` if an earlier one with its key had made it."""
+
+    job_id: str
+    replayed: bool
+
+
+class QueueFull(Exception):
+    """As many jobs wait as may."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self.length = length
+
+
+def admit(
+    redis: Redis,
+    job_id: str,
+    queue_key: str,
+    record_prefix: str,
+    commands: Sequence[Sequence[Any]],
+    terms: Terms,
+) -> Admitted:
+    """Runs the commands that enqueue a job, all at once, or refuses it.
+
+    Args:
+        redis: The server.
+        job_id: The new job's.
+        queue_key: The list of waiting jobs.
+        record_prefix: What RQ's records of jobs are called, up to the id.
+        commands: What to write: each a command and its arguments.
+        terms: The caps and the key.
+
+    Raises:
+        QueueFull: The queue holds as many as may wait.
+        ProblemError: The caller's own cap is reached, or its key stands for another request.
+    """
+    key = terms.idempotency
+    used = [
+        queue_key,
+        keys.submission(job_id),
+        keys.waiting(terms.account),
+        key.redis_key if key else "",
+    ]
+    arguments: list[Any] = [
+        job_id,
+        terms.max_queued,
+        terms.max_queued_per_account or 0,
+        key.fingerprint if key else "",
+        IDEMPOTENCY_TTL,
+        QUEUED_TTL,
+        record_prefix,
+        keys.submission("?"),
+    ]
+    for command in commands:
+        arguments += [len(command), *command]
+    outcome, value = redis.register_script(_SCRIPT)(keys=used, args=arguments)
+    if outcome == b"queue_full":
+        raise QueueFull(value)
+    if outcome == b"caller_full":
+        detail = f"<= {value} jobs of one caller may wait; cancel one or wait for one to be taken"
+        raise refusal(ProblemCode.TOO_MANY_QUEUED, detail, headers={"Retry-After": "5"})
+    if outcome == b"known" and key is not None:
+        return Admitted(key.require_same(value), replayed=True)
+    return Admitted(job_id, replayed=False)

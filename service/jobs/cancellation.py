@@ -1,0 +1,53 @@
+"""Giving a job up. Whoever was told that a job is final is never told otherwise."""
+
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from redis import Redis
+from redis.client import Pipeline
+
+from contract import keys
+from contract.choices import JobStatus, ProblemCode
+from contract.jobs import Job
+from contract.limits import SUBMISSION_TTL
+from service.jobs import queue as job_queue
+from service.jobs.state import Cancellation, read_job, watched_keys
+from service.problems import refusal
+
+
+def cancel(redis: Redis, job_id: str) -> Job:
+    """Cancels a job; it may be running still when this returns, but it can have no answer any more.
+
+    Raises:
+        ProblemError: There is no such job, or it has succeeded or failed.
+    """
+    job = _raise_flag(redis, job_id)
+    if job.status in (JobStatus.SUCCEEDED, JobStatus.FAILED):
+        raise refusal(
+            ProblemCode.JOB_FINISHED, f"a job can be cancelled until it ends; this one has {job.status}"
+        )
+    if job.status.final:
+        return job
+    job_queue.stop(redis, job_id)
+    return _require(redis, job_id)
+
+
+def _raise_flag(redis: Redis, job_id: str) -> Job:
+    """Sets the flag if the job is not final, in one step with finding that out."""
+
+    def flag(pipeline: Pipeline) -> Any:
+        job = _require(redis, job_id)
+        pipeline.multi()
+        if not job.status.final:
+            flag = Cancellation(datetime.now(UTC), stopping=job.status is JobStatus.RUNNING)
+            pipeline.set(keys.cancel(job_id), flag.to_text(), ex=SUBMISSION_TTL, nx=True)
+        return job
+
+    return cast("Job", redis.transaction(flag, *watched_keys(job_id), value_from_callable=True))
+
+
+def _require(redis: Redis, job_id: str) -> Job:
+    reading = read_job(redis, job_id)
+    if reading is None:
+        raise refusal(ProblemCode.NOT_FOUND, "no such job")
+    return reading.job

@@ -1,0 +1,249 @@
+"""What a job is, derived from what Redis holds of it. No second copy of its state is kept.
+
+The answer's key decides first, then the cancel flag, then the problem, and RQ's record only while none of
+them is there: RQ changes its mind when a worker that was given up for lost comes back. What RQ's record alone
+would make final is written down before anybody is told: a problem where it says failed, and that a cancelled
+job has stopped; the commit refuses from then on. All of it is read in one transaction: read one after the
+other, a job that finishes in between would look lost.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, Self
+
+from redis import Redis
+
+from contract import keys
+from contract.certificates import Certificate, Prediction
+from contract.choices import JobStatus, NoiseKind, ProblemCode, Stage
+from contract.jobs import Job, Links, Progress, Submission
+from contract.limits import FAILURE_TTL, JOB_TIMEOUT
+from contract.problems import Problem, problem
+from service.jobs.queue import QueueRecord, QueueState, parse_record, record_key, results_key, timed_out
+from service.resources import Resources
+
+_STOPPING: Final = " stopping"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A job, and the id of the last event that it takes into account."""
+
+    job: Job
+    position: str
+
+
+@dataclass(frozen=True)
+class Cancellation:
+    """What the cancel flag says.
+
+    Attributes:
+        at: When it was set.
+        stopping: The job was running then, and nobody has seen it stopped.
+    """
+
+    at: datetime
+    stopping: bool
+
+    def to_text(self) -> str:
+        """As it is stored."""
+        return self.at.isoformat() + (_STOPPING if self.stopping else "")
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Reads what was stored."""
+        return cls(datetime.fromisoformat(text.removesuffix(_STOPPING)), text.endswith(_STOPPING))
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What Redis holds of a job."""
+
+    submission: Submission
+    certificate: Certificate | None
+    prediction: Prediction | None
+    cancellation: Cancellation | None
+    problem: Problem | None
+    record: QueueRecord | None
+    progress: Progress
+    position: str
+    timed_out: bool
+
+    @property
+    def answer(self) -> Certificate | Prediction | None:
+        return self.certificate or self.prediction
+
+    @property
+    def last_word(self) -> dict[str, Any] | None:
+        """What has to be written before anybody is told that the job is final, as arguments of SET."""
+        job_id, status = self.submission.job_id, _status(self)
+        if status is JobStatus.CANCELLED and self.cancellation and self.cancellation.stopping:
+            stopped = replace(self.cancellation, stopping=False).to_text()
+            return {"name": keys.cancel(job_id), "value": stopped, "xx": True, "keepttl": True}
+        if status is JobStatus.FAILED and self.problem is None:
+            why = _error(self).model_dump_json()
+            return {"name": keys.problem(job_id), "value": why, "nx": True, "ex": FAILURE_TTL}
+        return None
+
+
+def read_job(redis: Redis, job_id: str) -> Reading | None:
+    """Reads a job; nothing when no such id was given out, or so long ago that it is forgotten."""
+    held = _read(redis, job_id)
+    if held is not None and (last_word := held.last_word) is not None:
+        redis.set(**last_word)
+        held = _read(redis, job_id)  # it may have been answered in the meantime
+    return None if held is None else Reading(_derive(held), held.position)
+
+
+async def read_job_async(resources: Resources, job_id: str) -> Reading | None:
+    """As `read_job`, without blocking the event loop."""
+    held = await _read_async(resources, job_id)
+    if held is not None and (last_word := held.last_word) is not None:
+        await resources.redis_async.set(**last_word)
+        held = await _read_async(resources, job_id)
+    return None if held is None else Reading(_derive(held), held.position)
+
+
+def queued_job(submission: Submission) -> Job:
+    """Returns the job that was enqueued just now, as it was then."""
+    record = QueueRecord(QueueState.WAITING, attempt=1, started_at=None, ended_at=None)
+    progress = Progress(stage=Stage.QUEUED)
+    return _derive(_Held(submission, None, None, None, None, record, progress, "0-0", timed_out=False))
+
+
+def watched_keys(job_id: str) -> list[str]:
+    """The keys whose change can make a job final, or begin it."""
+    return [record_key(job_id), keys.certificate(job_id), keys.prediction(job_id), keys.problem(job_id)]
+
+
+def _read(redis: Redis, job_id: str) -> _Held | None:
+    with redis.pipeline(transaction=True) as pipeline:
+        _queue_reads(pipeline, job_id)
+        return _held(redis, job_id, pipeline.execute())
+
+
+async def _read_async(resources: Resources, job_id: str) -> _Held | None:
+    async with resources.redis_async.pipeline(transaction=True) as pipeline:
+        _queue_reads(pipeline, job_id)
+        return _held(resources.redis, job_id, await pipeline.execute())
+
+
+def _queue_reads(pipeline: Any, job_id: str) -> None:
+    pipeline.mget(
+        keys.submission(job_id),
+        keys.certificate(job_id),
+        keys.prediction(job_id),
+        keys.cancel(job_id),
+        keys.problem(job_id),
+    )
+    pipeline.hgetall(record_key(job_id))
+    pipeline.xrevrange(keys.events(job_id), count=1)
+    pipeline.xrevrange(results_key(job_id), count=1)
+
+
+def _held(redis: Redis, job_id: str, replies: Sequence[Any]) -> _Held | None:
+    (submission, certificate, prediction, cancelled, stored_problem), record, events, results = replies
+    if submission is None:
+        return None
+    position, progress = b"0-0", Progress(stage=Stage.QUEUED)
+    if events:
+        position, progress = events[0][0], Progress.model_validate_json(events[0][1][b"progress"])
+    return _Held(
+        submission=Submission.model_validate_json(submission),
+        certificate=None if certificate is None else Certificate.model_validate_json(certificate),
+        prediction=None if prediction is None else Prediction.model_validate_json(prediction),
+        cancellation=None if cancelled is None else Cancellation.from_text(cancelled.decode()),
+        problem=None if stored_problem is None else Problem.model_validate_json(stored_problem),
+        record=parse_record(redis, job_id, record),
+        progress=progress,
+        position=position.decode(),
+        timed_out=timed_out(redis, job_id, results),
+    )
+
+
+def _derive(held: _Held) -> Job:
+    status = _status(held)
+    error = _error(held) if status is JobStatus.FAILED else None
+    job_id = held.submission.job_id
+    return Job(
+        id=job_id,
+        kind=held.submission.kind,
+        status=status,
+        model=held.submission.model,
+        attempt=held.record.attempt if held.record else 1,
+        created_at=held.submission.created_at,
+        started_at=held.record.started_at if held.record else None,
+        finished_at=_finished_at(held, status),
+        progress=_progress(held, status),
+        certificate=held.certificate,
+        prediction=held.prediction,
+        error=error,
+        links=Links(
+            self=f"/jobs/{job_id}",
+            events=f"/jobs/{job_id}/events",
+            certificate=f"/certificates/{job_id}" if held.certificate else None,
+        ),
+    )
+
+
+def _status(held: _Held) -> JobStatus:
+    state = held.record.state if held.record else None
+    if held.answer:
+        return JobStatus.SUCCEEDED
+    if held.cancellation:
+        # It may be begun in spite of the flag: a worker looks for it first, and the commit refuses.
+        stopping = held.cancellation.stopping and state is QueueState.STARTED
+        return JobStatus.RUNNING if stopping else JobStatus.CANCELLED
+    if held.problem:
+        return JobStatus.FAILED
+    if state is QueueState.WAITING:
+        return JobStatus.QUEUED
+    if state is QueueState.STARTED:
+        return JobStatus.RUNNING
+    if state is QueueState.STOPPED:
+        return JobStatus.CANCELLED
+    return JobStatus.FAILED if state else JobStatus.EXPIRED
+
+
+def _error(held: _Held) -> Problem:
+    if held.problem:
+        return held.problem
+    if held.record and held.record.state is QueueState.FINISHED:
+        return problem(ProblemCode.INTERNAL_ERROR, "the job ended without an answer")
+    if held.timed_out:
+        return problem(ProblemCode.TIMEOUT, f"the computation took longer than {JOB_TIMEOUT} s")
+    attempts = held.record.attempt if held.record else 1
+    return problem(
+        ProblemCode.WORKER_LOST, f"the job was lost with its worker, {attempts} times; send it again"
+    )
+
+
+def _finished_at(held: _Held, status: JobStatus) -> datetime | None:
+    if held.answer:
+        return held.answer.created_at
+    if status is JobStatus.CANCELLED and held.cancellation:
+        return held.cancellation.at
+    return held.record.ended_at if held.record and status.final else None
+
+
+def _progress(held: _Held, status: JobStatus) -> Progress:
+    if status is JobStatus.QUEUED:
+        return Progress(stage=Stage.QUEUED, total=held.progress.total)
+    if held.answer is None:
+        return held.progress
+    samples = held.answer.compute.samples  # the events expire before the answer does
+    return Progress(
+        stage=Stage.DONE,
+        completed=held.progress.completed or samples,
+        total=held.progress.total or samples,
+        radius_so_far=_own_radius(held.certificate) if held.certificate else None,
+    )
+
+
+def _own_radius(certificate: Certificate) -> float | None:
+    """In the noise's own norm; a hybrid has two of them, and its progress tells none."""
+    kinds = [evidence.noise for evidence in certificate.noise]
+    if len(kinds) > 1:
+        return None
+    return certificate.radius.l1 if kinds == [NoiseKind.UNIFORM] else certificate.radius.l2

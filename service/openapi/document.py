@@ -1,0 +1,110 @@
+"""The API's description (OpenAPI 3.1), kept to what client generators read correctly.
+
+What the framework writes is adjusted in passes: `openapi_operations`, `openapi_schemas`, `openapi_examples`.
+`openapi_3_0` makes the older dialect of the result.
+"""
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from contract.choices import ProblemCode
+from contract.problems import KINDS, Problem
+from service.openapi.examples import add_examples
+from service.openapi.operations import FORM, adjust_operations
+from service.openapi.schemas import adjust_schemas
+
+MULTIPART: Final = FORM
+
+_DESCRIPTION: Final = """\
+A certificate is a label, a radius within which no perturbation of the image changes that label, and the votes
+that prove it. `POST /certify` queues a job, `GET /jobs/{job_id}?wait=20` waits for it, and the job holds the
+certificate.
+
+Whatever goes wrong is answered as `application/problem+json` (RFC 9457), whose `code` is for programs.
+Answers hold every member always; what does not apply is null. A later release may add members to answers, and
+values to the enums in them.
+"""
+_TAGS: Final = {
+    "certify": "Ask for a label and a radius.",
+    "predict": "Ask for a label alone, which takes far fewer votes.",
+    "jobs": "What became of a request.",
+    "certificates": "The answers, which never change, and their verification.",
+    "regions": "The memory of certified regions.",
+    "models": "What can be certified.",
+    "service": "What operators and their probes ask.",
+}
+# What a job may end with, and no request is answered with unless its route says so.
+_OF_JOBS: Final = frozenset(
+    {
+        ProblemCode.WORKER_LOST,
+        ProblemCode.TIMEOUT,
+        ProblemCode.IMAGE_EXPIRED,
+        ProblemCode.MODEL_CHANGED,
+        ProblemCode.MODEL_LOAD_FAILED,
+        ProblemCode.UNUSABLE_CLASSIFIER,
+        ProblemCode.OUT_OF_MEMORY,
+        ProblemCode.MEMORY_DAMAGED,
+    }
+)
+
+
+def problem_responses(*asked: int | ProblemCode) -> dict[int | str, dict[str, Any]]:
+    """Declares which problems a route can answer; every route can also meet a store that is away.
+
+    Args:
+        asked: Codes, or statuses that stand for every code of theirs.
+    """
+    codes: dict[int, list[ProblemCode]] = {}
+    for one in (*asked, 503):
+        status = KINDS[one][0] if isinstance(one, ProblemCode) else one
+        codes.setdefault(status, []).extend([one] if isinstance(one, ProblemCode) else _codes(status))
+    return {
+        status: {
+            "model": Problem,
+            "description": "Problem: " + ", ".join(f"`{code.value}`" for code in dict.fromkeys(found))
+            if found
+            else "Problem.",
+        }
+        for status, found in codes.items()
+    }
+
+
+def _codes(status: int) -> list[ProblemCode]:
+    return [code for code, (kind, _) in KINDS.items() if kind == status and code not in _OF_JOBS]
+
+
+def header(description: str, *, required: bool = True) -> dict[str, Any]:
+    """Declares a header of an answer."""
+    return {"description": description, "required": required, "schema": {"type": "string"}}
+
+
+def use_openapi(app: FastAPI) -> None:
+    """Makes the app describe itself by the adjusted document."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _describe(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def _describe(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=_DESCRIPTION,
+        license_info=app.license_info,
+        servers=[{"url": "/"}],
+        routes=app.routes,
+        separate_input_output_schemas=False,
+    )
+    asked = adjust_operations(document, common=problem_responses(401, 403, 429, 500))
+    adjust_schemas(document, asked)
+    add_examples(document)
+    used = {tag for path in document["paths"].values() for one in path.values() for tag in one["tags"]}
+    document["tags"] = [{"name": name, "description": _TAGS[name]} for name in _TAGS if name in used]
+    return document

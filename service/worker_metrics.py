@@ -1,0 +1,166 @@
+"""What workers, queue and memories are like, read from Redis when Prometheus asks. Nothing is changed."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, cast
+
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+from redis import Redis, RedisError
+
+from contract import keys
+from contract.metrics import FAMILIES, Family, read_field
+from service.jobs import queue as job_queue
+from service.jobs.catalogue import Heartbeat, read_heartbeats, ready_models
+
+_MEMORIES: Final = 32  # of the memories that engines follow; a client can make any number of them
+_Values = dict[tuple[str, ...], float]
+
+
+class StoreCollector(Collector):
+    """Asks Redis once for each scrape; every API process tells the same."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def describe(self) -> Iterable[Metric]:
+        """Returns nothing: what there is to tell is not known before it is asked for."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields everything, or only that Redis does not answer."""
+        found: list[Metric] = []
+        try:
+            found += _queue(self._redis)
+            found += _counted(self._redis)
+            beats = [beat for beat in read_heartbeats(self._redis) if beat.alive]
+            found += _engines(beats)
+            found += _memories(self._redis, beats)
+        except RedisError:
+            found = []
+        yield GaugeMetricFamily(
+            "radii_redis_up", "1 if Redis answered this scrape.", value=float(bool(found))
+        )
+        yield from found
+
+
+def _queue(redis: Redis) -> Iterator[Metric]:
+    state = job_queue.measure(redis)
+    yield GaugeMetricFamily("radii_queue_jobs", "Jobs that wait for a worker.", value=state.waiting)
+    yield GaugeMetricFamily("radii_running_jobs", "Jobs that workers have begun.", value=state.running)
+    yield GaugeMetricFamily(
+        "radii_taken_jobs", "Jobs taken off the queue and not begun: more than a moment means a dead worker.",
+        value=state.taken,
+    )  # fmt: skip
+    yield GaugeMetricFamily(
+        "radii_queue_oldest_seconds", "Age of the job that has waited longest; 0 if none waits.",
+        value=state.oldest_seconds,
+    )  # fmt: skip
+
+
+def _counted(redis: Redis) -> Iterator[Metric]:
+    stored = cast("dict[bytes, bytes]", redis.hgetall(keys.MEASURES))
+    values: dict[str, _Values] = defaultdict(dict)
+    for field, value in stored.items():
+        read = read_field(field.decode())
+        if read is not None:
+            values[read[0].name][read[1]] = float(value)
+    for family in FAMILIES.values():
+        yield (
+            _histogram(family, values[family.name])
+            if family.buckets
+            else _counter(family, values[family.name])
+        )
+
+
+def _counter(family: Family, values: _Values) -> Metric:
+    metric = CounterMetricFamily(family.name, family.help, labels=family.labels)
+    if not family.labels:
+        values = {(): 0.0} | values
+    for labels, value in sorted(values.items()):
+        metric.add_metric(labels, value)
+    return metric
+
+
+def _histogram(family: Family, values: _Values) -> Metric:
+    metric = HistogramMetricFamily(family.name, family.help, labels=family.labels)
+    for labels in sorted({labels[:-1] for labels in values}):
+        total, buckets = 0.0, []
+        for bound in (*map(str, family.buckets), "+Inf"):
+            total += values.get((*labels, bound), 0.0)
+            buckets.append((bound, total))
+        metric.add_metric(labels, buckets, sum_value=values.get((*labels, "sum"), 0.0))
+    return metric
+
+
+def _engines(beats: list[Heartbeat]) -> Iterator[Metric]:
+    yield GaugeMetricFamily("radii_engines_alive", "Engines heard of lately.", value=len(beats))
+    ready = GaugeMetricFamily("radii_model_ready", "1 if an engine can serve the model.", labels=["model"])
+    for name, is_ready in ready_models(beats).items():
+        ready.add_metric([name], float(is_ready))
+    yield ready
+    rates: dict[str, float] = {}
+    gauges = {
+        "resident": GaugeMetricFamily(
+            "radii_engine_resident_bytes", "Main memory of an engine.", labels=["engine", "host"]
+        ),
+        "device": GaugeMetricFamily(
+            "radii_engine_device_bytes", "GPU memory that an engine has reserved.", labels=["engine", "host"]
+        ),
+    }
+    for beat in reversed(beats):  # the one heard of last counts
+        status = beat.status
+        rates |= status.votes_per_second
+        for name, value in (("resident", status.resident_bytes), ("device", status.device_bytes)):
+            if value:
+                gauges[name].add_metric([status.engine_id, status.host], value)
+    yield from gauges.values()
+    last = GaugeMetricFamily(
+        "radii_votes_per_second", "Speed of the last answer that needed votes.", labels=["model"]
+    )
+    for name, rate in sorted(rates.items()):
+        last.add_metric([name], rate)
+    yield last
+
+
+def _memories(redis: Redis, beats: list[Heartbeat]) -> Iterator[Metric]:
+    """The memories that engines have looked into; Redis itself would have to search all keys."""
+    named = {
+        (memory.model, memory.model_digest, memory.namespace)
+        for beat in beats
+        for memory in beat.status.memories
+    }
+    with redis.pipeline(transaction=False) as pipeline:
+        for _, digest, namespace in sorted(named):
+            pipeline.llen(keys.memory_log(digest, namespace))
+            for key in (keys.memory_head, keys.memory_log, keys.memory_centers):
+                pipeline.memory_usage(key(digest, namespace))
+        replies: list[Any] = pipeline.execute(raise_on_error=False)
+    sizes = []
+    for place, (model, _, namespace) in enumerate(sorted(named)):
+        regions, *taken = (_number(reply) for reply in replies[4 * place : 4 * place + 4])
+        sizes.append((regions, sum(taken), model, namespace))
+    largest = sorted(sizes, reverse=True)[:_MEMORIES]
+    labels = ["model", "memory"]
+    count = GaugeMetricFamily(
+        "radii_memory_regions", "Certified regions, of the largest memories.", labels=labels
+    )
+    taken_bytes = GaugeMetricFamily(
+        "radii_memory_bytes", "What these memories take in Redis, estimated by it.", labels=labels
+    )
+    for regions, size, model, namespace in largest:
+        count.add_metric([model, namespace], regions)
+        taken_bytes.add_metric([model, namespace], size)
+    yield count
+    yield taken_bytes
+
+
+def _number(reply: Any) -> float:
+    """A server that does not tell counts as 0."""
+    return float(reply) if isinstance(reply, int) and math.isfinite(reply) else 0.0

@@ -1,0 +1,265 @@
+"""What a job's answer owes to the memory, however other workers write to it meanwhile: the real engine's pipeline."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from multiprocessing import Pipe
+from typing import Any
+
+import numpy as np
+import pytest
+from redis import Redis
+
+from contract import keys
+from contract.certificates import Certificate, Prediction, Radius
+from contract.choices import BoundKind, MemoryOutcome, NoiseKind, NoiseLevel, Stage
+from contract.images import pixel_digest
+from contract.limits import minimum_samples
+from contract.tasks import CertifyTask, PredictTask
+from service.verification.evidence import evidence_checks
+from smoothing import Segment, Votes
+from workers.job.checkpoint import Checkpoint, Record, Setting
+from workers.job.pipeline import Pipeline
+from workers.job.progress import Watch
+from workers.job.shelf import Resident, Shelf, open_shelf
+from workers.job.variants import Variants
+from workers.memory.commit import Outcome, commit
+from workers.memory.mirrors import Mirrors
+from workers.memory.placing import Finding, Placed
+from workers.memory.recall import Recall
+from workers.metrics import Measures
+from workers.settings import WorkerSettings
+
+MODEL = "fashion-mnist-gaussian"
+FORCED = 0.5
+"""Radius of the regions that another worker commits; 5/255 in one pixel is well inside."""
+
+
+@pytest.fixture(scope="module")
+def shelf() -> Shelf:
+    return open_shelf(WorkerSettings(device="cpu", backend="eager"))
+
+
+@pytest.fixture(scope="module")
+def resident(shelf: Shelf) -> Resident:
+    return shelf.load(MODEL)
+
+
+@pytest.fixture(scope="module")
+def picture(resident: Resident) -> bytes:
+    assert resident.bundle.clean is not None
+    return np.ascontiguousarray(resident.bundle.clean[0].transpose(1, 2, 0)).tobytes()
+
+
+class Meddled(Redis):
+    """A client that lets somebody else act just before it commits."""
+
+    meddle: Callable[[], object] | None = None
+
+    def eval(self, *arguments: Any) -> Any:
+        meddle, self.meddle = self.meddle, None
+        if meddle is not None:
+            meddle()
+        return super().eval(*arguments)
+
+
+class Interrupted(Watch):
+    """A watch that lets somebody else act as the votes begin."""
+
+    meddle: Callable[[], object] | None = None
+
+    def stage(self, stage: Stage, total: int) -> None:
+        super().stage(stage, total)
+        meddle = self.meddle
+        if stage is Stage.SAMPLING and meddle is not None:
+            self.meddle = None
+            meddle()
+
+
+class Worker:
+    """One engine's pipeline, and what it is asked."""
+
+    def __init__(self, redis: Redis, url: str, shelf: Shelf, resident: Resident) -> None:
+        self.redis = redis
+        self.own = Meddled.from_url(url, single_connection_client=True)
+        self.shape = resident.card.input_shape
+        self.digest = resident.digest
+        self.dtype = resident.classifier.dtype
+        variants = Variants(self.own, capacity=2)
+        self.pipeline = Pipeline(shelf, variants, Mirrors(self.own, 8), self.own, Measures())
+        self.ends = Pipe()
+
+    def watch(self, job_id: str) -> Interrupted:
+        return Interrupted(self.redis, job_id, self.ends[0])
+
+    def fields(self, job_id: str, pixels: bytes, **fields: Any) -> dict[str, Any]:
+        channels, height, width = self.shape
+        digest = pixel_digest(pixels, height, width, channels)
+        self.redis.set(keys.image(digest), pixels)
+        shared = {
+            "job_id": job_id, "model": MODEL, "model_digest": self.digest, "image_digest": digest,
+            "upload_digest": "0" * 64, "noise": NoiseKind.GAUSSIAN, "sigma": 0.25, "sigma_uniform": 0.25,
+            "adapt": False, "momentum": 1.0, "clean_size": 0, "n": 200, "alpha": 0.001, "label": None,
+            "memory": "default", "seed": "1",
+        }  # fmt: skip
+        return shared | fields
+
+    def predict(self, job_id: str, pixels: bytes, watch: Watch | None = None, **fields: Any) -> Prediction:
+        task = PredictTask(**self.fields(job_id, pixels, **fields))
+        self.pipeline.run("predict", task.model_dump(mode="json"), watch or self.watch(job_id))
+        return Prediction.model_validate_json(self.redis.get(keys.prediction(job_id)))  # type: ignore[arg-type]
+
+    def certify_task(self, job_id: str, pixels: bytes, **fields: Any) -> CertifyTask:
+        about = {
+            "noise_level": NoiseLevel.FIXED, "sigma_grid": [0.25], "n0": 50, "bound": BoundKind.TWO_SIDED,
+            "target_radius": None, "max_seconds": None, "fresh": False,
+        }  # fmt: skip
+        return CertifyTask(**self.fields(job_id, pixels, **(about | fields)))
+
+    def certify(self, job_id: str, pixels: bytes, watch: Watch | None = None, **fields: Any) -> Certificate:
+        task = self.certify_task(job_id, pixels, **fields)
+        self.pipeline.run("certify", task.model_dump(mode="json"), watch or self.watch(job_id))
+        return Certificate.model_validate_json(self.redis.get(keys.certificate(job_id)))  # type: ignore[arg-type]
+
+    def another_certifies(self, job_id: str, pixels: bytes, label: int, radius: float = FORCED) -> Placed:
+        """Another worker's last step, whatever its votes were."""
+        watch = self.watch(job_id)
+        mirror = Mirrors(self.redis, 8).get(self.digest, "default", self.shape)
+        task = self.certify_task(job_id, pixels)
+        recall = Recall(mirror, "default", task.image_digest, pixels, watch)
+        found = Finding(label, Radius(l2=radius, l1=radius, linf=radius / 28))
+        placed = recall.placement(NoiseKind.GAUSSIAN, found).place()
+        agreement = recall.addition(task, placed, datetime.now(UTC))
+        outcome = commit(self.redis, job_id, keys.certificate(job_id), job_id, watch.progress, agreement)
+        assert outcome is Outcome.OK
+        return placed
+
+
+@pytest.fixture
+def worker(redis: Redis, redis_url: str, shelf: Shelf, resident: Resident) -> Iterator[Worker]:
+    made = Worker(redis, redis_url, shelf, resident)
+    yield made
+    made.own.close()
+
+
+def beside(picture: bytes) -> bytes:
+    """A picture 5/255 away."""
+    first = picture[0]
+    return bytes([first + 5 if first < 128 else first - 5]) + picture[1:]
+
+
+def test_a_prediction_agrees_with_a_region_committed_while_it_sampled(worker: Worker, picture: bytes) -> None:
+    """The votes say one class, and the region that came in between another: the region was promised."""
+    voted = worker.predict("1" * 32, picture).label
+    assert voted is not None
+    other = (voted.index + 1) % 10
+    watch = worker.watch("2" * 32)
+    watch.meddle = lambda: worker.another_certifies("b" * 32, beside(picture), other)
+    answer = worker.predict("2" * 32, picture, watch)
+    assert answer.label is not None
+    assert answer.label.index == other
+    assert (answer.memory.outcome, answer.memory.neighbours) == (MemoryOutcome.REPEATED, [0])
+    assert (answer.noise, answer.compute.samples) == ([], 200)  # the votes were made, and decide nothing
+
+
+@pytest.mark.parametrize("far", [False, True])
+def test_a_prediction_is_committed_only_to_the_memory_that_it_agrees_with(
+    worker: Worker, picture: bytes, far: bool
+) -> None:
+    """A region that comes between the last look and the commit is seen, whether it decides or not."""
+    voted = worker.predict("1" * 32, picture).label
+    assert voted is not None
+    other = (voted.index + 1) % 10
+    center = bytes(len(picture)) if far else beside(picture)
+    worker.own.meddle = lambda: worker.another_certifies("b" * 32, center, other)
+    answer = worker.predict("2" * 32, picture)
+    assert answer.label is not None
+    assert answer.label.index == (voted.index if far else other)
+    assert (answer.memory.outcome is MemoryOutcome.NONE) is far
+    assert answer.memory.epoch is not None  # that of the region
+
+
+def test_a_prediction_votes_when_the_region_that_answered_it_is_gone(worker: Worker, picture: bytes) -> None:
+    """The memory is wiped between the look and the commit: nothing is promised any more."""
+    voted = worker.predict("1" * 32, picture).label
+    assert voted is not None
+    worker.another_certifies("b" * 32, beside(picture), (voted.index + 1) % 10)
+
+    def wipe() -> None:
+        worker.redis.delete(*worker.redis.scan_iter("radii:memory:*"))
+
+    worker.own.meddle = wipe
+    answer = worker.predict("2" * 32, picture)
+    assert answer.label is not None
+    assert answer.label.index == voted.index
+    assert (answer.memory.outcome, answer.compute.samples) == (MemoryOutcome.NONE, 200)
+
+
+def test_an_abstention_is_committed_only_to_the_memory_that_it_agrees_with(
+    worker: Worker, picture: bytes
+) -> None:
+    """Ten votes of which not all agree separate no class; a region that came in between gives its own."""
+    hopeless = {"n": 10, "sigma": 2.0, "seed": "2"}
+    before = worker.certify("1" * 32, picture, **hopeless)
+    assert (before.abstained, before.memory.outcome) == (True, MemoryOutcome.NONE)
+    worker.own.meddle = lambda: worker.another_certifies("b" * 32, beside(picture), 3)
+    after = worker.certify("2" * 32, picture, **hopeless)
+    assert after.label is not None
+    assert (after.label.index, after.memory.outcome) == (3, MemoryOutcome.RELABELLED)
+    assert after.memory.index is None
+
+
+def test_a_repeated_certificate_speaks_of_the_epoch_that_it_names(worker: Worker, picture: bytes) -> None:
+    """After regions were lost, the certificate that is still there is repeated in another epoch."""
+    first = worker.certify("1" * 32, picture)
+    before = {name: worker.redis.dump(name) for name in worker.redis.scan_iter("radii:memory:*")}
+    worker.another_certifies("b" * 32, bytes(len(picture)), 3, radius=0.1)
+    worker.predict("2" * 32, picture)  # this engine has read both regions
+    for name, content in before.items():
+        worker.redis.restore(name, 0, content, replace=True)  # type: ignore[arg-type]
+    again = worker.certify("3" * 32, picture)
+    assert again.memory.outcome is MemoryOutcome.REPEATED
+    assert again.memory.epoch not in (None, first.memory.epoch)
+    assert f"of epoch {again.memory.epoch}" in again.claim
+    assert again.claim == first.claim.replace(str(first.memory.epoch), str(again.memory.epoch))
+
+
+def test_selection_votes_end_with_the_time_too(worker: Worker, picture: bytes) -> None:
+    """Ten million of them would take hours; the certificate says how many were made."""
+    started = time.monotonic()
+    answer = worker.certify("1" * 32, picture, n0=10_000_000, n=10_000_000, max_seconds=1.0)
+    assert time.monotonic() - started < 20
+    (evidence,) = answer.noise
+    assert evidence.n0 == sum(evidence.selection_counts) >= 100
+    assert evidence.n0 < evidence.n_planned < 10_000_000
+    assert all(check.passed for check in evidence_checks(answer, evidence))
+
+
+@pytest.mark.parametrize(("device", "pooled"), [("cpu", True), ("cuda", False)])
+def test_votes_of_another_kind_of_device_are_not_gone_on_with(
+    worker: Worker, picture: bytes, device: str, pooled: bool
+) -> None:
+    """Kernels round differently, so they are votes about another function, in whatever precision."""
+    asked = worker.certify_task("1" * 32, picture, n=300)
+    votes = Votes(
+        selection_counts=np.array([50, *[0] * 9]),
+        counts=np.array([100, *[0] * 9]),
+        selection_segments=(Segment("selection", 50, 50),),
+        segments=(Segment("estimation", 100, 50),),
+    )
+    setting = Setting(0.25, 50, 300, None, "eager", device, worker.dtype)
+    Checkpoint(worker.redis, asked.job_id).write("gaussian", Record(setting, (), votes), now=True)
+    answer = worker.certify(asked.job_id, picture, n=300)
+    (evidence,) = answer.noise
+    assert (evidence.segments[0].n == 100) is pooled
+    assert answer.compute.samples == (200 if pooled else 350)
+
+
+def test_a_second_attempt_has_only_the_time_that_is_left(worker: Worker, picture: bytes) -> None:
+    """The first one worked for longer than was asked."""
+    asked = worker.certify_task("1" * 32, picture, n=10_000_000, max_seconds=5.0)
+    content = {"version": 2, "seconds": 6.0, "noises": {}}
+    worker.redis.set(keys.votes(asked.job_id), json.dumps(content))
+    answer = worker.certify(asked.job_id, picture, n=10_000_000, max_seconds=5.0)
+    assert answer.noise[0].n_planned == minimum_samples(0.001)

@@ -1,0 +1,91 @@
+"""When an engine is replaced, and which errors make it leave at once."""
+
+import mmap
+
+import pytest
+import torch
+
+from contract.choices import ProblemCode
+from workers.failures import JobFailure
+from workers.process.exits import Exit
+from workers.process.replacement import Lifespan, is_device_lost, resident_bytes
+from workers.settings import WorkerSettings
+
+MIB = 1024 * 1024
+
+
+class Memory:
+    """What a process takes, as a test sets it."""
+
+    def __init__(self, mib: int) -> None:
+        self.mib = mib
+
+    def __call__(self) -> int:
+        return self.mib * MIB
+
+
+def begun(memory: Memory, **settings: int) -> Lifespan:
+    lifespan = Lifespan(WorkerSettings.model_validate(settings), memory)
+    lifespan.begin()
+    return lifespan
+
+
+def test_growth_counts_from_the_first_loaded_model() -> None:
+    memory = Memory(900)
+    lifespan = begun(memory, engine_max_growth_mb=100)
+    memory.mib = 1000
+    assert lifespan.over(jobs=10_000) is None
+    memory.mib = 1001
+    assert lifespan.over(jobs=1) is Exit.GROWN
+
+
+def test_a_limit_takes_the_place_of_growth() -> None:
+    memory = Memory(900)
+    lifespan = begun(memory, engine_max_rss_mb=2000, engine_max_growth_mb=1)
+    memory.mib = 2000
+    assert lifespan.over(jobs=1) is None
+    memory.mib = 2001
+    assert lifespan.over(jobs=1) is Exit.GROWN
+
+
+def test_neither_has_to_be() -> None:
+    memory = Memory(1)
+    lifespan = begun(memory, engine_max_growth_mb=0)
+    memory.mib = 10**6
+    assert lifespan.over(jobs=10**9) is None
+
+
+def test_jobs_are_counted() -> None:
+    lifespan = begun(Memory(1), engine_max_jobs=3)
+    assert lifespan.over(jobs=2) is None
+    assert lifespan.over(jobs=3) is Exit.JOBS_DONE
+
+
+def test_memory_is_what_the_system_says() -> None:
+    """A hundred MiB more are seen as about that: pages straight from the system, no block that an allocator kept."""
+    before = resident_bytes()
+    with mmap.mmap(-1, 100 * MIB) as held:
+        for _ in range(100):
+            held.write(bytes(MIB))
+        assert 90 * MIB < resident_bytes() - before < 150 * MIB
+    assert resident_bytes() - before < 50 * MIB
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), True),
+        (RuntimeError("CUDA error: device-side assert triggered"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`"), True),
+        (torch.OutOfMemoryError("CUDA out of memory"), False),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("CUDA error"), False),
+    ],
+)
+def test_a_lost_device_is_told_from_other_errors(error: Exception, lost: bool) -> None:
+    """Also when another error was made of it."""
+    assert is_device_lost(error) is lost
+    failure = JobFailure(ProblemCode.MODEL_LOAD_FAILED, "it cannot be loaded")
+    failure.__cause__ = error
+    assert is_device_lost(failure) is lost

@@ -1,0 +1,1 @@
+"""The processes of a worker: supervisor, queue worker, relay, engine."""

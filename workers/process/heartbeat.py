@@ -1,0 +1,100 @@
+"""An engine says that it lives and which models it holds; the API knows no other source."""
+
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import structlog
+from redis import Redis
+from redis.exceptions import RedisError
+
+from contract import keys
+from contract.limits import ENGINE_HEARTBEAT_SECONDS, ENGINE_KNOWN_SECONDS
+from contract.models import EngineStatus, MemoryName
+from workers.job.shelf import Shelf
+from workers.process.replacement import device_bytes, resident_bytes
+
+log = structlog.get_logger()
+
+
+class Heartbeat:
+    """Publishes an engine's status every `ENGINE_HEARTBEAT_SECONDS`, and at once when it is told to."""
+
+    def __init__(self, redis: Redis, shelf: Shelf) -> None:
+        self._redis = redis
+        self._shelf = shelf
+        self._started_at = datetime.now(UTC)
+        self._wake = threading.Event()
+        self._stopped = False
+        self.engine_id = secrets.token_hex(8)
+        self.jobs = 0
+        self._votes_per_second: dict[str, float] = {}
+        self._memories: list[tuple[str, str]] = []
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Publishes for the first time, then goes on in a thread; if the store is away, when it is back."""
+        self._wake.set()
+        self._thread.start()
+
+    def after_job(self, votes_per_second: Mapping[str, float], memories: Sequence[tuple[str, str]]) -> None:
+        """Counts a job and publishes soon, since models may have been loaded.
+
+        Args:
+            votes_per_second: Of the last answer of each model.
+            memories: The memories that the engine follows: model digest and namespace.
+        """
+        self.jobs += 1
+        self._votes_per_second, self._memories = dict(votes_per_second), list(memories)
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Takes the engine off the list, if it was ever put there."""
+        if not self._thread.is_alive():  # as when an engine is told to leave before its first model is loaded
+            return
+        self._stopped = True
+        self._wake.set()
+        self._thread.join(timeout=5)
+        self._redis.zrem(keys.ENGINES, self.engine_id)
+
+    def _beat(self) -> None:
+        while not self._stopped:
+            self._wake.wait(ENGINE_HEARTBEAT_SECONDS)
+            self._wake.clear()
+            try:
+                self._publish()
+            except RedisError as error:
+                log.warning("heartbeat not written", error=type(error).__name__)
+
+    def _publish(self) -> None:
+        # The server's clock: engines and API may be on machines whose clocks differ.
+        seconds, microseconds = self._redis.time()
+        now = seconds + microseconds / 1e6
+        models = self._shelf.catalogue()
+        names = {model.digest: model.name for model in models}
+        status = EngineStatus(
+            engine_id=self.engine_id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            device=self._shelf.device_name,
+            started_at=self._started_at,
+            jobs=self.jobs,
+            loads=self._shelf.loads,
+            models=models,
+            resident_bytes=resident_bytes(),
+            device_bytes=device_bytes(),
+            votes_per_second=self._votes_per_second,
+            memories=[
+                MemoryName(model=names[digest], model_digest=digest, namespace=namespace)
+                for digest, namespace in self._memories
+                if digest in names
+            ],
+        )
+        with self._redis.pipeline() as pipeline:
+            pipeline.set(keys.engine(self.engine_id), status.model_dump_json(), ex=ENGINE_KNOWN_SECONDS)
+            pipeline.zadd(keys.ENGINES, {self.engine_id: now})
+            pipeline.zremrangebyscore(keys.ENGINES, 0, now - ENGINE_KNOWN_SECONDS)
+            pipeline.execute()

@@ -1,0 +1,90 @@
+"""How long one engine lives: memory that a library leaks is given back by a new process alone."""
+
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+import torch
+
+from workers.process.exits import Exit
+from workers.settings import WorkerSettings
+
+log = structlog.get_logger()
+_MIB: Final = 1024 * 1024
+_STATM: Final = Path("/proc/self/statm")
+
+
+def resident_bytes() -> int:
+    """Returns the main memory that this process takes; its peak where the system does not tell it now."""
+    try:
+        return int(_STATM.read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+
+
+def device_bytes() -> int:
+    """Returns the GPU memory that this process has reserved; 0 without a GPU."""
+    return torch.cuda.memory_reserved() if torch.cuda.is_initialized() else 0  # type: ignore[no-untyped-call]
+
+
+class Lifespan:
+    """Says between two jobs whether the engine shall be replaced."""
+
+    def __init__(self, settings: WorkerSettings, resident: Callable[[], int] = resident_bytes) -> None:
+        self._settings = settings
+        self._resident = resident
+        self._limit: int | None = None
+
+    def begin(self) -> None:
+        """Sets the limit; called when the first model is loaded, which is no growth."""
+        now = self._resident()
+        if self._settings.engine_max_rss_mb:
+            self._limit = self._settings.engine_max_rss_mb * _MIB
+            if now > self._limit:
+                log.warning(
+                    "engine begins above its limit: it will be replaced after every job",
+                    engine_max_rss_mb=self._settings.engine_max_rss_mb,
+                    resident_mb=now // _MIB,
+                )
+        elif self._settings.engine_max_growth_mb:
+            self._limit = now + self._settings.engine_max_growth_mb * _MIB
+
+    def over(self, jobs: int) -> Exit | None:
+        """Returns why the engine shall leave after so many jobs, or None."""
+        if self._limit is not None and self._resident() > self._limit:
+            return Exit.GROWN
+        most = self._settings.engine_max_jobs
+        return Exit.JOBS_DONE if most and jobs >= most else None
+
+
+def is_device_lost(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came from, has poisoned the process's use of its GPU.
+
+    After an illegal access or a failed assertion on the device, every further call fails as well. Running
+    out of memory does not do that.
+    """
+    while error is not None:
+        if isinstance(error, torch.OutOfMemoryError):
+            return False
+        if isinstance(error, torch.AcceleratorError):
+            return True
+        if isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error comes from a device that had no memory left at that time."""
+    while error is not None:
+        if isinstance(error, torch.OutOfMemoryError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+_SIGNS: Final = ("CUDA error", "CUBLAS_STATUS_", "CUDNN_STATUS_")

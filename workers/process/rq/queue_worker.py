@@ -1,0 +1,107 @@
+"""The process that takes jobs from the queue: an RQ worker whose jobs are relays to the engine."""
+
+import argparse
+import os
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import structlog
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Queue, Worker
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from rq.utils import now
+
+from contract import keys
+from contract.limits import JOB_MONITORING_INTERVAL, RESULT_TTL, WORKER_TTL
+from workers import logs, tasks
+from workers.process import lifeline, relay
+from workers.process.connections import connect, wait_until_writable
+from workers.process.rq.allowed_job import AllowedJob
+from workers.settings import WorkerSettings
+
+log = structlog.get_logger()
+
+# Imported before the first fork, so that no relay pays for it.
+PRELOADED = (tasks.certify, tasks.predict)
+
+
+class QueueWorker(Worker):
+    """RQ's worker, but for three things: the reaper searches for lost jobs; an outage of the store in mid-job
+    is no reason to leave the job; and it knows whether it was told to stop.
+    """
+
+    told_to_stop = False
+
+    def clean_registries(self) -> None:
+        """Does nothing but note the time: `workers.process.rq.reaper` does it all."""
+        self.last_cleaned_at = now()  # type: ignore[assignment]
+
+    def maintain_heartbeats(self, job: Job) -> None:
+        """Says that it is still at work, if the store can be told."""
+        try:
+            super().maintain_heartbeats(job)
+        except RedisError as error:
+            log.warning("no sign of life given", job=job.id, error=type(error).__name__)
+
+    def set_current_job_working_time(self, current_job_working_time: float, pipeline: Any = None) -> None:
+        """Keeps the time, and tells it if the store can be told."""
+        try:
+            super().set_current_job_working_time(current_job_working_time, pipeline)
+        except RedisError as error:
+            log.warning("working time not written", error=type(error).__name__)
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Ends after the running job, if there is one."""
+        self.told_to_stop = True
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+
+
+def make_worker(connection: Redis) -> QueueWorker:
+    """Returns a worker that listens to the one queue. Several queues would lose jobs in RQ."""
+    queue = Queue(keys.QUEUE, connection=connection, serializer=JSONSerializer, job_class=AllowedJob)
+    return QueueWorker(
+        [queue],
+        connection=connection,
+        serializer=JSONSerializer,
+        job_class=AllowedJob,
+        default_result_ttl=RESULT_TTL,
+        worker_ttl=WORKER_TTL,
+        job_monitoring_interval=JOB_MONITORING_INTERVAL,
+        log_job_description=False,
+        work_horse_killed_handler=relay.count_killed,
+    )
+
+
+def main() -> None:
+    """Takes jobs until told to stop; a first SIGTERM lets the running job finish.
+
+    It leaves with ``EX_TEMPFAIL`` when the store was lost, which is no fault of its own.
+    """
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--engine", type=Path, required=True)
+    arguments = parser.parse_args()
+    settings = WorkerSettings()
+    logs.configure("queue worker", settings.log_format, settings.log_level)
+    relay.use_engine(arguments.engine)
+    connection = connect(settings.redis_url, read_timeout=None)
+    worker: QueueWorker | None = None
+    lifeline.hold(lambda: worker.kill_horse() if worker else None)
+    wait_until_writable(connection)
+    try:
+        worker = make_worker(connection)
+        worker.work(with_scheduler=False, logging_level=_rq_level(settings))
+    except RedisError as error:
+        log.warning("store lost", error=type(error).__name__)
+    raise SystemExit(0 if worker and worker.told_to_stop else os.EX_TEMPFAIL)
+
+
+def _rq_level(settings: WorkerSettings) -> str:
+    """RQ's own lines repeat what the relays say; they are for those who look for more."""
+    return {"debug": "INFO", "error": "ERROR"}.get(settings.log_level, "WARNING")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""Puts back on the queue what a lost worker had taken.
+
+RQ's own maintenance runs in idle workers only, keeps its lock for a quarter of an hour when its holder is
+killed, stops at the first record that it cannot read, and tries finished jobs again. So this replaces it: a
+thread of every supervisor, one of which searches at a time.
+
+A job is with a worker in one of two ways::
+
+    taken     on RQ's intermediate list: taken off the queue, not begun yet (milliseconds)
+    running   in RQ's registry of started jobs, with a record whose lifetime its worker prolongs
+
+Whatever stays taken, or silent, is tried again; this counts as an attempt. A worker that was only slow finds
+its attempt superseded. All times are the server's.
+"""
+
+import threading
+from collections.abc import Iterable
+from typing import Any, Final, cast
+
+import structlog
+from redis import Redis
+from redis.exceptions import RedisError, WatchError
+from rq import Queue
+from rq.exceptions import NoSuchJobError
+from rq.job import JobStatus
+from rq.registry import FailedJobRegistry, FinishedJobRegistry
+from rq.serializers import JSONSerializer
+from rq.worker_registration import clean_worker_registry
+
+from contract import keys
+from contract.limits import (
+    FAILURE_TTL,
+    JOB_MONITORING_INTERVAL,
+    REAPER_INTERVAL,
+    SILENT_GRACE,
+    SILENT_SECONDS,
+    TAKEN_SECONDS,
+)
+from workers.process.rq.allowed_job import AllowedJob
+
+log = structlog.get_logger()
+
+_RQ_TTL: Final = JOB_MONITORING_INTERVAL + 60  # what a worker's sign of life sets the record's lifetime to
+_TRIES: Final = 5  # of one change, while others change the same job
+
+
+class Reaper:
+    """Searches for lost jobs every `REAPER_INTERVAL` seconds."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._queue = Queue(keys.QUEUE, connection=redis, serializer=JSONSerializer, job_class=AllowedJob)
+        self._taken = self._queue.intermediate_queue_key
+        self._running = self._queue.started_job_registry.key
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reaper", daemon=True)
+
+    def start(self) -> None:
+        """Searches in a thread from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Begins no further search."""
+        self._stopping.set()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(REAPER_INTERVAL):
+            try:
+                if self._redis.set(keys.REAPER, 1, nx=True, px=int(1000 * REAPER_INTERVAL) - 100):
+                    self.search()
+            except RedisError as error:
+                log.warning("lost jobs not searched for", error=type(error).__name__)
+            except Exception:
+                log.exception("lost jobs not searched for")  # it must outlive whatever lies in Redis
+
+    def search(self) -> None:
+        """Looks once at all that is with a worker."""
+        silent = self._silent()
+        for attempt in self._longer_than(keys.SILENT, silent, SILENT_GRACE):
+            self._change(self._give_up, attempt)
+        taken = cast("list[bytes]", self._redis.lrange(self._taken, 0, -1))
+        for job_id in self._longer_than(keys.TAKEN, set(taken), TAKEN_SECONDS):
+            self._change(self._return, job_id)
+        self._forget()
+
+    def _silent(self) -> set[bytes]:
+        """Attempts whose worker has given no sign of life for a while."""
+        running = cast("list[bytes]", self._redis.zrange(self._running, 0, -1))
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for attempt in running:
+                pipeline.pttl(b"rq:execution:" + attempt)
+            left = pipeline.execute()
+        least = 1000 * (_RQ_TTL - SILENT_SECONDS)
+        return {attempt for attempt, ttl in zip(running, left, strict=True) if ttl < least}
+
+    def _longer_than(self, key: str, found: set[bytes], seconds: float) -> Iterable[bytes]:
+        """Notes what was found, and gives what has been found every time for so many seconds."""
+        server_seconds, microseconds = self._redis.time()
+        now = server_seconds + microseconds / 1e6
+        noted = cast("list[bytes]", self._redis.zrange(key, 0, -1))
+        with self._redis.pipeline(transaction=True) as pipeline:
+            if gone := set(noted) - found:
+                pipeline.zrem(key, *gone)
+            if found:
+                pipeline.zadd(key, dict.fromkeys(found, now), nx=True)
+            pipeline.zrangebyscore(key, "-inf", now - seconds)
+            return cast("list[bytes]", pipeline.execute()[-1])
+
+    def _change(self, change: Any, item: bytes) -> None:
+        """Makes one change, again if somebody else changes the same meanwhile."""
+        for _ in range(_TRIES):
+            with self._redis.pipeline(transaction=True) as pipeline:
+                try:
+                    change(pipeline, item)
+                    return
+                except WatchError:
+                    continue
+
+    def _give_up(self, pipeline: Any, attempt: bytes) -> None:
+        """Ends an attempt, and has its job tried again unless that has happened."""
+        job_id, _, execution = attempt.rpartition(b":")
+        pipeline.watch(self._running, b"rq:job:" + job_id, b"rq:execution:" + attempt)
+        job = self._fetch(job_id)
+        others = [one for one in pipeline.zrange(self._running, 0, -1) if one != attempt]
+        begun_again = any(one.rpartition(b":")[0] == job_id for one in others)
+        begun = job is not None and job.get_status(refresh=False) is JobStatus.STARTED
+        pipeline.multi()
+        pipeline.zrem(self._running, attempt)
+        pipeline.zrem(b"rq:executions:" + job_id, execution)
+        pipeline.delete(b"rq:execution:" + attempt)
+        pipeline.zrem(keys.SILENT, attempt)
+        if job is not None and begun and not begun_again:
+            self._try_again(pipeline, job, "its worker was silent")
+        pipeline.execute()
+
+    def _return(self, pipeline: Any, job_id: bytes) -> None:
+        """Takes a job off the intermediate list, and has it tried again if it was never begun."""
+        pipeline.watch(self._taken, self._running, b"rq:job:" + job_id)
+        job = self._fetch(job_id)
+        running = {one.rpartition(b":")[0] for one in pipeline.zrange(self._running, 0, -1)}
+        waits = job is not None and job.get_status(refresh=False) is JobStatus.QUEUED
+        if waits and job_id in running:
+            return  # its worker is about to begin it; if it does not, it will be silent
+        queued = pipeline.lpos(self._queue.key, job_id) is not None
+        pipeline.multi()
+        pipeline.lrem(self._taken, 0, job_id)
+        pipeline.zrem(keys.TAKEN, job_id)
+        if job is None:
+            log.error("job refused: its record cannot be read", job=job_id.decode(errors="replace")[:64])
+            pipeline.expire(b"rq:job:" + job_id, FAILURE_TTL)
+        elif waits and not queued:
+            self._try_again(pipeline, job, "its worker was lost before it began")
+        pipeline.execute()
+
+    def _fetch(self, job_id: bytes) -> AllowedJob | None:
+        try:
+            return AllowedJob.fetch(job_id.decode(), connection=self._redis, serializer=JSONSerializer)
+        except (NoSuchJobError, UnicodeDecodeError):
+            return None
+
+    def _try_again(self, pipeline: Any, job: AllowedJob, why: str) -> None:
+        again = job.should_retry
+        log.warning("job lost", job=job.id, why=why, again=again)
+        if again:
+            job.retry(self._queue, pipeline)
+        else:
+            job.set_status(JobStatus.FAILED, pipeline=pipeline)
+            job._handle_failure(f"lost: {why}", pipeline)
+
+    def _forget(self) -> None:
+        """Drops what is over: entries of finished jobs and of workers that are no more."""
+        clean_worker_registry(self._queue)
+        for registry in (FinishedJobRegistry, FailedJobRegistry):
+            registry(queue=self._queue).cleanup()
