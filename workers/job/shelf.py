@@ -13,6 +13,7 @@ import torch
 from contract.choices import ProblemCode
 from contract.models import Execution, FitRule, Metric, ModelInfo
 from models.backends import BackendError, ExecutableClassifier, prepare
+from models.backends.device_errors import is_out_of_memory
 from models.bundles import (
     BundleError,
     Card,
@@ -26,7 +27,6 @@ from models.clean_images import calibration_images
 from smoothing import adaptable, check_batch_invariance, generator_for
 from smoothing.errors import SmoothingError
 from workers.failures import JobFailure
-from workers.process.replacement import is_out_of_memory
 from workers.settings import WorkerSettings
 
 log = structlog.get_logger()

@@ -20,6 +20,7 @@ from contract.choices import ProblemCode
 from contract.metrics import COMPUTE_SECONDS, JOBS, QUEUE_SECONDS
 from contract.models import first_choice
 from contract.problems import problem
+from models.backends.device_errors import is_device_lost
 from workers import logs, tracing
 from workers.failures import Abandoned, JobFailure, Superseded
 from workers.job.pipeline import Pipeline
@@ -32,7 +33,7 @@ from workers.process import lifeline, pulse
 from workers.process.connections import connect
 from workers.process.exits import REASONS, Exit
 from workers.process.heartbeat import Heartbeat
-from workers.process.replacement import Lifespan, is_device_lost
+from workers.process.replacement import Lifespan
 from workers.process.watchdog import Busy, Work
 from workers.settings import WorkerSettings
 

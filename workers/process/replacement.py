@@ -59,32 +59,3 @@ class Lifespan:
             return Exit.GROWN
         most = self._settings.engine_max_jobs
         return Exit.JOBS_DONE if most and jobs >= most else None
-
-
-def is_device_lost(error: BaseException | None) -> bool:
-    """Whether an error, or one that it came from, has poisoned the process's use of its GPU.
-
-    After an illegal access or a failed assertion on the device, every further call fails as well. Running
-    out of memory does not do that.
-    """
-    while error is not None:
-        if isinstance(error, torch.OutOfMemoryError):
-            return False
-        if isinstance(error, torch.AcceleratorError):
-            return True
-        if isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def is_out_of_memory(error: BaseException | None) -> bool:
-    """Whether an error comes from a device that had no memory left at that time."""
-    while error is not None:
-        if isinstance(error, torch.OutOfMemoryError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-_SIGNS: Final = ("CUDA error", "CUBLAS_STATUS_", "CUDNN_STATUS_")

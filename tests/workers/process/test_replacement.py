@@ -1,14 +1,9 @@
-"""When an engine is replaced, and which errors make it leave at once."""
+"""When an engine is replaced by a new process."""
 
 import mmap
 
-import pytest
-import torch
-
-from contract.choices import ProblemCode
-from workers.failures import JobFailure
 from workers.process.exits import Exit
-from workers.process.replacement import Lifespan, is_device_lost, resident_bytes
+from workers.process.replacement import Lifespan, resident_bytes
 from workers.settings import WorkerSettings
 
 MIB = 1024 * 1024
@@ -69,23 +64,3 @@ def test_memory_is_what_the_system_says() -> None:
             held.write(bytes(MIB))
         assert 90 * MIB < resident_bytes() - before < 150 * MIB
     assert resident_bytes() - before < 50 * MIB
-
-
-@pytest.mark.parametrize(
-    ("error", "lost"),
-    [
-        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), True),
-        (RuntimeError("CUDA error: device-side assert triggered"), True),
-        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), True),
-        (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`"), True),
-        (torch.OutOfMemoryError("CUDA out of memory"), False),
-        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
-        (ValueError("CUDA error"), False),
-    ],
-)
-def test_a_lost_device_is_told_from_other_errors(error: Exception, lost: bool) -> None:
-    """Also when another error was made of it."""
-    assert is_device_lost(error) is lost
-    failure = JobFailure(ProblemCode.MODEL_LOAD_FAILED, "it cannot be loaded")
-    failure.__cause__ = error
-    assert is_device_lost(failure) is lost
