@@ -12,13 +12,13 @@ from pydantic import ValidationError
 
 from contract.environment import describe_settings
 from contract.limits import MAX_BODY_BYTES
+from contract.logs import configure_logs
 from contract.version import __version__
 from service.edge.auth import GateMiddleware, open_guard
 from service.edge.guards import BodyDeadlineMiddleware, RateLimitMiddleware
 from service.edge.headers import use_headers
 from service.edge.middleware import BodyLimitMiddleware, RequestIdMiddleware
 from service.edge.observing import ObservingMiddleware
-from service.logs import configure_logs
 from service.openapi.document import use_openapi
 from service.problems import add_problem_handlers
 from service.resources import open_resources
@@ -61,7 +61,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
                 await app.state.resources.close()
                 await to_thread.run_sync(end_tracing)
 
-    configure_logs(settings.log_format, settings.log_level)
+    configure_logs("api", settings.log_format, settings.log_level, whole_process=False)
     app = FastAPI(
         title="radii",
         summary="Send an image, get a label and a radius within which no perturbation can change it.",

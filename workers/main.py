@@ -4,7 +4,7 @@ import structlog
 from pydantic import ValidationError
 
 from contract.environment import describe_settings
-from workers import logs
+from contract.logs import configure_logs
 from workers.process import lifeline as line
 from workers.process.exits import Exit
 from workers.process.supervisor import Supervisor
@@ -20,10 +20,10 @@ def run(*, lifeline: bool = False) -> int:
     try:
         settings = WorkerSettings()
     except ValidationError as error:
-        logs.configure("supervisor")
+        configure_logs("supervisor")
         structlog.get_logger().error("worker not started", reason=describe_settings(error))
         return Exit.GAVE_UP
-    logs.configure("supervisor", settings.log_format, settings.log_level)
+    configure_logs("supervisor", settings.log_format, settings.log_level)
     if lifeline:
         line.hold(lambda: None)
     return Supervisor(settings).run()

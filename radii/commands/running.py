@@ -14,12 +14,12 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from contract.environment import describe_settings
+from contract.logs import configure_logs
 from radii.commands.client import certify, fail
 from radii.embedded import DataDirectoryInUse
 from radii.extras import require_extra
 from radii.own_key import default_data_dir, plain_file
 from radii.stack import Stack, StackFailure, StackPlan, free_port, quiet_log, tail
-from workers import logs
 from workers.settings import WorkerSettings
 
 Host = Annotated[str, typer.Option(envvar="RADII_HOST", help="Address to listen on.")]
@@ -172,7 +172,7 @@ def _running(plan: StackPlan, console: Console) -> Iterator[Stack]:
         settings = WorkerSettings()
     except ValidationError as error:
         raise fail(describe_settings(error)) from None
-    logs.configure("radii", settings.log_format, settings.log_level)
+    configure_logs("radii", settings.log_format, settings.log_level)
     try:
         with Stack(plan) as stack:
             with console.status("starting store, API and workers"):

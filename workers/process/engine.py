@@ -17,11 +17,12 @@ from redis.exceptions import RedisError
 
 from contract import keys
 from contract.choices import ProblemCode
+from contract.logs import configure_logs
 from contract.metrics import COMPUTE_SECONDS, JOBS, QUEUE_SECONDS
 from contract.models import first_choice
 from contract.problems import problem
 from models.backends.device_errors import is_device_lost
-from workers import logs, tracing
+from workers import tracing
 from workers.failures import Abandoned, JobFailure, Superseded
 from workers.job.pipeline import Pipeline
 from workers.job.progress import Watch
@@ -171,7 +172,7 @@ def main() -> None:
     parser.add_argument("--socket", type=Path, required=True)
     arguments = parser.parse_args()
     settings = WorkerSettings()
-    logs.configure("engine", settings.log_format, settings.log_level)
+    configure_logs("engine", settings.log_format, settings.log_level)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides
     lifeline.hold(lambda: None)
     pulse.begin(arguments.socket.parent)

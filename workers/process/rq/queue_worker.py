@@ -16,7 +16,9 @@ from rq.utils import now
 
 from contract import keys
 from contract.limits import JOB_MONITORING_INTERVAL, RESULT_TTL, WORKER_TTL
-from workers import logs, tasks
+from contract.logs import configure_logs
+from workers import tasks
+from workers.failures import Abandoned, EngineLost, JobFailure
 from workers.process import lifeline, relay
 from workers.process.connections import connect, wait_until_writable
 from workers.process.rq.allowed_job import AllowedJob
@@ -84,7 +86,13 @@ def main() -> None:
     parser.add_argument("--engine", type=Path, required=True)
     arguments = parser.parse_args()
     settings = WorkerSettings()
-    logs.configure("queue worker", settings.log_format, settings.log_level)
+    configure_logs(
+        "queue worker",
+        settings.log_format,
+        settings.log_level,
+        # RQ logs a traceback for each of them; the relay has said why in one line.
+        already_logged=(JobFailure, EngineLost, Abandoned),
+    )
     relay.use_engine(arguments.engine)
     connection = connect(settings.redis_url, read_timeout=None)
     worker: QueueWorker | None = None
