@@ -12,6 +12,13 @@ from tests import properties  # noqa: F401 (registers the profiles)
 settings.load_profile("repeatable")  # unless --hypothesis-profile names another
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes are named after their argument: compressed ones hold the time of day and the version of a library."""
+    if isinstance(val, bytes) and not (len(val) < 40 and val.isascii() and val.decode().isprintable()):
+        return argname
+    return None
+
+
 @pytest.fixture(scope="session")
 def _valkey() -> Iterator[ValkeyServer]:
     with ValkeyServer(appendonly="yes", appendfsync="everysec", save="") as server:

@@ -18,17 +18,6 @@ from service.app import create_app, create_app_from_environment
 from service.settings import ServiceSettings
 
 
-def test_import_loads_no_numerics() -> None:
-    """The API's image has none of them."""
-    program = (
-        "import sys, service.app;"
-        "print([name for name in ('numpy', 'torch', 'scipy', 'smoothing', 'models', 'workers', 'radii')"
-        " if name in sys.modules])"
-    )
-    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert printed.stdout == "[]\n"
-
-
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RADII_REDIS_URL", "redis://elsewhere:1/2")
     monkeypatch.setenv("RADII_DEFAULT_MODEL", "toy")
