@@ -25,6 +25,10 @@ class Radius(_Answer):
     l1: float
     linf: float
 
+    def of(self, noise: NoiseKind) -> float:
+        """Returns the radius in the norm that a noise certifies directly."""
+        return self.l1 if noise.norm == "l1" else self.l2
+
 
 class Look(_Answer):
     """One of the moments, fixed in advance, at which the votes are bounded."""
@@ -175,6 +179,12 @@ class Certificate(_AboutImage):
     seed: str
     compute: Compute
     created_at: datetime
+
+    @property
+    def noise_kind(self) -> NoiseKind:
+        """The noise that was asked for."""
+        kinds = [evidence.noise for evidence in self.noise]
+        return kinds[0] if len(kinds) == 1 else NoiseKind.HYBRID
 
 
 class PredictionVotes(_Answer):

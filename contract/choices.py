@@ -1,6 +1,7 @@
 """The words of the HTTP surface. Every enum is a named component of the OpenAPI document."""
 
 from enum import StrEnum
+from typing import Literal
 
 
 class NoiseKind(StrEnum):
@@ -9,6 +10,11 @@ class NoiseKind(StrEnum):
     GAUSSIAN = "gaussian"
     UNIFORM = "uniform"
     HYBRID = "hybrid"
+
+    @property
+    def norm(self) -> Literal["l1", "l2"]:
+        """The norm that the noise certifies directly; of ``hybrid``'s two, the one that targets are in."""
+        return "l1" if self is NoiseKind.UNIFORM else "l2"
 
 
 class NoiseLevel(StrEnum):

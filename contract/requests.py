@@ -63,51 +63,56 @@ class _Asked(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
-        default=None, description="Name of the model. Left out: the server's default."
+        default=None, description="Name of the model. Default: the server's."
     )
     noise: NoiseKind = Field(
-        default=NoiseKind.GAUSSIAN, description="`gaussian` certifies ℓ2; `uniform` ℓ1; `hybrid` both."
+        default=NoiseKind.GAUSSIAN, description="`gaussian` certifies ℓ2, `uniform` ℓ1, `hybrid` both."
     )
     sigma: Sigma | None = Field(
         default=None,
-        description="Noise level: standard deviation per pixel, pixels in [0, 1]. Left out: the model's.",
+        description="Noise level σ: standard deviation per pixel, pixels in [0, 1]. Default: the model's.",
     )
     sigma_uniform: Sigma | None = Field(
-        default=None, description="Noise level of the uniform branch of `hybrid`. Left out: `sigma`."
+        default=None, description="Noise level of the uniform branch of `hybrid`. Default: `sigma`."
     )
     alpha: Annotated[float, Field(gt=0, lt=0.5, allow_inf_nan=False)] = Field(
-        default=0.001, description="Probability that the answer is wrong, over the service's own sampling."
+        default=0.001,
+        description="Failure probability: the answer is wrong with at most this probability, "
+        "over the service's own sampling.",
     )
     n: Samples | None = Field(
-        default=None, description="Estimation votes, of each noise under `hybrid`. Left out: the model's."
+        default=None, description="Estimation votes, for each noise of `hybrid`. Default: the model's."
     )
     adapt: bool | None = Field(
         default=None,
-        description="Re-estimate batch-norm statistics under the noise. Left out: where the model can.",
+        description="Re-estimate batch-norm statistics under the noise. "
+        "Default: true if the model can be adapted.",
     )
     momentum: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = Field(
         default=None,
-        description="Weight of the re-estimated statistics against the trained ones. Left out: 1.",
+        description="Weight of the re-estimated statistics against the trained ones. Default: 1.",
     )
     clean_size: Annotated[int, Field(ge=2)] | None = Field(
         default=None,
-        description=f"Clean images to re-estimate from. Left out: {CLEAN_SIZE}, or all that the model has.",
+        description=f"Clean images to re-estimate from. Default: {CLEAN_SIZE}, or all that the model has.",
     )
     fit: Fit = Field(
         default=Fit.EXACT,
-        description="`exact` refuses an image of another size; `resize` fits it as the model says, "
-        "and the radius is then about the fitted image.",
+        description="For an image of another size: `exact` refuses it; `resize` fits it by the model's own "
+        "resize and crop, and the radius is then about the fitted image.",
     )
     memory: Namespace | None = Field(
         default=None,
-        description="Namespace of the memory of certified regions, or `off`. Left out: `default`, which "
-        "keeps answers at levels chosen per image consistent with each other; `off` when `sigma` is fixed.",
+        description="Namespace of the memory of certified regions, or `off`. Default: `off` if the noise "
+        "level is fixed; else `default`, which keeps answers at different levels consistent with each other.",
     )
     label: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
-        default=None, description="The true class, by name or index, so that the answer can say `correct`."
+        default=None,
+        description="The true class, by name or index; the answer then says whether it is `correct`.",
     )
     seed: Annotated[str, Field(pattern=r"^[0-9a-f]{1,32}$")] | None = Field(
-        default=None, description="128 bits in hexadecimal. Left out: drawn by the server."
+        default=None,
+        description="Seed of all randomness: 128 bits in hexadecimal. Default: drawn by the server.",
     )
 
     @staticmethod
@@ -169,25 +174,31 @@ class CertifyRequest(_Asked):
 
     noise_level: NoiseLevel | None = Field(
         default=None,
-        description="`fixed` takes `sigma`; `auto` tries `sigma_grid` and `optimize` climbs from `sigma`, "
-        "per image. Left out: `fixed` when `sigma` is given, else `auto`.",
+        description="How σ is chosen: `fixed` uses `sigma`; per image, `auto` tries the levels of "
+        "`sigma_grid` and `optimize` climbs from `sigma`. Default: `fixed` if `sigma` is given, else `auto`.",
     )
     sigma_grid: Annotated[list[Sigma], Field(min_length=1, max_length=64)] | None = Field(
-        default=None, description="Noise levels that `auto` tries. Left out: the model's."
+        default=None, description="Noise levels that `auto` tries. Default: the model's."
     )
-    n0: Samples = Field(default=100, description="Selection votes, of each noise under `hybrid`.")
-    bound: BoundKind = Field(default=BoundKind.TWO_SIDED, description="How votes become bounds.")
+    n0: Samples = Field(default=100, description="Selection votes, for each noise of `hybrid`.")
+    bound: BoundKind = Field(
+        default=BoundKind.TWO_SIDED,
+        description="How votes become bounds: `one_sided` bounds the top class alone, `two_sided` the "
+        "runner-up as well.",
+    )
     target_radius: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         default=None,
-        description="Stop as soon as it is sure whether this radius is certified: ℓ2, or ℓ1 under `uniform`.",
+        description="Stop as soon as it is decided whether this radius is certified: "
+        "in ℓ2, or in ℓ1 for `uniform`.",
     )
     max_seconds: Annotated[float, Field(gt=0, le=JOB_TIMEOUT, allow_inf_nan=False)] | None = Field(
         default=None,
-        description="Answer with what is certified after so many seconds of work, not counting the queue.",
+        description="Stop after this many seconds of computation, not counting the time in the queue, and "
+        "answer with what is certified by then.",
     )
     fresh: bool = Field(
         default=False,
-        description="Sample even when the memory holds the answer to this very question about this image.",
+        description="Sample again even if the memory holds the answer to this question about this image.",
     )
 
     @property

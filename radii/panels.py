@@ -17,7 +17,7 @@ from contract.certificates import (
     Prediction,
     Radius,
 )
-from contract.choices import AbstainReason, MemoryOutcome, NoiseKind, NoiseLevel, StopReason
+from contract.choices import AbstainReason, MemoryOutcome, NoiseLevel, StopReason
 from radii.display import ceiling, floor, in_255
 from radii.memory.words import what_it_did, what_it_promises
 
@@ -35,6 +35,8 @@ _STOPS: Final = {
     StopReason.HOPELESS: "more votes would hardly separate a class",
     StopReason.TIME_UP: "the time was up",
 }
+
+_SYMBOLS: Final = {"l1": "ℓ1", "l2": "ℓ2"}
 
 
 def show_certificate(console: Console, certificate: Certificate, classes: list[str] | None = None) -> None:
@@ -66,7 +68,7 @@ def _grid(facts: Facts) -> Table:
 
 def _norms(certificate: Certificate) -> list[str]:
     """The norms that the noises are about."""
-    return ["ℓ1" if evidence.noise is NoiseKind.UNIFORM else "ℓ2" for evidence in certificate.noise]
+    return [_SYMBOLS[evidence.noise.norm] for evidence in certificate.noise]
 
 
 def _in_norm(radius: Radius, norm: str) -> float:
@@ -92,7 +94,7 @@ def _headline(certificate: Certificate) -> Text:
 def _certificate_facts(certificate: Certificate, name: ClassName) -> Facts:
     yield from _radius_facts(certificate)
     if certificate.target_radius is not None:
-        norm = "ℓ1" if _norms(certificate) == ["ℓ1"] else "ℓ2"
+        norm = _SYMBOLS[certificate.noise_kind.norm]
         decision = "certified" if certificate.target_certified else "not certified"
         yield "target", f"{certificate.target_radius:g} in {norm}: {decision}"
     for evidence in certificate.noise:
@@ -144,7 +146,7 @@ _CHOSEN: Final = {
 
 
 def _trials(evidence: NoiseEvidence) -> str:
-    norm = "ℓ1" if evidence.noise is NoiseKind.UNIFORM else "ℓ2"
+    norm = _SYMBOLS[evidence.noise.norm]
     most = max(trial.n for trial in evidence.trials)
     tried = ", ".join(
         f"{trial.sigma:g} → {floor(trial.proxy_radius, 2) if trial.certifies else 'none'}"

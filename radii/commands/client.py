@@ -9,10 +9,12 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from contract.choices import BoundKind, Fit, JobStatus, NoiseKind, NoiseLevel
+from contract.choices import JobStatus
 from contract.jobs import Job
+from contract.requests import CertifyRequest, PredictRequest
 from radii import display, panels
 from radii.client import Client, ClientError, describe
+from radii.commands.from_model import options_from
 from radii.retry import Patience
 
 Image = Annotated[Path, typer.Argument(help="PNG, JPEG, WebP or BMP file.")]
@@ -30,109 +32,22 @@ Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON and
 MaxWait = Annotated[
     float, typer.Option(min=0, help="Seconds to wait in all for a server that is busy; 0: not at all.")
 ]
-Model = Annotated[str | None, typer.Option(help="Model; the server's default if left out.")]
-Sigma = Annotated[float | None, typer.Option(help="Noise level, pixels in [0, 1]; the model's if left out.")]
-Noise = Annotated[NoiseKind | None, typer.Option(help="gaussian: ℓ2; uniform: ℓ1; hybrid: both.")]
-SigmaUniform = Annotated[
-    float | None, typer.Option(help="Noise level of hybrid's uniform branch; --sigma's if left out.")
-]
-Adapt = Annotated[
-    bool | None,
-    typer.Option(
-        "--adapt/--no-adapt",
-        help="Re-estimate batch-norm statistics under the noise; where the model can, if left out.",
-        show_default=False,
-    ),
-]
-Momentum = Annotated[
-    float | None, typer.Option(help="Weight of re-estimated statistics against trained ones. [default: 1]")
-]
-CleanSize = Annotated[int | None, typer.Option(help="Clean images to re-estimate statistics from.")]
-Votes = Annotated[int | None, typer.Option("--n", help="Estimation votes; the model's if left out.")]
-Alpha = Annotated[float | None, typer.Option(help="Failure probability. [default: 0.001]")]
-FitOption = Annotated[Fit | None, typer.Option(help="What to do with an image of another size.")]
-Memory = Annotated[
-    str | None,
-    typer.Option(
-        help="Namespace of the memory of certified regions, or off; default if the level is chosen per image."
-    ),
-]
-Label = Annotated[str | None, typer.Option(help="The true class, to be told whether the answer is correct.")]
-Seed = Annotated[str | None, typer.Option(help="128 bits in hexadecimal; drawn by the server if left out.")]
-
 Answer = TypeVar("Answer")
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 DEFAULT_MAX_WAIT = 300
 
 
+@options_from(CertifyRequest)
 def certify(
     image: Image,
-    model: Model = None,
-    noise: Noise = None,
-    noise_level: Annotated[
-        NoiseLevel | None,
-        typer.Option(help="How σ is chosen; fixed if --sigma is given, else auto: per image, from a grid."),
-    ] = None,
-    sigma: Sigma = None,
-    sigma_uniform: SigmaUniform = None,
-    sigma_grid: Annotated[
-        list[str] | None,
-        typer.Option(help="Noise levels that auto tries, separated by commas; repeatable."),
-    ] = None,
-    n0: Annotated[int | None, typer.Option("--n0", help="Selection votes. [default: 100]")] = None,
-    n: Votes = None,
-    alpha: Alpha = None,
-    bound: Annotated[BoundKind | None, typer.Option(help="How votes become bounds.")] = None,
-    target_radius: Annotated[
-        float | None, typer.Option(help="Stop as soon as it is sure whether this radius is certified.")
-    ] = None,
-    max_seconds: Annotated[
-        float | None, typer.Option(help="Answer with what is certified after so many seconds of work.")
-    ] = None,
-    adapt: Adapt = None,
-    momentum: Momentum = None,
-    clean_size: CleanSize = None,
-    fit: FitOption = None,
-    memory: Memory = None,
-    fresh: Annotated[
-        bool | None,
-        typer.Option(
-            "--fresh/--no-fresh",
-            help="Sample even when the memory holds the answer to this very question.",
-            show_default=False,
-        ),
-    ] = None,
-    label: Label = None,
-    seed: Seed = None,
+    fields: Mapping[str, object],
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     max_wait: MaxWait = DEFAULT_MAX_WAIT,
     json: Json = False,
 ) -> None:
     """Certify IMAGE: its label, and a radius within which no perturbation changes it."""
-    fields: dict[str, object] = {
-        "model": model,
-        "noise": noise,
-        "noise_level": noise_level,
-        "sigma": sigma,
-        "sigma_uniform": sigma_uniform,
-        "sigma_grid": sigma_grid,
-        "n0": n0,
-        "n": n,
-        "alpha": alpha,
-        "bound": bound,
-        "target_radius": target_radius,
-        "max_seconds": max_seconds,
-        "adapt": adapt,
-        "momentum": momentum,
-        "clean_size": clean_size,
-        "fit": fit,
-        "memory": memory,
-        "fresh": fresh,
-        "label": label,
-        "seed": seed,
-    }
     with connect(url, api_key, max_wait) as client:
         job = run_job("/certify", image, fields, client, json)
         assert job.certificate is not None  # noqa: S101 (a certify job that succeeded has one)
@@ -143,42 +58,16 @@ def certify(
     panels.show_certificate(Console(), job.certificate, classes)
 
 
+@options_from(PredictRequest)
 def predict(
     image: Image,
-    model: Model = None,
-    noise: Noise = None,
-    sigma: Sigma = None,
-    sigma_uniform: SigmaUniform = None,
-    n: Votes = None,
-    alpha: Alpha = None,
-    adapt: Adapt = None,
-    momentum: Momentum = None,
-    clean_size: CleanSize = None,
-    fit: FitOption = None,
-    memory: Memory = None,
-    label: Label = None,
-    seed: Seed = None,
+    fields: Mapping[str, object],
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     max_wait: MaxWait = DEFAULT_MAX_WAIT,
     json: Json = False,
 ) -> None:
-    """Predict the smoothed classifier's label of IMAGE; far fewer votes than a radius takes."""
-    fields: dict[str, object] = {
-        "model": model,
-        "noise": noise,
-        "sigma": sigma,
-        "sigma_uniform": sigma_uniform,
-        "n": n,
-        "alpha": alpha,
-        "adapt": adapt,
-        "momentum": momentum,
-        "clean_size": clean_size,
-        "fit": fit,
-        "memory": memory,
-        "label": label,
-        "seed": seed,
-    }
+    """Predict the smoothed classifier's label of IMAGE, with far fewer votes than a radius takes."""
     with connect(url, api_key, max_wait) as client:
         job = run_job("/predict", image, fields, client, json)
         assert job.prediction is not None  # noqa: S101 (a predict job that succeeded has one)

@@ -243,7 +243,5 @@ def _progress(held: _Held, status: JobStatus) -> Progress:
 
 def _own_radius(certificate: Certificate) -> float | None:
     """In the noise's own norm; a hybrid has two of them, and its progress tells none."""
-    kinds = [evidence.noise for evidence in certificate.noise]
-    if len(kinds) > 1:
-        return None
-    return certificate.radius.l1 if kinds == [NoiseKind.UNIFORM] else certificate.radius.l2
+    kind = certificate.noise_kind
+    return None if kind is NoiseKind.HYBRID else certificate.radius.of(kind)

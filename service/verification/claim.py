@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from math import fsum
 
 from contract.certificates import Certificate, Check, NoiseEvidence
-from contract.choices import AbstainReason, MemoryOutcome, NoiseKind
+from contract.choices import AbstainReason, MemoryOutcome
 from service.verification.evidence import RADIUS_STEP, SUM_SLACK, certifies, check
 from service.verification.remembered import NOTHING, combined, memory_check, radius_limits, within
 
@@ -158,14 +158,13 @@ def _target(certificate: Certificate) -> Check:
     target, decision = certificate.target_radius, certificate.target_certified
     if target is None:
         return check("target", "no radius was asked about", decision is None)
-    uniform = [evidence.noise for evidence in certificate.noise] == [NoiseKind.UNIFORM]
-    norm = "l1" if uniform else "l2"
-    radius = certificate.radius.l1 if uniform else certificate.radius.l2
+    kind = certificate.noise_kind
+    radius = certificate.radius.of(kind)
     # It was decided before the radius was rounded down.
     near = not certificate.abstained and abs(radius - target) <= RADIUS_STEP
     return check(
         "target",
-        f"the {norm} radius {radius} is held against the target {target}",
+        f"the {kind.norm} radius {radius} is held against the target {target}",
         target > 0,
         decision is not None and (near or decision is (radius >= target)),
     )

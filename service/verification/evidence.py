@@ -6,7 +6,7 @@ from math import fsum
 from typing import Final
 
 from contract.certificates import Certificate, Check, NoiseEvidence
-from contract.choices import BoundKind, NoiseKind, NoiseLevel, StopReason
+from contract.choices import BoundKind, NoiseLevel, StopReason
 from service.verification.exact import perfect_radius, radii, tail_at_most
 
 _TIGHT: Final = Fraction(1, 10**6)  # relative: how far a bound may be from the best one
@@ -195,7 +195,7 @@ def _radius(evidence: NoiseEvidence) -> Check:
     limits = radii(evidence.noise, evidence.sigma, evidence.p_lower, evidence.p_upper, evidence.dimension)
     radius = evidence.radius
     stated = (radius.l2, radius.l1, radius.linf)
-    own, limit = (1, radius.l1) if evidence.noise is NoiseKind.UNIFORM else (0, radius.l2)
+    own = radius.of(evidence.noise)
     most = perfect_radius(
         evidence.noise, evidence.sigma, evidence.n_planned, evidence.alpha, evidence.dimension
     )
@@ -205,8 +205,8 @@ def _radius(evidence: NoiseEvidence) -> Check:
         f"{radius.l2} and {radius.l1} are stated",
         all(0 <= got <= exact for got, exact in zip(stated, limits, strict=True)),
         all(got >= exact - RADIUS_STEP for got, exact in zip(stated, limits, strict=True)),
-        stated[own] - RADIUS_STEP <= evidence.radius_limit <= most,
-        limit >= 0,
+        own - RADIUS_STEP <= evidence.radius_limit <= most,
+        own >= 0,
     )
 
 

@@ -38,7 +38,7 @@ def perfect_radius(noise: NoiseKind, sigma: float, n: int, alpha: float, dimensi
     """Returns the radius in the noise's own norm when ``n`` votes are all for one class."""
     p_lower = math.pow(alpha, 1 / n)
     l2, l1, _ = radii(noise, sigma, p_lower, 1 - p_lower, dimension)
-    return l1 if noise is NoiseKind.UNIFORM else l2
+    return l1 if noise.norm == "l1" else l2
 
 
 def tail_at_most(n: int, k: int, p: Fraction, alpha: float) -> bool:

@@ -107,9 +107,10 @@ def test_fresh_samples(sent: Callable[..., Form]) -> None:
 
 
 def test_a_list_is_its_field_once_per_item(sent: Callable[..., Form]) -> None:
-    """Commas are the server's to split."""
-    assert sent("certify", "--sigma-grid", "0.25", "--sigma-grid", "0.5") == {"sigma_grid": ["0.25", "0.5"]}
-    assert sent("certify", "--sigma-grid", "0.25,0.5") == {"sigma_grid": ["0.25,0.5"]}
+    """However it was written."""
+    two = {"sigma_grid": ["0.25", "0.5"]}
+    assert sent("certify", "--sigma-grid", "0.25", "--sigma-grid", "0.5") == two
+    assert sent("certify", "--sigma-grid", "0.25,0.5") == two
 
 
 def test_every_field_has_an_option() -> None:
