@@ -111,7 +111,7 @@ def _describe(one: dict[str, Any]) -> str:
     message = one["msg"].removeprefix("Value error, ")
     if not one["loc"]:
         return str(message)
-    name = f"RADII_{str(one['loc'][0]).upper()}"
+    name = f"RADII_{'__'.join(map(str, one['loc'])).upper()}"
     if one["loc"][0] == _HIDDEN or one["type"] == "value_error":
         return f"{name} {message}"
     return f"{name}: {message}, got {one['input']!r}"

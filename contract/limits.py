@@ -47,20 +47,6 @@ IMAGE_TTL: Final = QUEUED_TTL + 3 * JOB_TIMEOUT  # outlives the queue and every 
 # Attempts. RQ retries at once; only a lost worker or engine is retried, never a failure that would repeat.
 RETRIES: Final = 2
 
-# Workers (RQ's own defaults notice a dead worker after 8 minutes).
-WORKER_TTL: Final = 45
-JOB_MONITORING_INTERVAL: Final = 5  # a worker says so often that it still works on its job
-
-# Lost jobs. A worker that is only slow must not lose its job; if it does, its answer is refused.
-REAPER_INTERVAL: Final = 3  # between two searches for lost jobs, by all workers together
-TAKEN_SECONDS: Final = 10  # a job taken off the queue is begun by then
-SILENT_SECONDS: Final = 15  # a running attempt without a sign of its worker for so long ...
-SILENT_GRACE: Final = 8  # ... and for so long after that was seen is lost: an outage silences everybody
-ENGINE_HEARTBEAT_SECONDS: Final = 5
-ENGINE_ALIVE_SECONDS: Final = 20  # an engine not heard of for so long is not counted as ready
-ENGINE_KNOWN_SECONDS: Final = 600  # its models are still accepted into the queue while it restarts
-ENGINE_BOOT_SECONDS: Final = 120  # how long a relay waits for an engine that is starting
-
 # Progress: one capped stream per job.
 EVENTS_KEPT: Final = 256
 PROGRESS_INTERVAL: Final = 0.25

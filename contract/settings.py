@@ -1,9 +1,9 @@
 """The settings that API and workers share, read once from ``RADII_*``."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract.environment import DEFAULT_REDIS_URL, RedisUrl, with_password_file
@@ -12,11 +12,52 @@ LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
+class Timing(BaseModel):
+    """How often an engine reports to Redis, and when its silence counts; the same for API and workers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    engine_heartbeat_seconds: float = Field(
+        default=5, gt=0, description="Between two reports of an engine to Redis, and of its status file."
+    )
+    engine_alive_seconds: float = Field(
+        default=20, gt=0, description="An engine that reported within this time is ready."
+    )
+    engine_known_seconds: float = Field(
+        default=600,
+        gt=0,
+        description="Jobs for the models of an engine are accepted this long after its last report: "
+        "it may be restarting.",
+    )
+
+    @model_validator(mode="after")
+    def _require_order(self) -> Self:
+        require_longer(self, "engine_alive_seconds", "engine_heartbeat_seconds")
+        require_longer(self, "engine_known_seconds", "engine_alive_seconds")
+        return self
+
+
+def require_longer(timing: Timing, longer: str, shorter: str) -> None:
+    """Checks that one time is longer than another.
+
+    Raises:
+        ValueError: It is not.
+    """
+    value, least = getattr(timing, longer), getattr(timing, shorter)
+    if value <= least:
+        raise ValueError(f"'{longer}' must be > '{shorter}' ({least:g}), got {value:g}")
+
+
 class ProcessSettings(BaseSettings):
     """Settings of any process: where Redis is, and where logs and traces go."""
 
     model_config = SettingsConfigDict(
-        env_prefix="RADII_", frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+        env_prefix="RADII_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
     )
 
     redis_url: RedisUrl = DEFAULT_REDIS_URL
@@ -33,6 +74,8 @@ class ProcessSettings(BaseSettings):
         validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
         description="Send traces there, by OTLP over HTTP; see OpenTelemetry for more settings of its own.",
     )
+
+    timing: Timing = Timing()
 
     @property
     def tracing(self) -> bool:

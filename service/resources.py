@@ -76,7 +76,7 @@ def open_resources(settings: ServiceSettings) -> Resources:
         decoders=ThreadPoolExecutor(settings.max_decoders, "decoder"),
         stopping=asyncio.Event(),
         rate_limits=RateLimits(settings.redis_url),
-        catalogue=Cached(lambda: read_catalogue(redis, settings.default_model), seconds),
+        catalogue=Cached(lambda: read_catalogue(redis, settings.default_model, settings.timing), seconds),
         store_fill=Cached(lambda: read_store_fill(redis), seconds),
         job_seconds=Cached(lambda: mean_job_seconds(redis), seconds),
     )

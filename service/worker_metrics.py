@@ -16,6 +16,7 @@ from redis import Redis, RedisError
 
 from contract import keys
 from contract.metrics import FAMILIES, Family, read_field
+from contract.settings import Timing
 from service.jobs import queue as job_queue
 from service.jobs.catalogue import Heartbeat, read_heartbeats, ready_models
 
@@ -26,8 +27,9 @@ _Values = dict[tuple[str, ...], float]
 class StoreCollector(Collector):
     """Asks Redis once for each scrape; every API process tells the same."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, timing: Timing) -> None:
         self._redis = redis
+        self._timing = timing
 
     def describe(self) -> Iterable[Metric]:
         """Returns nothing: what there is to tell is not known before it is asked for."""
@@ -39,7 +41,7 @@ class StoreCollector(Collector):
         try:
             found += _queue(self._redis)
             found += _counted(self._redis)
-            beats = [beat for beat in read_heartbeats(self._redis) if beat.alive]
+            beats = [beat for beat in read_heartbeats(self._redis, self._timing) if beat.alive]
             found += _engines(beats)
             found += _memories(self._redis, beats)
         except RedisError:

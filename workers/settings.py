@@ -2,17 +2,64 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from contract.environment import without_password
-from contract.settings import ProcessSettings
+from contract.settings import ProcessSettings, Timing, require_longer
+
+RQ_RECORD_SECONDS: Final = 60  # RQ keeps a worker's records this much longer than its next report is due
+
+
+class WorkerTiming(Timing):
+    """When a worker counts as lost. One that is only slow must keep its job.
+
+    All workers of a deployment need the same values: one of them searches for the lost jobs of all.
+    """
+
+    engine_boot_seconds: float = Field(
+        default=120, gt=0, description="A job waits this long for an engine that is starting."
+    )
+    worker_ttl_seconds: int = Field(
+        default=45,
+        ge=1,
+        description="An idle worker reports at least this often; RQ drops it a minute later.",
+    )
+    job_monitoring_seconds: int = Field(
+        default=5, ge=1, description="Between two reports of a worker that its job is running."
+    )
+    reaper_seconds: float = Field(
+        default=3, gt=0, description="Between two searches for lost jobs, by all workers together."
+    )
+    taken_seconds: float = Field(
+        default=10,
+        gt=0,
+        description="A job that is taken off the queue and not begun within this is lost.",
+    )
+    silent_seconds: float = Field(
+        default=15,
+        gt=0,
+        lt=RQ_RECORD_SECONDS,
+        description="A running job without a report of its worker for this long is silent.",
+    )
+    silent_grace_seconds: float = Field(
+        default=8,
+        gt=0,
+        description="A job that stays silent for this long is lost: an outage of Redis silences all workers.",
+    )
+
+    @model_validator(mode="after")
+    def _require_patience(self) -> Self:
+        require_longer(self, "silent_seconds", "job_monitoring_seconds")
+        return self
 
 
 class WorkerSettings(ProcessSettings):
     """Settings of one worker."""
+
+    timing: WorkerTiming = WorkerTiming()
 
     models: Annotated[tuple[Path, ...], NoDecode] = Field(
         default=(), description="Further folders of bundles, separated like PATH."
@@ -65,8 +112,9 @@ class WorkerSettings(ProcessSettings):
         chosen = {
             f"RADII_{name.upper()}": os.pathsep.join(map(str, value)) if name == "models" else str(value)
             for name, value in self
-            if value is not None
+            if value is not None and name != "timing"
         }
+        chosen |= {f"RADII_TIMING__{name.upper()}": str(value) for name, value in self.timing}
         if self.redis_password_file is not None:
             chosen["RADII_REDIS_URL"] = without_password(self.redis_url)
         # Waiting threads that spin slow a busy machine many times over and speed a quiet one up little.

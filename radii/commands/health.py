@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from contract.limits import ENGINE_ALIVE_SECONDS
+from contract.settings import ProcessSettings
 
 
 def healthcheck(
@@ -44,6 +44,7 @@ def _why_no_worker() -> str | None:
     age = pulse.youngest()
     if age is None:
         return "no worker runs on this machine, or its engine has not begun yet"
-    if age <= ENGINE_ALIVE_SECONDS:
+    most = ProcessSettings().timing.engine_alive_seconds
+    if age <= most:
         return None
-    return f"the engine's last sign of life must be <= {ENGINE_ALIVE_SECONDS} s old, got {age:.0f} s"
+    return f"the engine's last sign of life must be <= {most:g} s old, got {age:.0f} s"

@@ -7,7 +7,7 @@ from typing import Any, Final
 import httpx
 from redis import Redis
 
-from contract.limits import ENGINE_ALIVE_SECONDS
+from contract.settings import ProcessSettings
 from radii.doctor.findings import Finding, fail, ok, warn
 from service.jobs import queue as job_queue
 from service.jobs.catalogue import read_heartbeats, ready_models
@@ -37,7 +37,8 @@ def look_at_api(url: str) -> Iterator[Finding]:
 
 def look_at_engines(redis: Redis) -> Iterator[Finding]:
     """Which engines are alive, and which models they cannot serve."""
-    beats = read_heartbeats(redis)
+    timing = ProcessSettings().timing
+    beats = read_heartbeats(redis, timing)
     alive = [beat for beat in beats if beat.alive]
     for beat in beats:
         status = beat.status
@@ -45,7 +46,7 @@ def look_at_engines(redis: Redis) -> Iterator[Finding]:
         if beat.alive:
             yield ok("engine", f"{told}, {status.resident_bytes / 2**20:.0f} MiB")
         elif not alive:
-            advice = f"not heard of for {ENGINE_ALIVE_SECONDS} s: see the log of its worker"
+            advice = f"not heard of for {timing.engine_alive_seconds:g} s: see the log of its worker"
             yield warn("engine", told, advice)
     if not alive:
         yield fail("engines", "none is alive", "start one: `radii worker`, or `radii serve` for everything")

@@ -2,21 +2,23 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, cast
 
 from redis import Redis
 
 from contract import keys
 from contract.choices import ProblemCode
-from contract.limits import ENGINE_ALIVE_SECONDS, ENGINE_KNOWN_SECONDS
 from contract.models import EngineStatus, ModelInfo, ModelList, first_choice
+from contract.settings import Timing
 from service.field_messages import shorten
 from service.problems import RETRY_AFTER, refusal
+
+DEFAULT_TIMING: Final = Timing()
 
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """What an engine said last, and whether that is recent."""
+    """What an engine reported last, and whether that is recent; if not, none of its models is ready."""
 
     status: EngineStatus
     alive: bool
@@ -54,9 +56,9 @@ class Catalogue:
         return ModelList(default=self.default, models=[self.models[name] for name in ordered])
 
 
-def read_catalogue(redis: Redis, default_model: str | None) -> Catalogue:
+def read_catalogue(redis: Redis, default_model: str | None, timing: Timing = DEFAULT_TIMING) -> Catalogue:
     """Reads the heartbeats; the time is the server's, so that no other clock matters."""
-    beats = read_heartbeats(redis)
+    beats = read_heartbeats(redis, timing)
     models = _merge(beats)
     ready = [name for name, model in models.items() if model.ready]
     return Catalogue(
@@ -64,20 +66,20 @@ def read_catalogue(redis: Redis, default_model: str | None) -> Catalogue:
     )
 
 
-def read_heartbeats(redis: Redis) -> list[Heartbeat]:
+def read_heartbeats(redis: Redis, timing: Timing = DEFAULT_TIMING) -> list[Heartbeat]:
     """Returns what the engines said, the one heard of last first."""
     seconds, microseconds = redis.time()
     now = seconds + microseconds / 1e6
     scored = cast(
         "list[tuple[bytes, float]]",
-        redis.zrangebyscore(keys.ENGINES, now - ENGINE_KNOWN_SECONDS, "+inf", withscores=True),
+        redis.zrangebyscore(keys.ENGINES, now - timing.engine_known_seconds, "+inf", withscores=True),
     )
     times = {engine.decode(): time for engine, time in reversed(scored)}
     if not times:
         return []
     stored = redis.mget([keys.engine(engine) for engine in times])
     return [
-        Heartbeat(EngineStatus.model_validate_json(value), alive=time >= now - ENGINE_ALIVE_SECONDS)
+        _heartbeat(EngineStatus.model_validate_json(value), now - time, timing.engine_alive_seconds)
         for value, time in zip(stored, times.values(), strict=True)
         if value is not None
     ]
@@ -93,12 +95,14 @@ def _merge(beats: Iterable[Heartbeat]) -> dict[str, ModelInfo]:
     best: dict[str, ModelInfo] = {}
     for beat in sorted(beats, key=lambda beat: not beat.alive):
         for model in beat.status.models:
-            info = model if beat.alive else _silent(model)
-            if model.name not in best or (info.ready and not best[model.name].ready):
-                best[model.name] = info
+            if model.name not in best or (model.ready and not best[model.name].ready):
+                best[model.name] = model
     return dict(sorted(best.items()))
 
 
-def _silent(model: ModelInfo) -> ModelInfo:
-    reason = f"no worker that holds it was heard of in the last {ENGINE_ALIVE_SECONDS} s"
-    return model.model_copy(update={"ready": False, "reason": reason})
+def _heartbeat(status: EngineStatus, age: float, alive_seconds: float) -> Heartbeat:
+    if age <= alive_seconds:
+        return Heartbeat(status, alive=True)
+    reason = f"no worker that holds it was heard of in the last {alive_seconds:g} s"
+    models = [model.model_copy(update={"ready": False, "reason": reason}) for model in status.models]
+    return Heartbeat(status.model_copy(update={"models": models}), alive=False)

@@ -48,7 +48,7 @@ def check_readiness(resources: Annotated[Resources, Depends(get_resources)]) -> 
     if resources.stopping.is_set():
         raise refusal(ProblemCode.STOPPING, "this process takes no new requests soon", headers=RETRY_AFTER)
     _require_durability(resources)
-    catalogue = read_catalogue(resources.redis, resources.settings.default_model)
+    catalogue = read_catalogue(resources.redis, resources.settings.default_model, resources.settings.timing)
     ready = _ready_models(catalogue)
     if not ready:
         detail = f"{catalogue.engines_alive} engines are alive, and no model is ready"

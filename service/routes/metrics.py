@@ -29,6 +29,6 @@ router = APIRouter(tags=["service"], dependencies=[require(Scope.ADMIN)])
 def get_metrics(resources: Annotated[Resources, Depends(get_resources)]) -> Response:
     """Get counts and gauges for Prometheus; those of workers and queue are the same from every process."""
     store = CollectorRegistry()
-    store.register(StoreCollector(resources.redis))
+    store.register(StoreCollector(resources.redis, resources.settings.timing))
     text = generate_latest(resources.metrics.registry) + generate_latest(store)
     return Response(text, headers={"Content-Type": _TEXT})

@@ -19,13 +19,15 @@ router = APIRouter(tags=["models"], dependencies=[require(Scope.READ)])
 @router.get("/models", responses={200: {"links": TO_A_MODEL}, **problem_responses()})
 def list_models(resources: Annotated[Resources, Depends(get_resources)]) -> ModelList:
     """List the models that workers hold, the default first."""
-    return read_catalogue(resources.redis, resources.settings.default_model).listing()
+    settings = resources.settings
+    return read_catalogue(resources.redis, settings.default_model, settings.timing).listing()
 
 
 @router.get("/models/{name}", responses=problem_responses(404))
 def get_model(name: str, resources: Annotated[Resources, Depends(get_resources)]) -> ModelInfo:
     """Get one model."""
-    models = read_catalogue(resources.redis, resources.settings.default_model).models
+    settings = resources.settings
+    models = read_catalogue(resources.redis, settings.default_model, settings.timing).models
     if name not in models:
         raise refusal(ProblemCode.NOT_FOUND, "no such model")
     return models[name]

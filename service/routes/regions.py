@@ -56,7 +56,8 @@ def list_regions(
     limit: Annotated[int, Query(ge=1, le=REGIONS_PAGE, description="Regions to answer with at most.")] = 100,
 ) -> RegionPage:
     """List certified regions of one memory, in the order in which they were committed."""
-    info = read_catalogue(resources.redis, resources.settings.default_model).resolve(model)
+    settings = resources.settings
+    info = read_catalogue(resources.redis, settings.default_model, settings.timing).resolve(model)
     epoch, total, records = _read(resources, info.digest, memory, start, limit)
     following = start + len(records)
     return RegionPage(

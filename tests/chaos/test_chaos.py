@@ -15,7 +15,6 @@ import pytest
 from redis import Redis
 
 from contract import keys
-from contract.limits import JOB_MONITORING_INTERVAL
 from contract.regions import StoredRegion
 from tests.chaos.clients import Api, Client
 from tests.chaos.cluster import Cluster, until
@@ -28,6 +27,7 @@ from tests.chaos.history import (
 )
 from tests.chaos.nemesis import Nemesis, Watchdog
 from tests.end_to_end.running import radii
+from workers.settings import WorkerSettings
 
 SECONDS = float(os.environ.get("RADII_CHAOS_SECONDS", "30"))
 SEED = int(os.environ.get("RADII_CHAOS_SEED") or random.SystemRandom().randrange(2**32))
@@ -145,7 +145,7 @@ def check_store(cluster: Cluster, history: History) -> None:
     redis = cluster.redis
     until(lambda: not redis.exists(keys.TAKEN, keys.SILENT), 30, "the reaper did not finish")
     # RQ forgets a worker that was killed at the end of its job when its last sign of life lapses.
-    seconds = JOB_MONITORING_INTERVAL + 70
+    seconds = WorkerSettings().timing.job_monitoring_seconds + 70
     until(lambda: not held(redis), seconds, "the jobs that are with workers still were not let go")
     for name in redis.scan_iter("*", count=1000):
         key = name.decode(errors="replace")

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
 
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
@@ -36,10 +37,10 @@ BOTH: Final = {
 
 def table() -> str:
     """Returns the table: the API's settings in their order, then those of workers alone."""
-    service, worker = ServiceSettings.model_fields, WorkerSettings.model_fields
     lines = ["| setting | read by | default | what it does |", "|---|---|---|---|"]
+    service, worker = fields(ServiceSettings), fields(WorkerSettings)
     for name in [*service, *(name for name in worker if name not in service)]:
-        readers = [reader for reader, fields in (("API", service), ("workers", worker)) if name in fields]
+        readers = [reader for reader, known in (("API", service), ("workers", worker)) if name in known]
         field = service.get(name) or worker[name]
         told = BOTH.get(name) if len(readers) == 2 else None
         saying = told or field.description or SAYINGS[name]
@@ -51,6 +52,18 @@ def table() -> str:
         ]
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines)
+
+
+def fields(settings: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
+    """Returns every field by its name; one inside a group has the name of the group before its own."""
+    found = {}
+    for name, field in settings.model_fields.items():
+        inside = field.annotation
+        if isinstance(inside, type) and issubclass(inside, BaseModel):
+            found |= fields(inside, f"{prefix}{name}__")
+        else:
+            found[prefix + name] = field
+    return found
 
 
 def all_settings() -> tuple[type[BaseSettings], ...]:

@@ -49,7 +49,7 @@ class Engine:
         self._redis = connect(settings.redis_url, one_connection=True)
         self.shelf = open_shelf(settings)
         self.lifespan = Lifespan(settings)
-        self.heartbeat = Heartbeat(connect(settings.redis_url), self.shelf)
+        self.heartbeat = Heartbeat(connect(settings.redis_url), self.shelf, settings.timing)
         self._measures = Measures()
         self._mirrors = Mirrors(self._redis, settings.resident_memories)
         variants = Variants(self._redis, settings.resident_variants, self._measures)
@@ -175,7 +175,7 @@ def main() -> None:
     configure_logs("engine", settings.log_format, settings.log_level)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides
     lifeline.hold(lambda: None)
-    pulse.begin(arguments.socket.parent)
+    pulse.begin(arguments.socket.parent, settings.timing.engine_heartbeat_seconds)
     tracing.begin(settings)
     _step_back(settings.niceness)
     if settings.threads is not None:

@@ -12,8 +12,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from contract import keys
-from contract.limits import ENGINE_HEARTBEAT_SECONDS, ENGINE_KNOWN_SECONDS
 from contract.models import EngineStatus, MemoryName
+from contract.settings import Timing
 from workers.job.shelf import Shelf
 from workers.process.replacement import device_bytes, resident_bytes
 
@@ -21,10 +21,11 @@ log = structlog.get_logger()
 
 
 class Heartbeat:
-    """Publishes an engine's status every `ENGINE_HEARTBEAT_SECONDS`, and at once when it is told to."""
+    """Publishes an engine's status every `engine_heartbeat_seconds`, and at once when it is told to."""
 
-    def __init__(self, redis: Redis, shelf: Shelf) -> None:
+    def __init__(self, redis: Redis, shelf: Shelf, timing: Timing) -> None:
         self._redis = redis
+        self._timing = timing
         self._shelf = shelf
         self._started_at = datetime.now(UTC)
         self._wake = threading.Event()
@@ -62,7 +63,7 @@ class Heartbeat:
 
     def _beat(self) -> None:
         while not self._stopped:
-            self._wake.wait(ENGINE_HEARTBEAT_SECONDS)
+            self._wake.wait(self._timing.engine_heartbeat_seconds)
             self._wake.clear()
             try:
                 self._publish()
@@ -93,8 +94,9 @@ class Heartbeat:
                 if digest in names
             ],
         )
+        known = self._timing.engine_known_seconds
         with self._redis.pipeline() as pipeline:
-            pipeline.set(keys.engine(self.engine_id), status.model_dump_json(), ex=ENGINE_KNOWN_SECONDS)
+            pipeline.set(keys.engine(self.engine_id), status.model_dump_json(), px=int(1000 * known))
             pipeline.zadd(keys.ENGINES, {self.engine_id: now})
-            pipeline.zremrangebyscore(keys.ENGINES, 0, now - ENGINE_KNOWN_SECONDS)
+            pipeline.zremrangebyscore(keys.ENGINES, 0, now - known)
             pipeline.execute()

@@ -6,20 +6,18 @@ import time
 from pathlib import Path
 from typing import Final
 
-from contract.limits import ENGINE_HEARTBEAT_SECONDS
-
 FOLDER_PREFIX: Final = "radii-worker-"
 _NAME: Final = "alive"
 
 
-def begin(folder: Path) -> None:
-    """Touches a file in the worker's folder every few seconds, in a thread, as long as the process runs."""
+def begin(folder: Path, interval: float) -> None:
+    """Touches a file in the worker's folder every ``interval`` seconds, in a thread."""
     file = folder / _NAME
 
     def beat() -> None:
         while folder.is_dir():
             file.touch()
-            time.sleep(ENGINE_HEARTBEAT_SECONDS)
+            time.sleep(interval)
 
     threading.Thread(target=beat, name="pulse", daemon=True).start()
 

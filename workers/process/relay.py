@@ -7,6 +7,7 @@ the work between two batches. Nothing here imports torch, so a fork costs millis
 import json
 import os
 import time
+from dataclasses import dataclass
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,7 @@ from rq.timeouts import JobTimeoutException
 
 from contract import keys
 from contract.choices import ProblemCode
-from contract.limits import ENGINE_BOOT_SECONDS, FAILURE_TTL, JOB_TIMEOUT, SUBMISSION_TTL
+from contract.limits import FAILURE_TTL, JOB_TIMEOUT, SUBMISSION_TTL
 from contract.metrics import JOBS, RETRIES
 from workers.failures import Abandoned, EngineLost, JobFailure, Superseded
 from workers.metrics import Measures
@@ -31,14 +32,23 @@ redis.call('SET', KEYS[2], ARGV[2], 'NX', 'EX', ARGV[3])
 return 1
 """
 
-_engine_socket: Path | None = None
+
+@dataclass(frozen=True)
+class EngineAddress:
+    """Where the engine of this worker listens, and how long a job waits for it to start."""
+
+    socket: Path
+    boot_seconds: float
+
+
+_engine: EngineAddress | None = None
 log = structlog.get_logger()
 
 
-def use_engine(socket: Path) -> None:
-    """Says where the engine listens. Called once by the queue worker; every relay is a fork of it."""
-    global _engine_socket
-    _engine_socket = socket
+def use_engine(socket: Path, boot_seconds: float) -> None:
+    """Sets where the engine listens. Called once by the queue worker; every relay is a fork of it."""
+    global _engine
+    _engine = EngineAddress(socket, boot_seconds)
 
 
 def relay(kind: str, payload: dict[str, Any]) -> dict[str, str]:
@@ -50,11 +60,11 @@ def relay(kind: str, payload: dict[str, Any]) -> dict[str, str]:
         Abandoned: The client cancelled, or the job has failed before. Not tried again.
     """
     job = get_current_job()
-    if job is None or _engine_socket is None:
+    if job is None or _engine is None:
         raise RuntimeError("a task runs only inside a queue worker")
     about = {"job_id": job.id, "kind": kind, **_about(payload)}
     with structlog.contextvars.bound_contextvars(process="relay", **about):
-        return _run(job, _engine_socket, payload, about)
+        return _run(job, _engine, payload, about)
 
 
 def count_killed(job: Job, *_: Any) -> None:
@@ -64,12 +74,12 @@ def count_killed(job: Job, *_: Any) -> None:
         _count_failure(job.connection, _kind(job), _about(payload)["model"], ProblemCode.WORKER_LOST)
 
 
-def _run(job: Job, socket: Path, payload: dict[str, Any], about: dict[str, str]) -> dict[str, str]:
+def _run(job: Job, engine: EngineAddress, payload: dict[str, Any], about: dict[str, str]) -> dict[str, str]:
     redis, kind, model = job.connection, about["kind"], about["model"]
     attempt = 0
     try:
         attempt = _begin(redis, job, kind, model)
-        result = _ask(socket, _request(job, payload, about, attempt))
+        result = _ask(engine, _request(job, payload, about, attempt))
     except JobTimeoutException as timeout:
         seconds = job.timeout or JOB_TIMEOUT
         failure = JobFailure(ProblemCode.TIMEOUT, f"the computation took longer than {seconds} s")
@@ -132,9 +142,9 @@ def _request(job: Job, payload: dict[str, Any], about: dict[str, str], attempt: 
     }
 
 
-def _ask(socket: Path, request: dict[str, Any]) -> dict[str, str]:
+def _ask(engine: EngineAddress, request: dict[str, Any]) -> dict[str, str]:
     while True:
-        with _connect(socket) as connection:
+        with _connect(engine) as connection:
             try:
                 connection.send_bytes(json.dumps(request).encode())
                 reply: dict[str, Any] = json.loads(connection.recv_bytes())
@@ -163,15 +173,15 @@ def _wait(connection: Connection) -> dict[str, Any]:
     return reply
 
 
-def _connect(socket: Path) -> Connection:
+def _connect(engine: EngineAddress) -> Connection:
     """Waits for an engine that is still starting, or starting again."""
-    deadline = time.monotonic() + ENGINE_BOOT_SECONDS
+    deadline = time.monotonic() + engine.boot_seconds
     while True:
         try:
-            return Client(str(socket), "AF_UNIX")
+            return Client(str(engine.socket), "AF_UNIX")
         except (FileNotFoundError, ConnectionError, EOFError) as error:
             if time.monotonic() > deadline:
-                raise EngineLost(f"no engine within {ENGINE_BOOT_SECONDS} s") from error
+                raise EngineLost(f"no engine within {engine.boot_seconds:g} s") from error
             time.sleep(0.02)
 
 

@@ -156,7 +156,7 @@ class Supervisor:
                 self._python("workers.process.rq.queue_worker", "--engine", str(socket)),
                 self._environment,
             )
-            reaper = Reaper(connect(self._settings.redis_url))
+            reaper = Reaper(connect(self._settings.redis_url), self._settings.timing)
             reaper.start()
             try:
                 while not self._signals:

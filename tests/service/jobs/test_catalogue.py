@@ -8,12 +8,13 @@ import pytest
 from redis import Redis
 
 from contract import keys
-from contract.limits import ENGINE_ALIVE_SECONDS, ENGINE_KNOWN_SECONDS
 from contract.models import ModelInfo
+from contract.settings import Timing
 from service.app import create_app
 from service.settings import ServiceSettings
 
 Beat = Callable[..., None]
+TIMING = Timing()
 
 
 def test_no_engine_no_models(bare_api: httpx.Client) -> None:
@@ -47,7 +48,7 @@ def test_silent_engine_is_known_but_not_ready(
     bare_api: httpx.Client, beat: Beat, toy: ModelInfo, png: bytes
 ) -> None:
     """Jobs are still taken for it: it may be restarting."""
-    beat(toy, ago=ENGINE_ALIVE_SECONDS + 1)
+    beat(toy, ago=TIMING.engine_alive_seconds + 1)
     model = bare_api.get("/models/toy").json()
     assert (model["ready"], "heard of" in model["reason"]) == (False, True)
     assert bare_api.get("/readyz").status_code == 503
@@ -56,7 +57,7 @@ def test_silent_engine_is_known_but_not_ready(
 
 
 def test_engine_is_forgotten(bare_api: httpx.Client, beat: Beat) -> None:
-    beat(ago=ENGINE_KNOWN_SECONDS + 1)
+    beat(ago=TIMING.engine_known_seconds + 1)
     assert bare_api.get("/models").json()["models"] == []
 
 

@@ -114,7 +114,7 @@ def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     """Kill -9 of the parent leaves no orphan."""
     pid_file = tmp_path / "pid"
     child = (
-        "import os, time; from pathlib import Path; from workers import lifeline; "
+        "import os, time; from pathlib import Path; from workers.process import lifeline; "
         f"lifeline.hold(lambda: None); Path({str(pid_file)!r}).write_text(str(os.getpid())); time.sleep(60)"
     )
     parent = (

@@ -26,7 +26,7 @@ Answer = Callable[[Connection], None]
 def engine(tmp_path: Path) -> Iterator[Callable[[Answer], None]]:
     """Listens where the relay looks, and does to each connection what it is told."""
     socket = tmp_path / "engine.sock"
-    relay.use_engine(socket)
+    relay.use_engine(socket, boot_seconds=120)
     listener = Listener(str(socket), "AF_UNIX")
     threads = []
 

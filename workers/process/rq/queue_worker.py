@@ -15,14 +15,14 @@ from rq.serializers import JSONSerializer
 from rq.utils import now
 
 from contract import keys
-from contract.limits import JOB_MONITORING_INTERVAL, RESULT_TTL, WORKER_TTL
+from contract.limits import RESULT_TTL
 from contract.logs import configure_logs
 from workers import tasks
 from workers.failures import Abandoned, EngineLost, JobFailure
 from workers.process import lifeline, relay
 from workers.process.connections import connect, wait_until_writable
 from workers.process.rq.allowed_job import AllowedJob
-from workers.settings import WorkerSettings
+from workers.settings import WorkerSettings, WorkerTiming
 
 log = structlog.get_logger()
 
@@ -61,7 +61,7 @@ class QueueWorker(Worker):
         super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
 
-def make_worker(connection: Redis) -> QueueWorker:
+def make_worker(connection: Redis, timing: WorkerTiming) -> QueueWorker:
     """Returns a worker that listens to the one queue. Several queues would lose jobs in RQ."""
     queue = Queue(keys.QUEUE, connection=connection, serializer=JSONSerializer, job_class=AllowedJob)
     return QueueWorker(
@@ -70,8 +70,8 @@ def make_worker(connection: Redis) -> QueueWorker:
         serializer=JSONSerializer,
         job_class=AllowedJob,
         default_result_ttl=RESULT_TTL,
-        worker_ttl=WORKER_TTL,
-        job_monitoring_interval=JOB_MONITORING_INTERVAL,
+        worker_ttl=timing.worker_ttl_seconds,
+        job_monitoring_interval=timing.job_monitoring_seconds,
         log_job_description=False,
         work_horse_killed_handler=relay.count_killed,
     )
@@ -93,13 +93,13 @@ def main() -> None:
         # RQ logs a traceback for each of them; the relay has said why in one line.
         already_logged=(JobFailure, EngineLost, Abandoned),
     )
-    relay.use_engine(arguments.engine)
+    relay.use_engine(arguments.engine, settings.timing.engine_boot_seconds)
     connection = connect(settings.redis_url, read_timeout=None)
     worker: QueueWorker | None = None
     lifeline.hold(lambda: worker.kill_horse() if worker else None)
     wait_until_writable(connection)
     try:
-        worker = make_worker(connection)
+        worker = make_worker(connection, settings.timing)
         worker.work(with_scheduler=False, logging_level=_rq_level(settings))
     except RedisError as error:
         log.warning("store lost", error=type(error).__name__)

@@ -28,27 +28,21 @@ from rq.serializers import JSONSerializer
 from rq.worker_registration import clean_worker_registry
 
 from contract import keys
-from contract.limits import (
-    FAILURE_TTL,
-    JOB_MONITORING_INTERVAL,
-    REAPER_INTERVAL,
-    SILENT_GRACE,
-    SILENT_SECONDS,
-    TAKEN_SECONDS,
-)
+from contract.limits import FAILURE_TTL
 from workers.process.rq.allowed_job import AllowedJob
+from workers.settings import RQ_RECORD_SECONDS, WorkerTiming
 
 log = structlog.get_logger()
 
-_RQ_TTL: Final = JOB_MONITORING_INTERVAL + 60  # what a worker's sign of life sets the record's lifetime to
 _TRIES: Final = 5  # of one change, while others change the same job
 
 
 class Reaper:
-    """Searches for lost jobs every `REAPER_INTERVAL` seconds."""
+    """Searches for lost jobs every `reaper_seconds`."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, timing: WorkerTiming) -> None:
         self._redis = redis
+        self._timing = timing
         self._queue = Queue(keys.QUEUE, connection=redis, serializer=JSONSerializer, job_class=AllowedJob)
         self._taken = self._queue.intermediate_queue_key
         self._running = self._queue.started_job_registry.key
@@ -64,9 +58,11 @@ class Reaper:
         self._stopping.set()
 
     def _run(self) -> None:
-        while not self._stopping.wait(REAPER_INTERVAL):
+        interval = self._timing.reaper_seconds
+        while not self._stopping.wait(interval):
             try:
-                if self._redis.set(keys.REAPER, 1, nx=True, px=int(1000 * REAPER_INTERVAL) - 100):
+                # The lock expires a little earlier, so that its own holder may search again.
+                if self._redis.set(keys.REAPER, 1, nx=True, px=int(950 * interval)):
                     self.search()
             except RedisError as error:
                 log.warning("lost jobs not searched for", error=type(error).__name__)
@@ -76,10 +72,10 @@ class Reaper:
     def search(self) -> None:
         """Looks once at all that is with a worker."""
         silent = self._silent()
-        for attempt in self._longer_than(keys.SILENT, silent, SILENT_GRACE):
+        for attempt in self._longer_than(keys.SILENT, silent, self._timing.silent_grace_seconds):
             self._change(self._give_up, attempt)
         taken = cast("list[bytes]", self._redis.lrange(self._taken, 0, -1))
-        for job_id in self._longer_than(keys.TAKEN, set(taken), TAKEN_SECONDS):
+        for job_id in self._longer_than(keys.TAKEN, set(taken), self._timing.taken_seconds):
             self._change(self._return, job_id)
         self._forget()
 
@@ -90,7 +86,9 @@ class Reaper:
             for attempt in running:
                 pipeline.pttl(b"rq:execution:" + attempt)
             left = pipeline.execute()
-        least = 1000 * (_RQ_TTL - SILENT_SECONDS)
+        # What a report of a worker sets the lifetime of the attempt's record to, less the time since then.
+        lifetime = self._timing.job_monitoring_seconds + RQ_RECORD_SECONDS
+        least = 1000 * (lifetime - self._timing.silent_seconds)
         return {attempt for attempt, ttl in zip(running, left, strict=True) if ttl < least}
 
     def _longer_than(self, key: str, found: set[bytes], seconds: float) -> Iterable[bytes]:

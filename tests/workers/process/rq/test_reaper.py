@@ -10,12 +10,14 @@ from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 
 from contract import keys
-from contract.limits import RETRIES, SILENT_GRACE, TAKEN_SECONDS
+from contract.limits import RETRIES
 from workers.process.rq.allowed_job import AllowedJob
 from workers.process.rq.queue_worker import QueueWorker, make_worker
 from workers.process.rq.reaper import Reaper
+from workers.settings import WorkerTiming
 
 JOB = "d" * 32
+TIMING = WorkerTiming()
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def queue(redis: Redis) -> Queue:
 
 @pytest.fixture
 def reaper(redis: Redis) -> Reaper:
-    return Reaper(redis)
+    return Reaper(redis, TIMING)
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def enqueue(queue: Queue) -> AllowedJob:
 
 def take(redis: Redis, queue: Queue) -> QueueWorker:
     """What a worker does first; it is killed right after."""
-    worker = make_worker(redis)
+    worker = make_worker(redis, TIMING)
     assert Queue.dequeue_any(
         [queue], 1, connection=redis, job_class=AllowedJob, serializer=JSONSerializer
     ) == (
@@ -85,7 +87,7 @@ def test_what_was_taken_and_not_begun_goes_back(
     take(redis, queue)
     reaper.search()
     assert queued(redis, queue) == []
-    later(keys.TAKEN, TAKEN_SECONDS)
+    later(keys.TAKEN, TIMING.taken_seconds)
     reaper.search()
     assert queued(redis, queue) == [JOB.encode()]
     assert redis.llen(queue.intermediate_queue_key) == 0
@@ -104,7 +106,7 @@ def test_what_was_begun_is_left_alone(
     begin(redis, queue)
     for _ in range(3):
         reaper.search()
-        later(keys.SILENT, SILENT_GRACE)
+        later(keys.SILENT, TIMING.silent_grace_seconds)
     assert job.get_status() is JobStatus.STARTED
     assert queued(redis, queue) == []
 
@@ -118,7 +120,7 @@ def test_a_silent_attempt_is_given_up_after_the_grace(
     silence(redis)
     reaper.search()
     assert job.get_status() is JobStatus.STARTED
-    later(keys.SILENT, SILENT_GRACE)
+    later(keys.SILENT, TIMING.silent_grace_seconds)
     reaper.search()
     assert (job.get_status(), queued(redis, queue)) == (JobStatus.QUEUED, [JOB.encode()])
     job.refresh()
@@ -137,7 +139,7 @@ def test_a_worker_that_speaks_again_keeps_its_job(
     silence(redis)
     reaper.search()
     worker.maintain_heartbeats(job)
-    later(keys.SILENT, SILENT_GRACE)
+    later(keys.SILENT, TIMING.silent_grace_seconds)
     reaper.search()
     assert job.get_status() is JobStatus.STARTED
     assert not redis.exists(keys.SILENT)
@@ -154,8 +156,8 @@ def test_a_finished_job_is_not_tried_again(
     silence(redis)
     for _ in range(2):
         reaper.search()
-        later(keys.SILENT, SILENT_GRACE)
-        later(keys.TAKEN, TAKEN_SECONDS)
+        later(keys.SILENT, TIMING.silent_grace_seconds)
+        later(keys.TAKEN, TIMING.taken_seconds)
     assert job.get_status() is JobStatus.FINISHED
     assert (queued(redis, queue), redis.llen(queue.intermediate_queue_key)) == ([], 0)
     assert redis.zcard("rq:wip:radii") == 0
@@ -169,7 +171,7 @@ def test_after_the_last_attempt_the_job_has_failed(
     for _ in range(RETRIES + 1):
         take(redis, queue)
         reaper.search()
-        later(keys.TAKEN, TAKEN_SECONDS)
+        later(keys.TAKEN, TIMING.taken_seconds)
         reaper.search()
     assert (job.get_status(), queued(redis, queue)) == (JobStatus.FAILED, [])
 
@@ -181,8 +183,8 @@ def test_two_reapers_put_a_job_back_once(
     enqueue(queue)
     take(redis, queue)
     reaper.search()
-    later(keys.TAKEN, TAKEN_SECONDS)
-    other = Reaper(redis)
+    later(keys.TAKEN, TIMING.taken_seconds)
+    other = Reaper(redis, TIMING)
     original = other._fetch
 
     def fetch(job_id: bytes) -> AllowedJob | None:
@@ -204,14 +206,14 @@ def test_garbage_is_dropped(
     redis.set("rq:job:text", "no hash")
     redis.rpush(queue.intermediate_queue_key, job_id)
     reaper.search()
-    later(keys.TAKEN, TAKEN_SECONDS)
+    later(keys.TAKEN, TIMING.taken_seconds)
     reaper.search()
     assert redis.llen(queue.intermediate_queue_key) == 0
     assert job_id not in (b"bogus", b"text") or redis.ttl(b"rq:job:" + job_id) > 0
 
 
 def test_dead_workers_are_forgotten(redis: Redis, queue: Queue, reaper: Reaper) -> None:
-    worker = make_worker(redis)
+    worker = make_worker(redis, TIMING)
     worker.register_birth()
     redis.delete(worker.key)
     reaper.search()
@@ -221,7 +223,7 @@ def test_dead_workers_are_forgotten(redis: Redis, queue: Queue, reaper: Reaper) 
 def test_the_thread_searches_and_outlives_an_outage(redis: Redis, queue: Queue) -> None:
     """Through a server that refuses for a while."""
     redis.rpush(queue.intermediate_queue_key, b"none")
-    reaper = Reaper(redis)
+    reaper = Reaper(redis, WorkerTiming(reaper_seconds=0.2))
     redis.config_resetstat()
     redis.config_set("maxmemory", 1)
     reaper.start()
