@@ -8,7 +8,7 @@ SECONDS ?= 600
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test explore compose-test chaos lint format bench load docs openapi examples lock clean
+.PHONY: help demo serve test explore compose-test chaos lint format bench load docs examples lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -77,12 +77,8 @@ docs: $(VENV)/.develop ## check that links and commands in README and docs are t
 results: $(VENV)/.develop ## measure what docs/results.md tells, three and a half hours, and write its tables (ONLY="NAME NAME", or page)
 	@$(BIN)/python docs/make_results.py $(ONLY)
 
-openapi: $(VENV)/.develop ## write docs/openapi.json, the description of the HTTP API
-	@$(BIN)/radii openapi --out docs/openapi.json
-
-examples: $(VENV)/.develop ## record the answers of a real service for docs/openapi.json, and write it
+examples: $(VENV)/.develop ## record the answers of a real service for the OpenAPI document
 	@$(BIN)/python docs/record_examples.py
-	@$(BIN)/radii openapi --out docs/openapi.json
 
 lock: $(BIN)/python ## resolve what the images install into docker/*.txt
 	@$(PIP) install uv

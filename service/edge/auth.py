@@ -15,9 +15,7 @@ from service.edge.paths import is_submission, path_of
 from service.problems import ProblemError, problem_response, refusal
 from service.settings import Auth, Misconfiguration, ServiceSettings
 
-_OPEN: Final = frozenset(
-    {"/", "/livez", "/readyz", "/version", "/openapi.json", "/openapi-3.0.json", "/docs"}
-)
+_OPEN: Final = frozenset({"/", "/livez", "/readyz", "/version", "/openapi.json", "/docs"})
 _OPEN_BELOW: Final = ("/page/", "/docs/")
 
 

@@ -1,7 +1,6 @@
 """The API's description (OpenAPI 3.1), kept to what client generators read correctly.
 
-What the framework writes is adjusted in passes: `openapi_operations`, `openapi_schemas`, `openapi_examples`.
-`openapi_3_0` makes the older dialect of the result.
+What the framework writes is adjusted in three passes: `operations`, `schemas` and `examples`.
 """
 
 from typing import Any, Final

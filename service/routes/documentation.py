@@ -1,14 +1,13 @@
-"""`/openapi.json`, `/openapi-3.0.json` and `/docs`: the API's description, for generators and for people."""
+"""`/openapi.json` and `/docs`: the API's description, for generators and for people."""
 
 from importlib.resources import files
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from contract.choices import ProblemCode
-from service.openapi.dialect_3_0 import to_openapi_3_0
 from service.problems import refusal
 
 _ASSETS: Final = "fastapi_swagger.resources"  # Swagger UI as it is released, without a CDN
@@ -21,25 +20,11 @@ _ASSET_CACHE: Final = "public, max-age=86400"
 router = APIRouter(include_in_schema=False)
 
 
-def _document(request: Request) -> dict[str, Any]:
-    """Dependency: the document of the app that serves this request, at the address where a proxy shows it."""
-    document: dict[str, Any] = request.app.openapi()
-    return {**document, "servers": [{"url": _root(request) or "/"}]}
-
-
-Document = Annotated[dict[str, Any], Depends(_document)]
-
-
 @router.get("/openapi.json")
-async def get_document(document: Document) -> JSONResponse:
-    """Get the description of this API in OpenAPI 3.1."""
-    return JSONResponse(document)
-
-
-@router.get("/openapi-3.0.json")
-async def get_older_document(document: Document) -> JSONResponse:
-    """Get the description of this API in OpenAPI 3.0.3."""
-    return JSONResponse(to_openapi_3_0(document))
+async def get_document(request: Request) -> JSONResponse:
+    """Get the description of this API in OpenAPI 3.1, at the address where a proxy shows it."""
+    document: dict[str, Any] = request.app.openapi()
+    return JSONResponse({**document, "servers": [{"url": _root(request) or "/"}]})
 
 
 @router.get("/docs")

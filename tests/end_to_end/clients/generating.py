@@ -31,6 +31,7 @@ SCRIPTS: Final = Path(sys.executable).parent
 SAID_ALWAYS: Final = (
     "Failed to get the schema name: null",
     "Could not compute datatypeWithEnum from float, null",
+    "OpenAPI 3.1 support is still in beta.",
 )
 
 
@@ -109,7 +110,7 @@ def openapi_generator(target: Target, folder: Path) -> None:
     """No warning of the document; the program's types are strict, the generated ones as strict as their makers'."""
     said = run(target.command("openapi-generator-cli"), folder)
     warnings = [line for line in said.splitlines() if "WARN" in line or "ERROR" in line]
-    assert [line for line in warnings if not line.endswith(SAID_ALWAYS)] == []
+    assert [line for line in warnings if not any(known in line for known in SAID_ALWAYS)] == []
     project = folder / "radii-generated"
     (project / "radii_generated").rename(folder / "radii_generated")
     (folder / "generated.py").write_text(PROGRAMS["generated.py"])

@@ -1,4 +1,4 @@
-"""The document as generators meet it: valid in both dialects, with true examples, and a page that needs no internet."""
+"""The OpenAPI document: valid, with true examples, and shown by a page that needs no internet."""
 
 import asyncio
 import json
@@ -13,43 +13,29 @@ import httpx
 import pytest
 from fastapi import Depends, FastAPI
 from fastapi.security import APIKeyHeader
-from openapi_schema_validator import OAS30Validator, OAS31Validator
-from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
+from openapi_schema_validator import OAS31Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel
 
 from contract.choices import ProblemCode
 from service.app import create_app, describe_api
-from service.openapi.dialect_3_0 import to_openapi_3_0
 from service.openapi.document import problem_responses, use_openapi
 from service.openapi.examples import EXAMPLES, read_examples
 from service.settings import Auth, ServiceSettings
 
 Document = dict[str, Any]
 
-DOCS = Path(__file__).parents[3] / "docs"
-AGAIN = "the document has changed: `make openapi`, and look at the difference"
 DESCRIBED = describe_api()
 OPERATIONS = {one["operationId"]: one for path in DESCRIBED["paths"].values() for one in path.values()}
 
 
-@pytest.fixture(scope="module")
-def older() -> Document:
-    return to_openapi_3_0(DESCRIBED)
-
-
-def test_both_dialects_are_valid(older: Document) -> None:
-    assert (DESCRIBED["openapi"], older["openapi"]) == ("3.1.0", "3.0.3")
+def test_the_document_is_valid_and_served(bare_api: httpx.Client) -> None:
+    assert DESCRIBED["openapi"] == "3.1.0"
     OpenAPIV31SpecValidator(DESCRIBED).validate()
-    OpenAPIV30SpecValidator(older).validate()
-
-
-def test_both_are_served(bare_api: httpx.Client, older: Document) -> None:
     assert bare_api.get("/openapi.json").json() == DESCRIBED
-    assert bare_api.get("/openapi-3.0.json").json() == older
 
 
-@pytest.mark.parametrize("path", ["/openapi.json", "/openapi-3.0.json"])
-def test_behind_a_proxy_the_document_names_the_path(path: str) -> None:
+def test_behind_a_proxy_the_document_names_the_path() -> None:
     """A generated client must not lose the prefix."""
     app = create_app(ServiceSettings.model_construct(auth=Auth.OFF, host="127.0.0.1"))
 
@@ -59,25 +45,22 @@ def test_behind_a_proxy_the_document_names_the_path(path: str) -> None:
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
         ):
-            found: Document = (await client.get(f"/radii{path}")).json()
+            found: Document = (await client.get("/radii/openapi.json")).json()
             return found
 
     assert asyncio.run(fetch())["servers"] == [{"url": "/radii"}]
 
 
-def test_the_command_prints_the_committed_document(tmp_path: Path) -> None:
+def test_the_command_prints_the_document(tmp_path: Path) -> None:
     """Without a server, and without anything that computes."""
     program = (
         "import sys; from radii.main import app; app(sys.argv[1:], standalone_mode=False);"
         "print([name for name in ('torch', 'numpy', 'smoothing') if name in sys.modules], file=sys.stderr)"
     )
-    for version, file in (("3.1", DOCS / "openapi.json"), ("3.0", None)):
-        command = [sys.executable, "-c", program, "openapi", "--version", version]
-        printed = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert printed.stderr == "[]\n"
-        assert json.loads(printed.stdout)["openapi"].startswith(version)
-        if file is not None:
-            assert printed.stdout == file.read_text(), AGAIN
+    command = [sys.executable, "-c", program, "openapi"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert printed.stderr == "[]\n"
+    assert json.loads(printed.stdout) == DESCRIBED
     subprocess.run([*command, "--out", str(tmp_path / "document.json")], check=True, capture_output=True)
     assert (tmp_path / "document.json").read_text() == printed.stdout
 
@@ -152,97 +135,19 @@ def test_problems_are_declared_by_status_or_by_code() -> None:
     assert "`store_unavailable`" in found[503]["description"]
 
 
-# What 3.1 says, and what 3.0.3 says for it.
-@pytest.mark.parametrize(
-    ("newer", "expected"),
-    [
-        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, {"type": "string", "nullable": True}),
-        ({"type": ["integer", "null"]}, {"type": "integer", "nullable": True}),
-        (
-            {"anyOf": [{"$ref": "#/components/schemas/One"}, {"type": "null"}], "description": "x"},
-            {
-                "allOf": [{"$ref": "#/components/schemas/One"}],
-                "type": "object",
-                "nullable": True,
-                "description": "x",
-            },
-        ),
-        ({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
-         {"type": "number", "minimum": 0, "exclusiveMinimum": True, "maximum": 1, "exclusiveMaximum": True}),
-        ({"const": "a", "type": "string"}, {"enum": ["a"], "type": "string"}),
-        ({"type": "string", "examples": ["a", "b"]}, {"type": "string", "example": "a"}),
-        ({"type": "string", "contentMediaType": "application/octet-stream"},
-         {"type": "string", "format": "binary"}),
-        ({"type": "string", "contentEncoding": "base64"}, {"type": "string", "format": "byte"}),
-        ({"$ref": "#/components/schemas/One"}, {"$ref": "#/components/schemas/One"}),
-        ({"$ref": "#/components/schemas/One", "default": 1},
-         {"allOf": [{"$ref": "#/components/schemas/One"}], "default": 1}),
-        ({"type": "array", "prefixItems": [{"const": 1}]},
-         {"type": "array", "items": {"enum": [1]}}),
-        ({"type": "object", "additionalProperties": {"const": 1}, "properties": {"schema": {"const": 2}}},
-         {"type": "object", "additionalProperties": {"enum": [1]}, "properties": {"schema": {"enum": [2]}}}),
-        ({"type": ["string", "integer", "null"]},
-         {"anyOf": [{"type": "string"}, {"type": "integer"}], "nullable": True}),
-    ],
-)  # fmt: skip
-def test_the_older_dialect_says_the_same(newer: Document, expected: Document) -> None:
-    """As a schema of a component, and as one in an operation; what was given stays as it was."""
-    document = {
-        "openapi": "3.1.0",
-        "info": {"title": "t", "version": "1", "license": {"name": "x", "identifier": "MIT"}},
-        "paths": {"/": {"get": {"responses": {"200": {"content": {"a/b": {"schema": newer}}}}}}},
-        "components": {"schemas": {"One": {"type": "object"}, "Two": newer}},
-        "webhooks": {},
-    }
-    before = json.dumps(document)
-    older = to_openapi_3_0(document)
-    assert older["components"]["schemas"]["Two"] == expected
-    content = older["paths"]["/"]["get"]["responses"]["200"]["content"]
-    assert content["a/b"]["schema"] == expected
-    assert "webhooks" not in older
-    assert older["info"]["license"] == {"name": "x"}
-    assert json.dumps(document) == before
-
-
-def test_examples_are_data_in_either_dialect(older: Document) -> None:
-    """A member called `schema` or a null in an answer is not rewritten."""
-    answers = (
-        document["paths"]["/certify"]["post"]["responses"]["200"]["content"]["application/json"]["example"]
-        for document in (DESCRIBED, older)
-    )
-    assert next(answers) == next(answers) == read_examples("certify")["responses"]["200"]
-
-
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_examples_are_of_the_types_that_they_stand_by(name: str, older: Document) -> None:
-    """Every answer of success has one, and every body that can be sent; they fit both dialects' schemas."""
-    older_operations = {one["operationId"]: one for path in older["paths"].values() for one in path.values()}
-    for document, operation, kind in (
-        (DESCRIBED, OPERATIONS[name], OAS31Validator),
-        (older, older_operations[name], OAS30Validator),
-    ):
-        bodies = dict(operation["responses"])
-        if "requestBody" in operation:
-            bodies["request"] = operation["requestBody"]
-        for status, body in bodies.items():
-            for media in body.get("content", {}).values():
-                if status == "request" or status.startswith("2"):
-                    assert "example" in media, f"no example of {name} {status}: `make examples`"
-                if "example" in media:
-                    schema = {**media["schema"], "components": document["components"]}
-                    kind(_as_generators_read(schema)).validate(media["example"])
-
-
-def _as_generators_read(node: Any) -> Any:
-    """3.0.3 has no way to say "that type or null" which generators know and a strict validator takes."""
-    if isinstance(node, list):
-        return [_as_generators_read(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    node = {key: _as_generators_read(value) for key, value in node.items()}
-    if node.get("nullable") is True and "allOf" in node:
-        return {"anyOf": [node["allOf"][0], {"nullable": True, "enum": [None], "type": node["type"]}]}
-    return node
+def test_examples_are_of_the_types_that_they_stand_by(name: str) -> None:
+    """Every answer of success has one, and every body that can be sent; they fit their schemas."""
+    bodies = dict(OPERATIONS[name]["responses"])
+    if "requestBody" in OPERATIONS[name]:
+        bodies["request"] = OPERATIONS[name]["requestBody"]
+    for status, body in bodies.items():
+        for media in body.get("content", {}).values():
+            if status == "request" or status.startswith("2"):
+                assert "example" in media, f"no example of {name} {status}: `make examples`"
+            if "example" in media:
+                schema = {**media["schema"], "components": DESCRIBED["components"]}
+                OAS31Validator(schema).validate(media["example"])
 
 
 def test_no_example_is_of_what_is_not_there() -> None:
