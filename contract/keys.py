@@ -4,7 +4,7 @@ from typing import Final
 
 QUEUE: Final = "radii"
 ENGINES: Final = "radii:engines"  # sorted set: engine id by the server's time of its last heartbeat
-MEASURES: Final = "radii:measures"  # hash of what workers have counted: `contract.metrics`
+METRICS: Final = "radii:measures"  # hash of the counts of all workers: `contract.metrics`
 CERTIFY_TASK: Final = "workers.tasks.certify"
 PREDICT_TASK: Final = "workers.tasks.predict"
 RATE_LIMITS: Final = "radii:limit"  # prefix of the windows of the rate limits

@@ -28,7 +28,7 @@ class Family:
     buckets: tuple[float, ...] = ()
 
     def field(self, *values: str) -> str:
-        """Returns the field of a counter with these labels, in `contract.keys.MEASURES`."""
+        """Returns the field of a counter with these labels, in `contract.keys.METRICS`."""
         return json.dumps([self.name, *values])
 
     def fields(self, observed: float, *values: str) -> dict[str, float]:

@@ -67,7 +67,7 @@ def _queue(redis: Redis) -> Iterator[Metric]:
 
 
 def _counted(redis: Redis) -> Iterator[Metric]:
-    stored = cast("dict[bytes, bytes]", redis.hgetall(keys.MEASURES))
+    stored = cast("dict[bytes, bytes]", redis.hgetall(keys.METRICS))
     values: dict[str, _Values] = defaultdict(dict)
     for field, value in stored.items():
         read = read_field(field.decode())

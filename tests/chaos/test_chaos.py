@@ -161,7 +161,7 @@ def check_store(cluster: Cluster, history: History) -> None:
 
 LASTING = {
     keys.ENGINES,
-    keys.MEASURES,
+    keys.METRICS,
     *(f"rq:{registry}:{keys.QUEUE}" for registry in ("finished", "failed", "canceled")),
     "rq:failed:elsewhere",  # where garbage said that it came from
     "rq:failed:",

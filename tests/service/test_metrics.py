@@ -51,7 +51,7 @@ def test_names_follow_the_conventions(own_api: httpx.Client, redis: Redis) -> No
     for family in FAMILIES.values():
         labels = ["x" for _ in family.labels]
         field = family.field(*labels, "+Inf") if family.buckets else family.field(*labels)
-        redis.hset(keys.MEASURES, field, 1)
+        redis.hset(keys.METRICS, field, 1)
     own_api.get("/nowhere")
     text = own_api.get("/metrics").text
     families = list(text_string_to_metric_families(text))
@@ -116,7 +116,7 @@ def test_what_workers_counted_is_told_as_it_is(own_api: httpx.Client, redis: Red
         QUEUE_SECONDS.field("toy", "sum"): 4000.5,
         '["radii_of_tomorrow", "x"]': 1,
     }.items():
-        redis.hincrbyfloat(keys.MEASURES, field, by)
+        redis.hincrbyfloat(keys.METRICS, field, by)
     seen = scrape(own_api)
     assert value(seen, "radii_votes_total", model="toy") == 3e6
     failed = {"kind": "certify", "model": "toy", "outcome": "failed", "code": "timeout"}

@@ -6,12 +6,12 @@ from redis import Redis
 
 from contract import keys
 from contract.metrics import COMPUTE_SECONDS, FAMILIES, VOTES, read_field
-from workers.metrics import Measures
+from workers.metrics import WorkerMetrics
 from workers.process.connections import connect
 
 
 def counted(redis: Redis, field: str) -> float:
-    value = redis.hget(keys.MEASURES, field)
+    value = redis.hget(keys.METRICS, field)
     return float(value) if value else 0.0  # type: ignore[arg-type]
 
 
@@ -19,12 +19,12 @@ def test_counts_of_many_processes_add_up(redis: Redis, redis_url: str) -> None:
     """Nothing is read and written back."""
 
     def count() -> None:
-        measures = Measures()
+        metrics = WorkerMetrics()
         with connect(redis_url) as own:
             for _ in range(50):
-                measures.add(VOTES, "toy", by=1100)
-                measures.observe(COMPUTE_SECONDS, 0.75, "toy")
-                measures.publish(own)
+                metrics.add(VOTES, "toy", by=1100)
+                metrics.observe(COMPUTE_SECONDS, 0.75, "toy")
+                metrics.publish(own)
 
     threads = [threading.Thread(target=count) for _ in range(4)]
     for thread in threads:
@@ -38,12 +38,12 @@ def test_counts_of_many_processes_add_up(redis: Redis, redis_url: str) -> None:
 
 def test_a_store_that_is_away_is_no_failure(redis: Redis, redis_url: str) -> None:
     """What could not be counted is not counted later either: it may have been."""
-    measures = Measures()
-    measures.add(VOTES, "toy")
-    measures.publish(Redis(port=1))
+    metrics = WorkerMetrics()
+    metrics.add(VOTES, "toy")
+    metrics.publish(Redis(port=1))
     with connect(redis_url) as own:
-        measures.publish(own)
-    assert not redis.exists(keys.MEASURES)
+        metrics.publish(own)
+    assert not redis.exists(keys.METRICS)
 
 
 def test_a_bucket_holds_what_is_not_above_it() -> None:

@@ -32,7 +32,7 @@ from workers.memory.mirrors import Mirrors
 from workers.memory.placing import NO_RADIUS, Finding, Placed, unremembered
 from workers.memory.recall import Recall
 from workers.memory.store import MemoryDamaged
-from workers.metrics import Measures
+from workers.metrics import WorkerMetrics
 from workers.tracing import span
 
 
@@ -40,10 +40,10 @@ class Pipeline:
     """Everything a job needs: the models, the memories and the store."""
 
     def __init__(
-        self, shelf: Shelf, variants: Variants, mirrors: Mirrors, redis: Redis, measures: Measures
+        self, shelf: Shelf, variants: Variants, mirrors: Mirrors, redis: Redis, metrics: WorkerMetrics
     ) -> None:
         self._shelf = shelf
-        self._measures = measures
+        self._metrics = metrics
         self.votes_per_second: dict[str, float] = {}
         self._redis = redis
         self._variants = variants
@@ -231,7 +231,7 @@ class Pipeline:
         if outcome is Outcome.STALE:
             raise Superseded(task.job_id)
         if outcome is Outcome.CONFLICT:
-            self._measures.add(COMMIT_CONFLICTS, task.model)
+            self._metrics.add(COMMIT_CONFLICTS, task.model)
         elif outcome is Outcome.OK:
             self._count(answer)
         return outcome
@@ -239,13 +239,13 @@ class Pipeline:
     def _count(self, answer: Certificate | Prediction) -> None:
         """Counts an answer that was committed: once, however often its job was tried."""
         kind = JobKind.CERTIFY if isinstance(answer, Certificate) else JobKind.PREDICT
-        self._measures.add(JOBS, kind.value, answer.model, "succeeded", "")
+        self._metrics.add(JOBS, kind.value, answer.model, "succeeded", "")
         if answer.compute.samples:
-            self._measures.add(VOTES, answer.model, by=answer.compute.samples)
+            self._metrics.add(VOTES, answer.model, by=answer.compute.samples)
             self.votes_per_second[answer.model] = answer.compute.samples_per_second
         if isinstance(answer, Certificate):
             outcome = "abstained" if answer.abstained else "certified"
-            self._measures.add(CERTIFICATES, answer.model, outcome, answer.memory.outcome.value)
+            self._metrics.add(CERTIFICATES, answer.model, outcome, answer.memory.outcome.value)
 
 
 def _held(recall: Recall | None) -> Placed:

@@ -16,7 +16,7 @@ from models.clean_images import CALIBRATION_SIZE, clean_images
 from smoothing import Statistics, check_batch_invariance, generator_for, with_statistics
 from workers.job.shelf import Resident
 from workers.job.statistics import AdaptationLaw, estimate, shared_statistics
-from workers.metrics import Measures
+from workers.metrics import WorkerMetrics
 
 log = structlog.get_logger()
 
@@ -27,11 +27,11 @@ class Variant:
     """One function that can be smoothed, executed in the way that its use asks for."""
 
     def __init__(
-        self, resident: Resident, law: AdaptationLaw | None, redis: Redis, measures: Measures
+        self, resident: Resident, law: AdaptationLaw | None, redis: Redis, metrics: WorkerMetrics
     ) -> None:
         self._resident = resident
         self._law = law
-        self._measures = measures
+        self._metrics = metrics
         self.module: nn.Module = resident.bundle.base_classifier
         self.digest: str | None = None
         self._redis = redis
@@ -46,7 +46,7 @@ class Variant:
                 return estimate(resident.bundle, law, resident.device)
 
             statistics = shared_statistics(redis, resident.digest, law, estimate_here)
-            measures.add(ADAPTATIONS, source)
+            metrics.add(ADAPTATIONS, source)
             self.digest = statistics.digest
             self._statistics = statistics
             self.module = with_statistics(self.module, statistics)
@@ -87,7 +87,7 @@ class Variant:
 
     def shrink(self, batch_size: int) -> None:
         """Starts with this many images a call from now on: the device had no memory for more."""
-        self._measures.add(BATCHES_HALVED)
+        self._metrics.add(BATCHES_HALVED)
         log.warning("batch halved", model=self._resident.card.name, batch_size=batch_size)
         self.executable = replace(self.executable, batch_size=batch_size)
 
@@ -138,10 +138,10 @@ class Variant:
 class Variants:
     """The variants that were used last; each holds a copy of the weights."""
 
-    def __init__(self, redis: Redis, capacity: int, measures: Measures | None = None) -> None:
+    def __init__(self, redis: Redis, capacity: int, metrics: WorkerMetrics | None = None) -> None:
         self._redis = redis
         self._capacity = capacity
-        self._measures = measures or Measures()
+        self._metrics = metrics or WorkerMetrics()
         self._kept: OrderedDict[tuple[str, str], Variant] = OrderedDict()
 
     def get(self, resident: Resident, law: AdaptationLaw | None) -> Variant:
@@ -152,9 +152,9 @@ class Variants:
             del self._kept[key]
         if key not in self._kept:
             with torch.inference_mode(mode=False):
-                self._kept[key] = Variant(resident, law, self._redis, self._measures)
+                self._kept[key] = Variant(resident, law, self._redis, self._metrics)
         elif law is not None:
-            self._measures.add(ADAPTATIONS, "resident")
+            self._metrics.add(ADAPTATIONS, "resident")
         self._kept.move_to_end(key)
         while len(self._kept) > self._capacity:
             self._kept.popitem(last=False)

@@ -29,7 +29,7 @@ from workers.job.progress import Watch
 from workers.job.shelf import Shelf, open_shelf
 from workers.job.variants import Variants
 from workers.memory.mirrors import Mirrors
-from workers.metrics import Measures
+from workers.metrics import WorkerMetrics
 from workers.process import lifeline, pulse
 from workers.process.connections import connect
 from workers.process.exits import REASONS, Exit
@@ -50,10 +50,10 @@ class Engine:
         self.shelf = open_shelf(settings)
         self.lifespan = Lifespan(settings)
         self.heartbeat = Heartbeat(connect(settings.redis_url), self.shelf, settings.timing)
-        self._measures = Measures()
+        self._metrics = WorkerMetrics()
         self._mirrors = Mirrors(self._redis, settings.resident_memories)
-        variants = Variants(self._redis, settings.resident_variants, self._measures)
-        self._pipeline = Pipeline(self.shelf, variants, self._mirrors, self._redis, self._measures)
+        variants = Variants(self._redis, settings.resident_variants, self._metrics)
+        self._pipeline = Pipeline(self.shelf, variants, self._mirrors, self._redis, self._metrics)
 
     def serve(self, socket: Path) -> Exit:
         """Answers relays until a new process should do so; returns why.
@@ -81,7 +81,7 @@ class Engine:
             about = request["log"]
             with structlog.contextvars.bound_contextvars(**about), tracing.job(about, request["task"]):
                 reply, leave = self._run(request, connection)
-                self._measures.publish(self._redis)
+                self._metrics.publish(self._redis)
             self.heartbeat.after_job(self._pipeline.votes_per_second, self._mirrors.names())
             connection.send_bytes(json.dumps(reply).encode())
         except (EOFError, OSError):
@@ -99,7 +99,7 @@ class Engine:
             watch = Watch(self._redis, job_id, connection, request["attempt"])
             result = self._pipeline.run(kind, request["task"], watch)
             seconds = time.monotonic() - started
-            self._measures.observe(COMPUTE_SECONDS, seconds, labels[1])
+            self._metrics.observe(COMPUTE_SECONDS, seconds, labels[1])
             log.info("job done", seconds=round(seconds, 6))
             return {"result": result}, None
         except Abandoned:
@@ -118,14 +118,14 @@ class Engine:
                 log.exception("device lost")
                 return {"lost": "the device failed while the job ran"}, Exit.DEVICE_LOST
             failure = _failure(error)
-            self._measures.add(JOBS, *labels, "failed", failure.code.value)
+            self._metrics.add(JOBS, *labels, "failed", failure.code.value)
             return {"failure": {"code": failure.code.value, "detail": failure.detail}}, None
 
     def _count_cancelled(self, job_id: str, labels: tuple[str, str]) -> None:
         """Counts a job that its client gave up; of another one its relay says why, or it is tried again."""
         with suppress(RedisError):
             if self._redis.exists(keys.cancel(job_id)):
-                self._measures.add(JOBS, *labels, "abandoned", "")
+                self._metrics.add(JOBS, *labels, "abandoned", "")
 
     def _model(self, task: object) -> str:
         """The model of a task as a label: a name that is known, so that labels cannot become many."""
@@ -133,7 +133,7 @@ class Engine:
         return name if name in self.shelf.names else "unknown"
 
     def _observe_queue(self, job_id: str, model: str) -> None:
-        """Measures how long a job has waited, by the server's clock alone: ids of events are its time."""
+        """Observes how long a job has waited, by the server's clock alone: ids of events are its time."""
         with self._redis.pipeline(transaction=False) as pipeline:
             pipeline.xrange(keys.events(job_id), count=1)
             pipeline.time()
@@ -141,7 +141,7 @@ class Engine:
         if events:
             submitted = int(events[0][0].partition(b"-")[0]) / 1000
             waited = max(0.0, seconds + microseconds / 1e6 - submitted)
-            self._measures.observe(QUEUE_SECONDS, waited, model)
+            self._metrics.observe(QUEUE_SECONDS, waited, model)
 
 
 def _failure(error: Exception) -> JobFailure:

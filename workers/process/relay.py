@@ -23,7 +23,7 @@ from contract.choices import ProblemCode
 from contract.limits import FAILURE_TTL, JOB_TIMEOUT, SUBMISSION_TTL
 from contract.metrics import JOBS, RETRIES
 from workers.failures import Abandoned, EngineLost, JobFailure, Superseded
-from workers.metrics import Measures
+from workers.metrics import WorkerMetrics
 
 # Only the latest attempt may say that the job has failed, and only once.
 _FAIL: Final = """
@@ -200,9 +200,9 @@ def _kind(job: Job) -> str:
 
 
 def _count(redis: Redis, family: Any, *labels: str) -> None:
-    measures = Measures()
-    measures.add(family, *labels)
-    measures.publish(redis)
+    metrics = WorkerMetrics()
+    metrics.add(family, *labels)
+    metrics.publish(redis)
 
 
 def _count_failure(redis: Redis, kind: str, model: str, code: ProblemCode) -> None:

@@ -15,7 +15,7 @@ from typing import IO
 import structlog
 
 from contract.metrics import RESTARTS
-from workers.metrics import Measures
+from workers.metrics import WorkerMetrics
 from workers.process import pulse
 from workers.process.connections import connect
 from workers.process.exits import PLANNED, REASONS, Exit
@@ -235,9 +235,9 @@ def count_restart(settings: WorkerSettings, process: str, reason: str) -> None:
     """Counts a restart in Redis, without waiting for it."""
 
     def publish() -> None:
-        measures = Measures()
-        measures.add(RESTARTS, process, reason)
+        metrics = WorkerMetrics()
+        metrics.add(RESTARTS, process, reason)
         with connect(settings.redis_url, read_timeout=5) as redis:
-            measures.publish(redis)
+            metrics.publish(redis)
 
     threading.Thread(target=publish, name="restart", daemon=True).start()

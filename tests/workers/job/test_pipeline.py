@@ -28,7 +28,7 @@ from workers.memory.commit import Outcome, commit
 from workers.memory.mirrors import Mirrors
 from workers.memory.placing import Finding, Placed
 from workers.memory.recall import Recall
-from workers.metrics import Measures
+from workers.metrics import WorkerMetrics
 from workers.settings import WorkerSettings
 
 MODEL = "fashion-mnist-gaussian"
@@ -87,7 +87,7 @@ class Worker:
         self.digest = resident.digest
         self.dtype = resident.classifier.dtype
         variants = Variants(self.own, capacity=2)
-        self.pipeline = Pipeline(shelf, variants, Mirrors(self.own, 8), self.own, Measures())
+        self.pipeline = Pipeline(shelf, variants, Mirrors(self.own, 8), self.own, WorkerMetrics())
         self.ends = Pipe()
 
     def watch(self, job_id: str) -> Interrupted:
