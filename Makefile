@@ -39,7 +39,7 @@ serve: $(VENV)/.run ## start everything and stay up (PORT=8000)
 	@$(BIN)/radii serve --port $(PORT)
 
 # What only computes is run side by side; what runs processes, or by the clock, has the machine for itself.
-COMPUTING := tests/contract tests/docs tests/models tests/smoothing smoothing contract models
+COMPUTING := tests/contract tests/docs tests/evaluation tests/models tests/smoothing smoothing contract models evaluation
 
 test: $(VENV)/.develop ## run all tests
 	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal $(COMPUTING)
@@ -78,7 +78,7 @@ results: $(VENV)/.develop ## measure what docs/results.md tells, three and a hal
 	@$(BIN)/python docs/make_results.py $(ONLY)
 
 examples: $(VENV)/.develop ## record the answers of a real service for the OpenAPI document
-	@$(BIN)/python docs/record_examples.py
+	@$(BIN)/python -m tests.support.record_examples
 
 lock: $(BIN)/python ## resolve what the images install into docker/*.txt
 	@$(PIP) install uv

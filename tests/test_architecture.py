@@ -23,7 +23,6 @@ PACKAGES: dict[str, set[str]] = {
     "smoothing": set(),
     "models": set(),
     "models.training": {"smoothing"},
-    "models.evaluation": {"smoothing"},
     "evaluation": {"contract", "certifier", "smoothing", "models"},
     "radii": {"contract", "service", "workers", "certifier", "smoothing", "models", "evaluation"},
 }
@@ -40,7 +39,6 @@ LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "workers": ("main", "process+tasks", "job", "memory"),
     "models": (
-        "evaluation",
         "training",
         "intake data",
         "images clean_images",
@@ -57,11 +55,10 @@ KNOWN = {
     ("service.jobs.state", "service.resources"),
     ("service.jobs.submission", "service.resources"),
     ("service.jobs.waiting", "service.resources"),
-    ("workers.job.shelf", "workers.process.replacement"),
     ("workers.memory.recall", "workers.job.progress"),
 }
 # Folders with more modules than MAX_MODULES; each must still have more.
-CROWDED = {"models/evaluation"}
+CROWDED = {"contract"}
 # Libraries that stay out of a package.
 FORBIDDEN: dict[str, set[str]] = {
     "contract": {"torch", "numpy", "scipy", "redis", "rq", "fastapi"},

@@ -18,7 +18,7 @@ from radii.commands.client import fail
 from radii.commands.evaluation_plan import Adapt, SuiteName, given, make_plan
 
 if TYPE_CHECKING:
-    from models.evaluation import EvaluationPlan  # it loads torch
+    from evaluation.plan import EvaluationPlan  # it loads torch
 
 
 _ELSEWHERE = ("--out", "--redis-url", "--in-flight", "--data", "--threads")
@@ -117,9 +117,9 @@ def evaluate(
     asked = locals()
     from pydantic import ValidationError
 
+    from evaluation.errors import EvaluationError
     from models.bundles import BundleError
     from models.data import DatasetError, load_dataset
-    from models.evaluation import EvaluationError
     from radii.evaluation.evaluate import Means
     from radii.evaluation.evaluate import evaluate as run
     from workers.settings import WorkerSettings

@@ -8,7 +8,7 @@ from contract.choices import NoiseLevel
 from radii.commands.client import fail
 
 if TYPE_CHECKING:
-    from models.evaluation import EvaluationPlan  # it loads torch
+    from evaluation.plan import EvaluationPlan  # it loads torch
 
 
 class SuiteName(StrEnum):
@@ -77,7 +77,7 @@ def make_plan(
         typer.Exit: An option is of no use to the suites, or is no list of numbers; it has been told why.
         ValidationError: The plan breaks a rule.
     """
-    from models.evaluation import EvaluationPlan
+    from evaluation.plan import EvaluationPlan
 
     def numbers(field: str) -> tuple[float, ...] | None:
         return _numbers(field, asked[field.replace("-", "_")])

@@ -14,9 +14,11 @@ from contract.limits import NO_MEMORY
 from contract.models import ModelInfo
 from contract.requests import CertifyRequest
 from contract.tasks import CertifyTask
+from evaluation.certificates.tables import Setting
+from evaluation.errors import EvaluationError
+from evaluation.plan import EvaluationPlan
+from evaluation.seeds import image_seed
 from models.data import LabelledImages
-from models.evaluation import EvaluationError, EvaluationPlan, Setting
-from models.evaluation.seeds import image_seed
 from service.jobs.defaults import certify_fields, shared_fields
 from service.problems import ProblemError
 

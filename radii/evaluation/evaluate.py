@@ -20,25 +20,18 @@ from rich.progress import (
 )
 
 from contract.models import ModelInfo
+from evaluation.certificates.tables import as_row, settings
+from evaluation.certificates.tables import outcome as certificate_outcome
+from evaluation.errors import EvaluationError
+from evaluation.plan import EvaluationPlan
+from evaluation.report.contents import Outcome
+from evaluation.report.write import write_report
+from evaluation.subject import Images, Subject, as_pixels, choose_images
+from evaluation.suites.registry import CERTIFY, SUITES
+from evaluation.suites.suite import Bench, Cell
 from models.backends import BackendError, find_device
 from models.bundles import load_bundle, read_card
 from models.data import Dataset
-from models.evaluation import (
-    CERTIFY,
-    SUITES,
-    Bench,
-    Cell,
-    EvaluationError,
-    EvaluationPlan,
-    Outcome,
-    Subject,
-    as_row,
-    certificate_outcome,
-    choose_images,
-    settings,
-    write_report,
-)
-from models.evaluation.subject import Images, as_pixels
 from radii.evaluation.asking import Certifier, Question, task_for
 from radii.evaluation.fanout import Fanout
 from radii.evaluation.journal import Journal

@@ -16,7 +16,8 @@ from contract.choices import JobKind, JobStatus, ProblemCode
 from contract.environment import full_redis_url
 from contract.jobs import Job, Submission
 from contract.models import ModelInfo
-from models.evaluation import EvaluationError, EvaluationPlan
+from evaluation.errors import EvaluationError
+from evaluation.plan import EvaluationPlan
 from radii.evaluation.asking import Question, task_for
 from service.jobs import queue as job_queue
 from service.jobs.admission import Terms

@@ -11,7 +11,8 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
-from models.evaluation import EvaluationError, EvaluationPlan
+from evaluation.errors import EvaluationError
+from evaluation.plan import EvaluationPlan
 
 Row = dict[str, Any]
 

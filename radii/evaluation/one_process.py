@@ -14,7 +14,8 @@ from contract.certificates import Certificate
 from contract.choices import Stage
 from contract.models import ModelInfo
 from contract.tasks import CertifyTask
-from models.evaluation import EvaluationError, EvaluationPlan
+from evaluation.errors import EvaluationError
+from evaluation.plan import EvaluationPlan
 from radii.evaluation.asking import Question, task_for
 from smoothing import SmoothingError
 from workers.failures import JobFailure

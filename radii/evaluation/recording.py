@@ -1,7 +1,7 @@
 """From a certificate, as the service states it, to the record that tables are made from."""
 
 from contract.certificates import Certificate, NoiseEvidence, Radius
-from models.evaluation import CertificateRecord, CertifiedRadii, VoteSummary
+from evaluation.certificates.records import CertificateRecord, CertifiedRadii, VoteSummary
 
 
 def record_of(certificate: Certificate, index: int, label: int) -> CertificateRecord:

@@ -1,4 +1,4 @@
-"""Examples in the document: what a real service answered, as `docs/record_examples.py` recorded it.
+"""Examples in the document: what a real service answered, as `make examples` recorded it.
 
 One file per operation, ``examples/<operationId>.json``::
 

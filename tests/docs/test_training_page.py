@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from evaluation.suites.registry import CERTIFY, SUITES
 from models.architectures import ARCHITECTURES
 from models.data import DATASETS
-from models.evaluation.suites import CERTIFY, SUITES
 from models.training.recipes import RECIPES
 from radii.main import app
 from tests.docs.pages import ROOT, commands_of

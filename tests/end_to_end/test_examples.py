@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from docs.record_examples import Recorder, record_answers
 from service.openapi.examples import EXAMPLES, read_examples
 from tests.end_to_end.running import Running
+from tests.support.record_examples import Recorder, record_answers
 
 
 def differences(recorded: Any, live: Any, place: str) -> list[str]:

@@ -16,12 +16,12 @@ import structlog
 import torch
 from typer.testing import CliRunner
 
+from evaluation.errors import EvaluationError
+from evaluation.plan import EvaluationPlan, LevelPlan
+from evaluation.seeds import image_seed
+from evaluation.subject import as_pixels
 from models.bundles import ZOO, load_bundle, write_bundle
 from models.data import DatasetError, load_dataset
-from models.evaluation import EvaluationError, EvaluationPlan
-from models.evaluation.plan import LevelPlan
-from models.evaluation.seeds import image_seed
-from models.evaluation.subject import as_pixels
 from radii.commands.evaluate import plan_of
 from radii.evaluation.fanout import Fanout
 from radii.evaluation.journal import Journal
@@ -143,7 +143,7 @@ def arguments(bundle: Path, data: Path, out: Path) -> list[str]:
     """An evaluation of twelve images at two levels, and a picture."""
     return [
         "evaluate", str(bundle), "--data", str(data), "--out", str(out), "--sigma", "0.1,0.5", "--adapt", "no",
-        "--n", "3000", "--images", "12", "--backend", "eager", "--dtype", "float32",
+        "--n", "3000", "--images", "12", "--backend", "eager", "--dtype", "float32", "--threads", "1",
         "--suite", "certify", "--suite", "gradients",
     ]  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""Certificates of test images: the record of each, and the tables made of them."""

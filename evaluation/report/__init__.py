@@ -1,0 +1,1 @@
+"""The report of an evaluation: CSV, JSON, and one HTML page with charts."""

@@ -1,0 +1,1 @@
+"""What is known from a sample of images: accuracies, radii, error rates, and how sure they are."""

@@ -1,0 +1,1 @@
+"""What can be measured: each suite yields measurements and makes tables of them."""
