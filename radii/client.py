@@ -1,86 +1,208 @@
-"""A client of the HTTP API: submit, follow, fetch."""
+"""A client of the HTTP API: certify an image and wait for the answer, or follow it as it comes.
 
+Errors are `ClientError`, of `radii.errors`. Nothing here needs torch or numpy.
+"""
+
+import logging
 import secrets
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, Self, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 from httpx_sse import connect_sse
 from pydantic import BaseModel, ValidationError
 
+from contract.certificates import Certificate, Prediction
+from contract.choices import JobKind, JobStatus
 from contract.jobs import Job, Progress
 from contract.models import ModelInfo, ModelList
 from contract.problems import Problem
+from contract.requests import CertifyRequest, PredictRequest
 from contract.version import __version__
-from radii.retry import Patience
+from radii.errors import ClientError, InvalidRequest, JobFailed, ServerRefused, ServerUnavailable
+from radii.images import Image, encode
+from radii.retry import WaitLimit
+from service.field_messages import field_problem
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_TIMEOUT = httpx.Timeout(10, read=40)
+DEFAULT_URL: Final = "http://127.0.0.1:8000"
+DEFAULT_MAX_WAIT: Final = 300.0
 
-
-class ClientError(Exception):
-    """The server refused, or none answered. The text is for people; `problem` is what the server said."""
-
-    def __init__(self, message: str, problem: Problem | None = None) -> None:
-        super().__init__(message)
-        self.problem = problem
+_REQUESTS: Final[dict[JobKind, type[CertifyRequest | PredictRequest]]] = {
+    JobKind.CERTIFY: CertifyRequest,
+    JobKind.PREDICT: PredictRequest,
+}
+_TIMEOUT: Final = httpx.Timeout(10, read=40)
+_log = logging.getLogger(__name__)
 
 
 class Client:
-    """Talks to one server, and asks again when it is busy. Use as a context manager."""
+    """Talks to one server.
 
-    def __init__(self, url: str, api_key: str | None, patience: Patience) -> None:
+    ```python
+    with Client("http://127.0.0.1:8000", key) as client:
+        certificate = client.certify("boot.png", sigma=0.5)
+        print(certificate.label, certificate.radius.l2)
+    ```
+
+    An image is a path, the bytes of a file, a Pillow image, or an array of uint8, ``(height, width)`` or
+    ``(height, width, 1 or 3)``. Fields are those of `POST /certify` and `POST /predict`
+    (`contract.requests.CertifyRequest`); an omitted field, or None, has the server's default.
+
+    While the server is busy (429 or 503), requests wait as its ``Retry-After`` says.
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        key: str | None = None,
+        *,
+        max_wait: float = DEFAULT_MAX_WAIT,
+        on_wait: Callable[[str], None] = _log.info,
+    ) -> None:
+        """Makes a client; nothing is sent yet.
+
+        Args:
+            url: The server's address.
+            key: The API key. None: ``RADII_API_KEY``, then the file that ``RADII_API_KEY_FILE`` names, then,
+                for a server on this machine, the key that `radii serve` made.
+            max_wait: Seconds to wait for a busy server before giving up; 0: not at all.
+            on_wait: Gets one line when a wait begins.
+
+        Raises:
+            InvalidRequest: The address is none, or the key cannot be read or sent.
+        """
+        from radii.own_key import choose_key  # loads the service's key types, which `--help` needs not
+
         self.url = url.rstrip("/")
-        self._patience = patience
-        headers = {"X-API-Key": api_key} if api_key else {}
+        self._limit = WaitLimit(max_wait, on_wait)
+        key = choose_key(self.url, key)
         try:
             _ = urlsplit(self.url).port  # refuses what is no port, which httpx would try to reach
-            self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT, headers=headers)
+            self._http = httpx.Client(
+                base_url=self.url, timeout=_TIMEOUT, headers={"X-API-Key": key} if key else {}
+            )
         except (httpx.InvalidURL, ValueError) as error:
-            raise ClientError(f"'url' must be the address of a server, got {url!r}: {error}") from None
+            raise InvalidRequest(f"'url' must be the address of a server, got {url!r}: {error}") from None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections."""
         self._http.close()
 
-    def submit(self, path: str, image: Path, fields: Mapping[str, object]) -> Job:
-        """Sends an image to ``/certify`` or ``/predict``; None is left out, a list repeats its field.
-
-        However often it has to be sent, it makes one job.
-        """
-        form = {name: _form_value(value) for name, value in fields.items() if value is not None}
-        try:
-            content = image.read_bytes()
-        except OSError as error:
-            raise ClientError(
-                f"'image' must be a file that can be read, got {str(image)!r}: {error.strerror}"
-            ) from error
-        sent: dict[str, Any] = {"data": form, "files": {"image": (image.name, content)}}
-        headers = {"Idempotency-Key": secrets.token_hex(16)}
-        return _parse(Job, self._request("POST", path, headers=headers, **sent))
-
-    def follow(self, job: Job, on_progress: Callable[[Progress], None]) -> Job:
-        """Waits until the job is final, telling of its progress; goes on where a lost connection stopped.
-
-        When a stream ends early, the job itself is asked for; a refusal says why. A server that is away, as
-        while it is started again, is waited for as one that is busy.
+    def certify(self, image: Image, **fields: object) -> Certificate:
+        """Certifies an image, and waits for the certificate; an interrupt cancels the job.
 
         Raises:
-            ClientError: It refuses, or stays away; the job, which goes on without us, is named.
+            InvalidRequest: A field or the image breaks a rule.
+            ServerRefused: The server refuses the request.
+            ServerUnavailable: No server answers.
+            JobFailed: The job fails, or is cancelled.
+        """
+        job = self._finish(self.submit(image, **fields))
+        assert job.certificate is not None  # noqa: S101 (a certify job that succeeded has one)
+        return job.certificate
+
+    def predict(self, image: Image, **fields: object) -> Prediction:
+        """Predicts the smoothed classifier's label, with far fewer votes than a radius takes.
+
+        Raises:
+            ClientError: As `certify`.
+        """
+        job = self._finish(self.submit(image, JobKind.PREDICT, **fields))
+        assert job.prediction is not None  # noqa: S101 (a predict job that succeeded has one)
+        return job.prediction
+
+    def stream(self, image: Image, **fields: object) -> Iterator[Progress | Certificate]:
+        """Certifies an image; yields the progress with the radius certified so far, and last the certificate.
+
+        Leaving the loop early cancels the job.
+
+        Raises:
+            ClientError: As `certify`.
+        """
+        job = self.submit(image, **fields)
+        try:
+            for event in self.follow(job):
+                if isinstance(event, Progress):
+                    yield event
+                else:
+                    job = event
+        except (GeneratorExit, KeyboardInterrupt):
+            self._give_up(job)
+            raise
+        certificate = require_success(job).certificate
+        assert certificate is not None  # noqa: S101 (a certify job that succeeded has one)
+        yield certificate
+
+    def submit(self, image: Image, kind: JobKind = JobKind.CERTIFY, /, **fields: object) -> Job:
+        """Queues a job and returns it at once; however often the request is repeated, it makes one job.
+
+        Raises:
+            ClientError: As `certify`.
+        """
+        form = {name: _form_value(value) for name, value in _checked(kind, fields).items()}
+        sent: dict[str, Any] = {"data": form, "files": {"image": encode(image)}}
+        headers = {"Idempotency-Key": secrets.token_hex(16)}
+        return _parse(Job, self._request("POST", f"/{kind.value}", headers=headers, **sent))
+
+    def follow(self, job: Job) -> Iterator[Progress | Job]:
+        """Yields a job's progress as it comes, and last the job in its final state.
+
+        A lost connection is taken up where it stopped. A server that is away, for instance while it restarts,
+        is waited for as a busy one is.
+
+        Raises:
+            ClientError: The server refuses or stays away; the message names the job, which goes on.
         """
         try:
-            return self._follow(job, on_progress)
+            yield from self._follow(job)
         except ClientError as error:
-            raise ClientError(
-                f"{error}\njob {job.id} was accepted, and is not given up", error.problem
-            ) from error
+            error.args = (f"{error}\njob {job.id} was accepted and goes on without this client",)
+            raise
 
-    def _follow(self, job: Job, on_progress: Callable[[Progress], None]) -> Job:
+    def job(self, job_id: str, wait: int = 0) -> Job:
+        """Returns the state of a job, after ``wait`` seconds or as soon as it is final."""
+        return _parse(Job, self._request("GET", f"/jobs/{job_id}", params={"wait": wait}))
+
+    def cancel(self, job_id: str) -> None:
+        """Cancels a job."""
+        self._request("DELETE", f"/jobs/{job_id}")
+
+    def certificate(self, certificate_id: str) -> Certificate:
+        """Returns a certificate that was made before."""
+        return _parse(Certificate, self._request("GET", f"/certificates/{certificate_id}"))
+
+    def models(self) -> ModelList:
+        """Returns the models that the server's workers hold."""
+        return _parse(ModelList, self._request("GET", "/models"))
+
+    def model(self, name: str) -> ModelInfo:
+        """Returns one model."""
+        return _parse(ModelInfo, self._request("GET", f"/models/{name}"))
+
+    def _finish(self, job: Job) -> Job:
+        try:
+            *_, last = self.follow(job)
+        except KeyboardInterrupt:
+            self._give_up(job)
+            raise
+        assert isinstance(last, Job)  # noqa: S101 (`follow` ends with it)
+        return require_success(last)
+
+    def _give_up(self, job: Job) -> None:
+        with suppress(ClientError):  # it may be finished by now, or the server away
+            self.cancel(job.id)
+
+    def _follow(self, job: Job) -> Iterator[Progress | Job]:
         last_event: str | None = None
         while not job.status.final:
             headers = {"Last-Event-ID": last_event} if last_event else {}
@@ -89,72 +211,47 @@ class Client:
                     for event in events.iter_sse():
                         last_event = event.id or last_event
                         if event.event == "progress":
-                            on_progress(_parse(Progress, event.data))
+                            yield _parse(Progress, event.data)
                         elif event.event == "job":
-                            return _parse(Job, event.data)
+                            yield _parse(Job, event.data)
+                            return
             except httpx.TransportError:
                 pass  # the next request says why
-            job = _parse(Job, self._request("GET", f"/jobs/{job.id}", patient=True, params={"wait": 1}))
-        return job
+            job = _parse(
+                Job, self._request("GET", f"/jobs/{job.id}", wait_for_return=True, params={"wait": 1})
+            )
+        yield job
 
-    def job(self, job_id: str, wait: int = 0) -> Job:
-        """Returns the state of a job, after ``wait`` seconds or as soon as it is final."""
-        return _parse(Job, self._request("GET", f"/jobs/{job_id}", params={"wait": wait}))
-
-    def cancel(self, job_id: str) -> None:
-        """Gives a job up."""
-        self._request("DELETE", f"/jobs/{job_id}")
-
-    def models(self) -> ModelList:
-        """Returns every model that the server knows."""
-        return _parse(ModelList, self._request("GET", "/models"))
-
-    def model(self, name: str) -> ModelInfo:
-        """Returns one model."""
-        return _parse(ModelInfo, self._request("GET", f"/models/{name}"))
-
-    def _request(self, method: str, path: str, *, patient: bool = False, **arguments: Any) -> bytes:
-        """Returns what a request is answered with; where the server was there before, it is waited for."""
+    def _request(self, method: str, path: str, *, wait_for_return: bool = False, **arguments: Any) -> bytes:
+        """Returns the body of a successful answer; waits while the server is busy and, if asked, away."""
         while True:
             try:
                 response = self._http.request(method, path, **arguments)
             except httpx.TransportError as error:
-                if patient and self._patience.wait_for_return(f"no radii server answers at {self.url}"):
+                if wait_for_return and self._limit.wait_for_return(f"no radii server answers at {self.url}"):
                     continue
-                raise ClientError(
+                raise ServerUnavailable(
                     f"no radii server answers at {self.url}: start one with `radii serve`"
                 ) from error
             if response.is_success:
+                self._limit.reset()
                 return response.content
             refusal = _refusal(response)
             kind = refusal.problem.code if refusal.problem else response.status_code
-            if not self._patience.wait(response, kind, str(refusal)):
+            if not self._limit.wait(response, kind, str(refusal)):
                 raise refusal
 
 
-def _form_value(value: object) -> str | list[str]:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return [str(item) for item in value] if isinstance(value, list | tuple) else str(value)
+def require_success(job: Job) -> Job:
+    """Returns a job that succeeded.
 
-
-def _parse(kind: type[Model], content: str | bytes) -> Model:
-    """Reads an answer; a server of another version may send what this one does not know."""
-    try:
-        return kind.model_validate_json(content)
-    except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"]))
-        raise ClientError(
-            f"the server's answer is not understood (at '{where}'): is it of this version, {__version__}?"
-        ) from error
-
-
-def _refusal(response: httpx.Response) -> ClientError:
-    try:
-        problem = Problem.model_validate_json(response.content)
-    except ValidationError:
-        return ClientError(f"the server answered {response.status_code}: {response.text[:200]}")
-    return ClientError(describe(problem), problem)
+    Raises:
+        JobFailed: It did not.
+    """
+    if job.status is not JobStatus.SUCCEEDED:
+        reason = describe(job.error) if job.error else "no reason is known"
+        raise JobFailed(f"job {job.id} {job.status.value}: {reason}", job)
+    return job
 
 
 def describe(problem: Problem) -> str:
@@ -163,3 +260,39 @@ def describe(problem: Problem) -> str:
     return "\n".join(
         [f"{problem.title}: {problem.detail}", *(line for line in fields if problem.detail not in line)]
     )
+
+
+def _checked(kind: JobKind, fields: dict[str, object]) -> dict[str, Any]:
+    """Returns the fields that were given, checked by the rules that the server applies to them."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    try:
+        request = _REQUESTS[kind].model_validate(given)
+    except ValidationError as error:
+        messages = [field_problem(fault).message for fault in error.errors()]
+        raise InvalidRequest("\n".join(messages)) from None
+    return request.model_dump(mode="json", include=set(given))
+
+
+def _form_value(value: object) -> str | list[str]:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return [str(item) for item in value] if isinstance(value, list) else str(value)
+
+
+def _parse(kind: type[Model], content: str | bytes) -> Model:
+    """Reads an answer; a server of another version may send what this one does not know."""
+    try:
+        return kind.model_validate_json(content)
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise ServerUnavailable(
+            f"the server's answer is not understood (at '{where}'): is it of this version, {__version__}?"
+        ) from error
+
+
+def _refusal(response: httpx.Response) -> ServerRefused:
+    try:
+        problem = Problem.model_validate_json(response.content)
+    except ValidationError:
+        return ServerRefused(f"the server answered {response.status_code}: {response.text[:200]}")
+    return ServerRefused(describe(problem), problem)

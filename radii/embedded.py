@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from radii.errors import CommandError
 from workers.process import lifeline
 
 # Append-only, and on the disk before the server answers: what was told to anybody survives even a power cut.
@@ -34,7 +35,7 @@ loglevel warning
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-class DataDirectoryInUse(Exception):
+class DataDirectoryInUse(CommandError):
     """Another server works in this data directory."""
 
 

@@ -3,12 +3,14 @@
 import importlib.util
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
+from rich.console import Console
+from rich.markup import escape
 from typer.core import TyperGroup
 
-from radii.commands.client import fail
+from radii.errors import CommandError, RadiiError
 
 PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -20,33 +22,40 @@ PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 class Commands(TyperGroup):
-    """Commands of which one that needs an extra names it, instead of showing where an import failed."""
+    """The command line: errors are messages, and one about a missing package names the extra to install."""
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # typer names its own context
-        """Run the command that was named."""
+        """Runs a command; an error of ours is printed, without a traceback."""
         try:
             return super().invoke(ctx)
         except ModuleNotFoundError as error:
             package = (error.name or "").partition(".")[0]
             for extra, packages in PACKAGES.items():
                 if package in packages:
-                    raise _missing(extra, package) from error
+                    _fail(_missing(extra, package))
             raise
+        except RadiiError as error:
+            _fail(error)
+
+
+def _fail(error: RadiiError) -> NoReturn:
+    Console(stderr=True).print(f"[bold red]error[/bold red] {escape(str(error))}", highlight=False)
+    raise typer.Exit(1) from error
 
 
 def require_extra(extra: str) -> None:
     """Refuse to go on where an extra is not installed; for commands whose child processes import it.
 
     Raises:
-        typer.Exit: after the message.
+        CommandError: It names the extra.
     """
     for package in PACKAGES[extra]:
         if importlib.util.find_spec(package) is None:
             raise _missing(extra, package)
 
 
-def _missing(extra: str, package: str) -> typer.Exit:
-    return fail(
+def _missing(extra: str, package: str) -> CommandError:
+    return CommandError(
         f"this command needs the package {package}, of radii's extra '{extra}'; "
         f"in radii's source folder: pip install '.[{extra}]'"
     )

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from radii.errors import CommandError
 from service.edge.api_keys import ApiKey, KeyFile, parse_keys
 
 
-class KeyStoreError(Exception):
+class KeyStoreError(CommandError):
     """A key cannot be added or taken out; the text is for people."""
 
 

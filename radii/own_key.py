@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from radii import key_store
+from radii.errors import InvalidRequest
 from service.edge.access import Scope
 from service.edge.api_keys import ApiKey, hash_key, new_key
 from service.edge.loopback import host_of, is_loopback
@@ -14,7 +15,7 @@ NAME: Final = "local"
 _SENDABLE: Final = re.compile(r"[!-~]{1,200}")
 
 
-class UnusableKey(Exception):
+class UnusableKey(InvalidRequest):
     """There is a key, but it cannot be read or sent; the text is for people, and does not show it."""
 
 
@@ -55,15 +56,16 @@ def make_own_key(data_dir: Path) -> None:
     key_store.write_private(plain, key + "\n")
 
 
-def choose_key(url: str, given: str | None) -> str | None:
+def choose_key(url: str, given: str | None = None) -> str | None:
     """Returns the key to send to a server, or None.
 
-    The one that was given, or else that in the file that ``RADII_API_KEY_FILE`` names, or else, for a server
-    on this machine, the owner's.
+    In this order: the one given, ``RADII_API_KEY``, the file that ``RADII_API_KEY_FILE`` names, and, for a
+    server on this machine, the key that `radii serve` made here.
 
     Raises:
         UnusableKey: It cannot be read, or is none.
     """
+    given = given or os.environ.get("RADII_API_KEY")
     if given:
         return _require_sendable(given.strip(), "'api-key'")
     if file := os.environ.get("RADII_API_KEY_FILE"):

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from contract.environment import describe_settings, full_redis_url
 from radii import embedded, own_key
+from radii.errors import CommandError
 from workers.process.supervisor import Child
 from workers.settings import WorkerSettings
 
@@ -25,7 +26,7 @@ _GRACE_SECONDS = 10.0
 START_SECONDS = 180.0
 
 
-class StackFailure(Exception):
+class StackFailure(CommandError):
     """The stack did not come up, or a part of it keeps dying."""
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from radii.commands.client import fail
+from radii.errors import CommandError
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -93,9 +93,9 @@ def create(
         )
     except ValidationError as error:
         faults = (f"'{fault['loc'][-1]}' {fault['msg']}, got {fault['input']!r}" for fault in error.errors())
-        raise fail("; ".join(faults)) from error
+        raise CommandError("; ".join(faults)) from error
     except BundleError as error:
-        raise fail(str(error)) from error
+        raise CommandError(str(error)) from error
     if weights is None:
         console.print("[yellow]no --weights: they are random, which is good for trials only[/yellow]")
     console.print(
@@ -112,14 +112,14 @@ def verify(folder: Annotated[Path, typer.Argument(help="The bundle.")]) -> None:
     try:
         card = verify_bundle(folder)
     except BundleError as error:
-        raise fail(str(error)) from error
+        raise CommandError(str(error)) from error
     Console().print(f"[green]bundle holds[/green] {card.name} {bundle_digest(card)}")
 
 
 def _shape(text: str) -> tuple[int, int, int]:
     parts = text.lower().replace("×", "x").split("x")
     if len(parts) != 3 or not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise fail(f"'input-shape' must be channels x height x width such as 3x224x224, got {text!r}")
+        raise CommandError(f"'input-shape' must be channels x height x width such as 3x224x224, got {text!r}")
     return int(parts[0]), int(parts[1]), int(parts[2])
 
 
@@ -127,4 +127,4 @@ def _numbers(field: str, text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise fail(f"'{field}' must be numbers separated by commas, got {text!r}") from None
+        raise CommandError(f"'{field}' must be numbers separated by commas, got {text!r}") from None

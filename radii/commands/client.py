@@ -1,41 +1,39 @@
 """Commands that talk to a running server."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from contract.choices import JobStatus
-from contract.jobs import Job
+from contract.choices import JobKind
+from contract.jobs import Job, Progress
 from contract.requests import CertifyRequest, PredictRequest
-from radii import display, panels
-from radii.client import Client, ClientError, describe
+from radii.client import DEFAULT_MAX_WAIT, DEFAULT_URL, Client, require_success
 from radii.commands.from_model import options_from
-from radii.retry import Patience
+from radii.errors import CommandError
+from radii.show.certificate import show_certificate, show_prediction
+from radii.show.progress import sampling_bar
+from radii.show.tables import show_models, show_verification
 
 Image = Annotated[Path, typer.Argument(help="PNG, JPEG, WebP or BMP file.")]
-Url = Annotated[str, typer.Option(envvar="RADII_URL", help="The server.")]
+Url = Annotated[str, typer.Option(envvar="RADII_URL", help="Address of the server.")]
 ApiKey = Annotated[
     str | None,
     typer.Option(
         envvar="RADII_API_KEY",
         show_envvar=True,
-        help="Key for the server, better in the environment: others see what a command was called with. "
-        "RADII_API_KEY_FILE names a file instead. Left out: the key that `radii serve` made here.",
+        help="API key. Prefer the environment: other users of the machine can read a command's options. "
+        "RADII_API_KEY_FILE names a file instead. Default: the key that `radii serve` made on this machine.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON and nothing else.")]
 MaxWait = Annotated[
-    float, typer.Option(min=0, help="Seconds to wait in all for a server that is busy; 0: not at all.")
+    float, typer.Option(min=0, help="Seconds to wait for a busy server before giving up; 0: not at all.")
 ]
-Answer = TypeVar("Answer")
-
-DEFAULT_URL = "http://127.0.0.1:8000"
-DEFAULT_MAX_WAIT = 300
 
 
 @options_from(CertifyRequest)
@@ -49,13 +47,12 @@ def certify(
 ) -> None:
     """Certify IMAGE: its label, and a radius within which no perturbation changes it."""
     with connect(url, api_key, max_wait) as client:
-        job = run_job("/certify", image, fields, client, json)
+        job = run_job(client, JobKind.CERTIFY, image, fields, quiet=json)
         assert job.certificate is not None  # noqa: S101 (a certify job that succeeded has one)
         if json:
             typer.echo(job.certificate.model_dump_json(indent=2))
-            return
-        classes = attempt(lambda: client.model(job.model)).classes
-    panels.show_certificate(Console(), job.certificate, classes)
+        else:
+            show_certificate(Console(), job.certificate, client.model(job.model).classes)
 
 
 @options_from(PredictRequest)
@@ -69,13 +66,12 @@ def predict(
 ) -> None:
     """Predict the smoothed classifier's label of IMAGE, with far fewer votes than a radius takes."""
     with connect(url, api_key, max_wait) as client:
-        job = run_job("/predict", image, fields, client, json)
+        job = run_job(client, JobKind.PREDICT, image, fields, quiet=json)
         assert job.prediction is not None  # noqa: S101 (a predict job that succeeded has one)
         if json:
             typer.echo(job.prediction.model_dump_json(indent=2))
-            return
-        classes = attempt(lambda: client.model(job.model)).classes
-    panels.show_prediction(Console(), job.prediction, classes)
+        else:
+            show_prediction(Console(), job.prediction, client.model(job.model).classes)
 
 
 def models(
@@ -86,11 +82,11 @@ def models(
 ) -> None:
     """List the models that the server's workers hold."""
     with connect(url, api_key, max_wait) as client:
-        listing = attempt(client.models)
+        listing = client.models()
     if json:
         typer.echo(listing.model_dump_json(indent=2))
     else:
-        display.show_models(Console(), listing)
+        show_models(Console(), listing)
 
 
 def verify(
@@ -107,59 +103,42 @@ def verify(
         text = sys.stdin.read() if str(certificate) == "-" else certificate.read_text()
         parsed = Certificate.model_validate_json(text)
     except OSError as error:
-        raise fail(
+        raise CommandError(
             f"'certificate' must be a file that can be read, got {str(certificate)!r}: {error.strerror}"
         ) from error
     except ValidationError as error:
-        raise fail(f"'certificate' must be a certificate as JSON: {error}") from error
+        raise CommandError(f"'certificate' must be a certificate as JSON: {error}") from error
     verification = verify_certificate(parsed)
     if json:
         typer.echo(verification.model_dump_json(indent=2))
     else:
-        display.show_verification(Console(), verification)
+        show_verification(Console(), verification)
     if not verification.valid:
         raise typer.Exit(1)
 
 
 def connect(url: str, api_key: str | None, max_wait: float) -> Client:
-    """Returns a client of a server; the key is the one given, or that of whoever runs the server here."""
-    from radii.own_key import UnusableKey, choose_key
+    """Returns a client that reports its waits on standard error."""
+    console = Console(stderr=True)
+    return Client(
+        url,
+        api_key,
+        max_wait=max_wait,
+        on_wait=lambda line: console.print(escape(line), highlight=False, soft_wrap=True),
+    )
 
-    try:
-        return Client(url, choose_key(url, api_key), Patience(max_wait, _tell))
-    except (ClientError, UnusableKey) as error:
-        raise fail(str(error)) from None
 
-
-def run_job(path: str, image: Path, fields: Mapping[str, object], client: Client, quiet: bool) -> Job:
+def run_job(client: Client, kind: JobKind, image: Path, fields: Mapping[str, object], *, quiet: bool) -> Job:
     """Submits, follows with a progress bar, and returns the job that succeeded; Ctrl-C cancels it."""
-    console = Console(stderr=True, quiet=quiet)
-    job = attempt(lambda: client.submit(path, image, fields))
+    job = client.submit(image, kind, **fields)
     try:
-        with display.sampling_bar(console) as on_progress:
-            job = attempt(lambda: client.follow(job, on_progress))
+        with sampling_bar(Console(stderr=True, quiet=quiet)) as show_progress:
+            for event in client.follow(job):
+                if isinstance(event, Progress):
+                    show_progress(event)
+                else:
+                    job = event
     except KeyboardInterrupt:
-        attempt(lambda: client.cancel(job.id))
-        raise fail(f"job {job.id} cancelled") from None
-    if job.status is not JobStatus.SUCCEEDED:
-        reason = describe(job.error) if job.error else "no reason is known"
-        raise fail(f"job {job.id} {job.status.value}: {reason}")
-    return job
-
-
-def attempt(call: Callable[[], Answer]) -> Answer:
-    """Calls the server; a refusal ends the command with its words."""
-    try:
-        return call()
-    except ClientError as error:
-        raise fail(str(error)) from error
-
-
-def _tell(line: str) -> None:
-    Console(stderr=True).print(escape(line), highlight=False, soft_wrap=True)
-
-
-def fail(message: str) -> typer.Exit:
-    """Prints an error and returns what ends the command."""
-    Console(stderr=True).print(f"[bold red]error[/bold red] {escape(message)}", highlight=False)
-    return typer.Exit(1)
+        client.cancel(job.id)
+        raise CommandError(f"job {job.id} cancelled") from None
+    return require_success(job)

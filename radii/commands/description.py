@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from radii.commands.client import fail
+from radii.errors import CommandError
 
 
 def openapi(
@@ -22,4 +22,6 @@ def openapi(
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise fail(f"'out' must be a file that can be written, got {str(out)!r}: {error.strerror}") from error
+        raise CommandError(
+            f"'out' must be a file that can be written, got {str(out)!r}: {error.strerror}"
+        ) from error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from radii.commands.client import DEFAULT_URL
+from radii.client import DEFAULT_URL
 from radii.commands.memory import store_address
 from radii.own_key import default_data_dir
 

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from contract.choices import BoundKind, NoiseKind, NoiseLevel
-from radii.commands.client import fail
 from radii.commands.evaluation_plan import Adapt, SuiteName, given, make_plan
+from radii.errors import CommandError
 
 if TYPE_CHECKING:
     from evaluation.plan import EvaluationPlan  # it loads torch
@@ -135,13 +135,15 @@ def evaluate(
         _set_threads(settings.threads)
         outcomes, written = run(plan, means, out, command(sys.argv[1:]), console)
     except ValidationError as error:
-        raise fail("; ".join(_faults(error.errors()))) from error
+        raise CommandError("; ".join(_faults(error.errors()))) from error
     except (EvaluationError, BundleError, DatasetError) as error:
-        raise fail(str(error)) from error
+        raise CommandError(str(error)) from error
     except OSError as error:  # a full disk, say: what was measured before is kept
-        raise fail(f"'out' must be a folder that can be written, got {out}: {error.strerror}") from error
+        raise CommandError(
+            f"'out' must be a folder that can be written, got {out}: {error.strerror}"
+        ) from error
     except KeyboardInterrupt:
-        raise fail(f"interrupted; the same command goes on from {out}") from None
+        raise CommandError(f"interrupted; the same command goes on from {out}") from None
     for outcome in outcomes.values():
         for table in outcome.tables[:1]:
             _show(table)

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from contract.choices import NoiseLevel
-from radii.commands.client import fail
+from radii.errors import CommandError
 
 if TYPE_CHECKING:
     from evaluation.plan import EvaluationPlan  # it loads torch
@@ -133,16 +133,20 @@ def _require_of_use(asked: Mapping[str, Any], defaults: Mapping[str, Any], suite
         got = ", ".join(value) if isinstance(value, list | tuple) else str(value)
         if not set(names) & set(suites):
             option, wanted, chosen = field.replace("_", "-"), " or ".join(names), ", ".join(suites)
-            raise fail(f"'{option}' must be left out unless --suite has {wanted}, got {got!r} for {chosen}")
+            raise CommandError(
+                f"'{option}' must be left out unless --suite has {wanted}, got {got!r} for {chosen}"
+            )
         if field in ("backend", "dtype") and asked["redis_url"] and not {_BOUNDS, _LEVELS} & set(suites):
-            raise fail(f"'{field}' must be left out where --redis-url leaves it to workers, got {got!r}")
+            raise CommandError(
+                f"'{field}' must be left out where --redis-url leaves it to workers, got {got!r}"
+            )
 
 
 def _of_levels(asked: Mapping[str, Any]) -> dict[str, Any]:
     """What the sweep over K takes from options that certificates have, too; it starts from a single level."""
     sigmas = _numbers("sigma", asked["sigma"]) or (None,)
     if len(sigmas) > 1:
-        raise fail(f"'sigma' must be one number for the suite levels, got {asked['sigma']!r}")
+        raise CommandError(f"'sigma' must be one number for the suite levels, got {asked['sigma']!r}")
     return {"sigma": sigmas[0], "n": asked["n"], "alpha": asked["alpha"]}
 
 
@@ -159,5 +163,5 @@ def _numbers(field: str, text: str | None) -> tuple[float, ...] | None:
     except ValueError:
         found = ()
     if not found:
-        raise fail(f"'{field}' must be numbers separated by commas, got {text!r}")
+        raise CommandError(f"'{field}' must be numbers separated by commas, got {text!r}")
     return found

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from radii.commands.client import fail
+from radii.errors import CommandError
 from radii.own_key import hashed_file, own_data_dir
 
 app = typer.Typer(no_args_is_help=True)
@@ -44,12 +44,14 @@ def create(
 
     key, wanted = new_key(), {part.strip() for part in scopes.split(",") if part.strip()}
     if not wanted or not wanted <= {scope.value for scope in Scope}:
-        raise fail(f"'scopes' must be some of {', '.join(Scope)}, separated by commas, got {scopes!r}")
+        raise CommandError(
+            f"'scopes' must be some of {', '.join(Scope)}, separated by commas, got {scopes!r}"
+        )
     try:
         made = ApiKey(name=name, sha256=hash_key(key), scopes=frozenset(map(Scope, wanted)), tenant=tenant)
     except ValidationError as error:
         first = error.errors()[0]
-        raise fail(f"'{first['loc'][0]}': {first['msg']}, got {first['input']!r}") from None
+        raise CommandError(f"'{first['loc'][0]}': {first['msg']}, got {first['input']!r}") from None
     _attempt(lambda: key_store.add(_file(file), made))
     typer.echo(key)
     Console(stderr=True).print(f"'{name}' is in {_file(file)}; keep the key, it is not shown again")
@@ -89,14 +91,13 @@ def _file(file: Path | None) -> Path:
 
 
 def _attempt(call: Callable[[], Answer]) -> Answer:
-    from radii.key_store import KeyStoreError
     from service.settings import Misconfiguration
 
     try:
         return call()
-    except (KeyStoreError, Misconfiguration) as error:
-        raise fail(str(error)) from None
+    except Misconfiguration as error:
+        raise CommandError(str(error)) from None
     except OSError as error:
-        raise fail(
+        raise CommandError(
             f"'file' must be one that can be written, got '{error.filename}': {error.strerror}"
         ) from None

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from contract.environment import DEFAULT_REDIS_URL, full_redis_url
-from radii.commands.client import fail
+from radii.errors import CommandError
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -46,8 +46,8 @@ def stats(
     json: Annotated[bool, typer.Option("--json", help="Print JSON, with the regions of each label.")] = False,
 ) -> None:
     """Show what memories there are, and how large they are."""
-    from radii.memory.showing import show_memories
     from radii.memory.statistics import measure
+    from radii.show.memories import show_memories
 
     with _reading(redis_url, data_dir) as redis:
         found = [measure(redis, name, labels=json) for name in _find(redis, model_digest, memory)]
@@ -69,19 +69,16 @@ def export(
     data_dir: DataDir = None,
 ) -> None:
     """Write one memory as lines of JSON: a header, then its regions in order."""
-    from radii.memory.export import UnreadableRecord, export_lines
+    from radii.memory.export import export_lines
     from radii.memory.reading import MemoryLog
 
     with _reading(redis_url, data_dir) as redis:
         log = MemoryLog(redis, _only(_find(redis, model_digest, memory)))
         lines = export_lines(log, centers=centers)
-        try:
-            if str(out) == "-":
-                sys.stdout.buffer.writelines(lines)
-            else:
-                _write(out, lines)
-        except UnreadableRecord as error:
-            raise fail(str(error)) from error
+        if str(out) == "-":
+            sys.stdout.buffer.writelines(lines)
+        else:
+            _write(out, lines)
 
 
 @app.command()
@@ -111,7 +108,8 @@ def check(
 def _check(console: Console, log: "MemoryLog") -> bool:
     """Replays one memory, and prints what was proved or what is wrong."""
     from radii.memory.replay import replay
-    from radii.memory.showing import replay_bar, show_verdict
+    from radii.show.memories import show_verdict
+    from radii.show.progress import replay_bar
 
     with replay_bar(Console(stderr=True)) as report:
         started = time.perf_counter()
@@ -124,7 +122,7 @@ def _check(console: Console, log: "MemoryLog") -> bool:
 def _require_numpy() -> None:
     """The API's environment has none; comparing pairs without it would take for ever."""
     if find_spec("numpy") is None:
-        raise fail("`radii memory check` needs numpy: install radii[worker]")
+        raise CommandError("`radii memory check` needs numpy: install radii[worker]")
 
 
 def _find(redis: "Redis", digest: str, namespace: str | None) -> list["MemoryName"]:
@@ -135,7 +133,7 @@ def _find(redis: "Redis", digest: str, namespace: str | None) -> list["MemoryNam
     if not names and (digest or namespace is not None):
         there = ", ".join(f"{name.model_digest[:12]}/{name.namespace}" for name in find_memories(redis))
         asked = f"{digest or 'any model'}/{namespace or 'any name'}"
-        raise fail(f"no memory {asked}; there are: {there or 'none'}")
+        raise CommandError(f"no memory {asked}; there are: {there or 'none'}")
     return names
 
 
@@ -143,9 +141,9 @@ def _only(names: list["MemoryName"]) -> "MemoryName":
     if len(names) == 1:
         return names[0]
     if not names:
-        raise fail("no memory holds a region yet: there is nothing to export")
+        raise CommandError("no memory holds a region yet: there is nothing to export")
     there = ", ".join(f"{name.model_digest[:12]}/{name.namespace}" for name in names)
-    raise fail(f"choose one memory by --model-digest and --memory; there are: {there}")
+    raise CommandError(f"choose one memory by --model-digest and --memory; there are: {there}")
 
 
 def _write(out: Path, lines: Iterator[bytes]) -> None:
@@ -157,7 +155,7 @@ def _write(out: Path, lines: Iterator[bytes]) -> None:
         part.replace(out)
     except OSError as error:
         words = f"'out' must be a file that can be written, got {str(out)!r}: {error.strerror}"
-        raise fail(words) from error
+        raise CommandError(words) from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -168,23 +166,20 @@ def _reading(redis_url: str | None, data_dir: Path | None) -> Iterator["Redis"]:
     from redis import Redis, exceptions
 
     from contract.environment import without_secrets
-    from radii.memory.reading import MemoryReplaced
 
     address = store_address(redis_url, data_dir)
     shown = without_secrets(address)
     try:
         client = Redis.from_url(address, socket_connect_timeout=5)
     except ValueError:  # its words may hold the password
-        raise fail(f"'redis-url' must be the address of a Redis server, got {shown}") from None
+        raise CommandError(f"'redis-url' must be the address of a Redis server, got {shown}") from None
     try:
         with client as redis:
             yield redis
     except exceptions.RedisError as error:
-        raise fail(
+        raise CommandError(
             f"the Redis server at {shown} cannot be read ({error}): --redis-url names another"
         ) from error
-    except MemoryReplaced as error:
-        raise fail(str(error)) from error
 
 
 def store_address(redis_url: str | None, data_dir: Path | None) -> str:
@@ -194,14 +189,18 @@ def store_address(redis_url: str | None, data_dir: Path | None) -> str:
 
     if redis_url is not None:
         if data_dir is not None and "RADII_DATA_DIR" not in os.environ:
-            raise fail(f"'data-dir' = {data_dir} has no meaning with 'redis-url': leave one of them out")
+            raise CommandError(
+                f"'data-dir' = {data_dir} has no meaning with 'redis-url': leave one of them out"
+            )
         return _with_password(redis_url)
     try:
         running = embedded.running_url(data_dir or default_data_dir())
     except (OSError, ValueError) as error:
-        raise fail(f"'data-dir' must be a directory that can be read, got {error}") from error
+        raise CommandError(f"'data-dir' must be a directory that can be read, got {error}") from error
     if running is None and data_dir is not None:
-        raise fail(f"no `radii serve` with its own store works in '{data_dir}': start it, or use --redis-url")
+        raise CommandError(
+            f"no `radii serve` with its own store works in '{data_dir}': start it, or use --redis-url"
+        )
     return running or _with_password(DEFAULT_REDIS_URL)
 
 
@@ -209,4 +208,4 @@ def _with_password(redis_url: str) -> str:
     try:
         return full_redis_url(redis_url, os.environ.get("RADII_REDIS_PASSWORD_FILE"))
     except ValueError as error:
-        raise fail(str(error)) from None
+        raise CommandError(str(error)) from None

@@ -15,8 +15,9 @@ from rich.console import Console
 
 from contract.environment import describe_settings
 from contract.logs import configure_logs
-from radii.commands.client import certify, fail
+from radii.commands.client import certify
 from radii.embedded import DataDirectoryInUse
+from radii.errors import CommandError
 from radii.extras import require_extra
 from radii.own_key import default_data_dir, plain_file
 from radii.stack import Stack, StackFailure, StackPlan, free_port, quiet_log, tail
@@ -103,7 +104,7 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, lifeline: Lifeline = False)
     try:
         settings = ServiceSettings()
     except ValidationError as error:
-        raise fail(describe_settings(error)) from None
+        raise CommandError(describe_settings(error)) from None
     # uvicorn ends its process by the signal that stopped it; to stop when told to is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
@@ -138,7 +139,7 @@ def _model_folders(models: list[Path] | None) -> dict[str, str]:
         return {}
     for folder in models:
         if not folder.is_dir():
-            raise fail(f"'models' must be a folder, got {str(folder)!r}")
+            raise CommandError(f"'models' must be a folder, got {str(folder)!r}")
     return {"RADII_MODELS": os.pathsep.join(str(folder.resolve()) for folder in models)}
 
 
@@ -171,17 +172,17 @@ def _running(plan: StackPlan, console: Console) -> Iterator[Stack]:
     try:
         settings = WorkerSettings()
     except ValidationError as error:
-        raise fail(describe_settings(error)) from None
+        raise CommandError(describe_settings(error)) from None
     configure_logs("radii", settings.log_format, settings.log_level)
     try:
         with Stack(plan) as stack:
             with console.status("starting store, API and workers"):
                 stack.wait_until_ready()
             yield stack
-    except (StackFailure, DataDirectoryInUse) as error:
+    except (StackFailure, DataDirectoryInUse):
         if plan.log is not None:
             console.print(tail(Path(plan.log.name).parent), markup=False, highlight=False)
-        raise fail(str(error)) from error
+        raise
     except KeyboardInterrupt:
         console.print("stopped")
         raise typer.Exit from None

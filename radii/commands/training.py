@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from radii.commands.client import fail
+from radii.errors import CommandError
 
 
 def recipes() -> None:
@@ -167,8 +167,8 @@ def train(
         )
         bundle = run(plan, console=console)
     except (TrainingError, BundleError, DatasetError) as error:
-        raise fail(str(error)) from error
+        raise CommandError(str(error)) from error
     except KeyboardInterrupt:
-        raise fail(f"interrupted; `--resume` goes on from {plan.checkpoint}") from None
+        raise CommandError(f"interrupted; `--resume` goes on from {plan.checkpoint}") from None
     if os.environ.get("RANK", "0") == "0":  # of torchrun's processes, one speaks
         console.print(f"bundle written to [bold]{bundle}[/bold]; `radii serve --models {bundle}` serves it")

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
+from radii.errors import CommandError
 from radii.memory.reading import MemoryLog
 
 _CHUNK: Final = 100  # records whose centres are in memory at a time
 
 
-class UnreadableRecord(Exception):
+class UnreadableRecord(CommandError):
     """A record is no JSON object in one line."""
 
 

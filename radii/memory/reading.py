@@ -8,11 +8,12 @@ from typing import Any, Final, cast
 from redis import Redis
 
 from contract import keys
+from radii.errors import CommandError
 
 _CHUNK: Final = 1_000  # records, or centres, read at a time
 
 
-class MemoryReplaced(Exception):
+class MemoryReplaced(CommandError):
     """A memory was wiped or lost while it was read."""
 
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from contract.choices import JobStatus
 from contract.jobs import Job
-from radii.display import ceiling, floor
+from radii.show.numbers import ceiling, floor
 from tests.end_to_end.browsing import Tab, open_browser, open_tab
 from tests.end_to_end.running import Running
 

@@ -90,7 +90,7 @@ def test_a_command_waits_for_a_place(full: Full, redis: Redis) -> None:
         (job,) = queued(redis)
         full.http.delete(f"/jobs/{job}")
         printed, rest = ran.communicate(timeout=20)
-    assert told.startswith("waiting 1 s, 300 s in all at most: The queue is full: <= 1 jobs may wait")
+    assert told.startswith("waiting 1 s, at most 300 s in all: The queue is full: <= 1 jobs may wait")
     assert rest.split("\n") == [f"error job {job} cancelled: no reason is known", ""]
     assert (ran.returncode, printed) == (1, "")
     assert len(list(redis.scan_iter(keys.idempotency("*")))) == 1
@@ -151,7 +151,7 @@ def test_a_command_waits_for_an_api_that_is_started_again(
         (job,) = queued(redis)
         http.delete(f"/jobs/{job}")
         _, rest = ran.communicate(timeout=60)
-    assert told.startswith(f"waiting 1 s, 300 s in all at most: no radii server answers at {url}")
+    assert told.startswith(f"waiting 1 s, at most 300 s in all: no radii server answers at {url}")
     assert f"job {job} cancelled" in rest
 
 

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from contract.certificates import Certificate, Prediction
 from contract.choices import AbstainReason, StopReason
-from radii.display import floor, in_255
-from radii.panels import show_certificate, show_prediction
+from radii.show.certificate import show_certificate, show_prediction
+from radii.show.numbers import floor, in_255
 from tests.radii.examples import CLASSES, abstention, certificate, prediction
 from tests.service.examples import (
     adapted,

@@ -1,17 +1,15 @@
 """Memories as a person reads of them."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from radii.memory.pairs import Pair
 from radii.memory.reading import MemoryLog
-from radii.memory.replay import Report, Verdict
+from radii.memory.replay import Verdict
 from radii.memory.statistics import Measured
 
 
@@ -60,23 +58,3 @@ def _nearest(pair: Pair | None) -> str:
     if pair is None:
         return ""
     return f", smallest gap {pair.gap.size:.3g} in {pair.gap.norm} (regions {pair.first} and {pair.second})"
-
-
-@contextmanager
-def replay_bar(console: Console) -> Iterator[Report]:
-    """Shows how far a replay has come."""
-    columns = (
-        TextColumn("checking {task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        tasks = {}
-
-        def report(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], advance=done)
-
-        yield report

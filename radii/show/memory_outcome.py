@@ -2,7 +2,7 @@
 
 from contract.certificates import Memory
 from contract.choices import MemoryOutcome
-from radii.display import floor
+from radii.show.numbers import floor
 
 
 def what_it_did(memory: Memory) -> str | None:

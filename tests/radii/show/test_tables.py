@@ -11,7 +11,9 @@ from rich.console import Console
 from contract.choices import Stage
 from contract.jobs import Progress
 from contract.models import ModelInfo, ModelList
-from radii.display import ceiling, floor, in_255, sampling_bar, show_models, stage_words
+from radii.show.numbers import ceiling, floor, in_255
+from radii.show.progress import sampling_bar, stage_words
+from radii.show.tables import show_models
 from service.openapi.examples import EXAMPLES
 
 

@@ -18,8 +18,8 @@ from contract.certificates import (
     Radius,
 )
 from contract.choices import AbstainReason, MemoryOutcome, NoiseLevel, StopReason
-from radii.display import ceiling, floor, in_255
-from radii.memory.words import what_it_did, what_it_promises
+from radii.show.memory_outcome import what_it_did, what_it_promises
+from radii.show.numbers import ceiling, floor, in_255
 
 Facts = Iterator[tuple[str, str]]
 ClassName = Callable[[int], str]
