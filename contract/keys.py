@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from contract.choices import JobKind
+
 QUEUE: Final = "radii"
 ENGINES: Final = "radii:engines"  # sorted set: engine id by the server's time of its last heartbeat
 METRICS: Final = "radii:measures"  # hash of the counts of all workers: `contract.metrics`
@@ -12,7 +14,8 @@ PROBE: Final = "radii:probe"  # written to see whether Redis takes writes
 REAPER: Final = "radii:reaper"  # lock: who looks for lost jobs, and for how long nobody else does
 TAKEN: Final = "radii:reaper:taken"  # sorted set: what a worker took and has not begun, by when it was seen
 SILENT: Final = "radii:reaper:silent"  # sorted set: attempts without a sign of their worker, likewise
-TASKS: Final = frozenset({CERTIFY_TASK, PREDICT_TASK})
+TASK_NAMES: Final = {JobKind.CERTIFY: CERTIFY_TASK, JobKind.PREDICT: PREDICT_TASK}
+TASKS: Final = frozenset(TASK_NAMES.values())
 
 
 def image(digest: str) -> str:

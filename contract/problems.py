@@ -1,8 +1,13 @@
 """One shape for everything that goes wrong: RFC 9457 problem details."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from contract.choices import ProblemCode
+
+_VALUE_LENGTH: Final = 80
 
 
 class FieldProblem(BaseModel):
@@ -80,3 +85,26 @@ def problem(code: ProblemCode, detail: str, errors: list[FieldProblem] | None = 
         code=code,
         errors=errors or [],
     )
+
+
+class ProblemError(Exception):
+    """A request is refused; the problem says why."""
+
+    def __init__(self, problem: Problem, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(problem.code.value)
+        self.problem = problem
+        self.headers = headers
+
+
+def refusal(
+    code: ProblemCode, detail: str, *, pointer: str | None = None, headers: Mapping[str, str] | None = None
+) -> ProblemError:
+    """Makes the error that refuses a request, naming the field at fault if it is one."""
+    errors = [] if pointer is None else [FieldProblem(pointer=pointer, message=detail)]
+    return ProblemError(problem(code, detail, errors), headers)
+
+
+def shorten(value: object) -> str:
+    """Shows a value as it was sent, in at most 80 characters."""
+    text = repr(value)
+    return text if len(text) <= _VALUE_LENGTH else text[: _VALUE_LENGTH - 1] + "…"

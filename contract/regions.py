@@ -12,7 +12,7 @@ class StoredRegion(BaseModel):
     """One entry of the log, as JSON: the union of an ℓ2 ball and an ℓ1 ball round one image.
 
     Radii are in pixel units; 0 means that this ball is the image alone. ``question`` says what the
-    certificate was asked (`CertifyTask.question`).
+    certificate was asked (`CertifyTask.question_digest`).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,19 +1,16 @@
-"""What the API puts on the queue: every default already filled in, so that a worker decides nothing."""
+"""What the API puts on the queue: a question with every default filled in; a worker decides nothing."""
 
 import hashlib
-from typing import Final
+import json
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
-from contract.choices import BoundKind, NoiseKind, NoiseLevel
+from contract.choices import JobKind
+from contract.questions import CertifyQuestion, PredictQuestion, Resolved
+from contract.requests import CertifyRequest, PredictRequest
 
-PAYLOAD_VERSION: Final = 4
-
-
-_ABOUT_THIS_JOB: Final = {
-    "version", "job_id", "image_digest", "upload_digest", "label", "memory", "seed", "fresh",
-    "request_id", "traceparent",
-}  # fmt: skip
+PAYLOAD_VERSION: Final = 5
 
 
 class _Task(BaseModel):
@@ -30,42 +27,47 @@ class _Task(BaseModel):
     model_digest: str
     image_digest: str
     upload_digest: str
-    noise: NoiseKind
-    sigma: float
-    sigma_uniform: float
-    adapt: bool
-    momentum: float
-    clean_size: int
-    n: int
-    alpha: float
-    label: int | None
-    memory: str | None
-    seed: str
     request_id: str = ""
     traceparent: str | None = None
 
 
 class CertifyTask(_Task):
-    """One certification. ``label`` is the index of the true class; ``seed`` 128 bits in hexadecimal.
+    """One certification."""
 
-    ``memory`` is a namespace or None; ``sigma`` is the level, or the start of ``optimize``; ``sigma_grid`` is
-    for ``auto``.
-    """
-
-    noise_level: NoiseLevel
-    sigma_grid: list[float]
-    n0: int
-    bound: BoundKind
-    target_radius: float | None
-    max_seconds: float | None
-    fresh: bool
+    question: CertifyQuestion
 
     @property
-    def question(self) -> str:
+    def kind(self) -> JobKind:
+        """What the job computes."""
+        return JobKind.CERTIFY
+
+    @property
+    def question_digest(self) -> str:
         """SHA-256 of what is asked about the image: equal for jobs whose certificates answer each other."""
-        asked = self.model_dump_json(exclude=_ABOUT_THIS_JOB)
-        return hashlib.sha256(asked.encode()).hexdigest()
+        asked = {"model": self.model, "model_digest": self.model_digest, **self.question.content}
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 class PredictTask(_Task):
     """One prediction by the smoothed classifier."""
+
+    question: PredictQuestion
+
+    @property
+    def kind(self) -> JobKind:
+        """What the job computes."""
+        return JobKind.PREDICT
+
+
+Task = CertifyTask | PredictTask
+
+
+def make_task(asked: CertifyRequest | PredictRequest, resolved: Resolved, **about_job: Any) -> Task:
+    """Returns the task of a request; ``about_job`` are the fields that every task has."""
+    # Routes take subclasses, which have the image as a field.
+    fields = asked.model_dump(exclude={"image"})
+    if isinstance(asked, CertifyRequest):
+        certify = CertifyQuestion(asked=CertifyRequest.model_validate(fields), resolved=resolved)
+        return CertifyTask(question=certify, **about_job)
+    predict = PredictQuestion(asked=PredictRequest.model_validate(fields), resolved=resolved)
+    return PredictTask(question=predict, **about_job)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from contract.problems import FieldProblem
+from contract.problems import FieldProblem, shorten
 
 _VALUE_LENGTH: Final = 80
 _PLACES: Final = frozenset({"body", "query", "path", "header"})
@@ -53,12 +53,6 @@ def _named_path(error: Mapping[str, Any]) -> list[str]:
     """A rule about several fields has no place of its own; the contract names the field to blame."""
     field = error.get("ctx", {}).get("field") if error["type"] in _WORDED else None
     return [] if field is None else [str(field)]
-
-
-def shorten(value: object) -> str:
-    """Shows a value as it was sent, in at most 80 characters."""
-    text = repr(value)
-    return text if len(text) <= _VALUE_LENGTH else text[: _VALUE_LENGTH - 1] + "…"
 
 
 def _message(path: list[str], error: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from contract.choices import ProblemCode
-from contract.problems import FieldProblem, Problem, problem
+from contract.problems import Problem, ProblemError, problem
 from service.field_messages import field_problem
 from service.methods import allowed_methods
 
@@ -34,23 +34,6 @@ _DETAILS: Final[Mapping[int, str]] = {
 }
 _SHOWN: Final = 5
 _log = structlog.get_logger(__name__)
-
-
-class ProblemError(Exception):
-    """A request is refused, and the client is told why."""
-
-    def __init__(self, problem: Problem, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(problem.code.value)
-        self.problem = problem
-        self.headers = headers
-
-
-def refusal(
-    code: ProblemCode, detail: str, *, pointer: str | None = None, headers: Mapping[str, str] | None = None
-) -> ProblemError:
-    """Makes the error that refuses a request, naming the field at fault if it is one."""
-    errors = [] if pointer is None else [FieldProblem(pointer=pointer, message=detail)]
-    return ProblemError(problem(code, detail, errors), headers)
 
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:

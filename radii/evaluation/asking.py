@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from contract.certificates import Certificate
+from contract.defaults import resolve
 from contract.images import pixel_digest
 from contract.limits import NO_MEMORY
 from contract.models import ModelInfo
+from contract.problems import ProblemError
+from contract.questions import CertifyQuestion
 from contract.requests import CertifyRequest
 from contract.tasks import CertifyTask
 from evaluation.certificates.tables import Setting
@@ -19,8 +22,6 @@ from evaluation.errors import EvaluationError
 from evaluation.plan import EvaluationPlan
 from evaluation.seeds import image_seed
 from models.data import LabelledImages
-from service.jobs.defaults import certify_fields, shared_fields
-from service.problems import ProblemError
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,12 +104,18 @@ def task_for(plan: EvaluationPlan, question: Question, model: ModelInfo, job_id:
                 "seed": f"{image_seed(plan, question.index):032x}",
             }
         )
-        shared = shared_fields(request, model)
-        fields = shared | certify_fields(request, model, shared)
+        resolved = resolve(request, model)
     except ValidationError as error:
         faults = (f"'{'.'.join(map(str, fault['loc']))}' {fault['msg']}" for fault in error.errors())
         raise EvaluationError("; ".join(faults)) from error
     except ProblemError as error:
         raise EvaluationError(error.problem.detail) from error
     digest = pixel_digest(as_travelling(image), height, width, channels)
-    return CertifyTask(**fields, job_id=job_id, image_digest=digest, upload_digest=digest)
+    return CertifyTask(
+        question=CertifyQuestion(asked=request, resolved=resolved),
+        job_id=job_id,
+        model=model.name,
+        model_digest=model.digest,
+        image_digest=digest,
+        upload_digest=digest,
+    )

@@ -9,7 +9,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from starlette.types import Scope as AsgiScope
 
 from contract.choices import ProblemCode
-from service.problems import ProblemError, refusal
+from contract.problems import ProblemError, refusal
 
 KEY_HEADER: Final = "X-API-Key"
 

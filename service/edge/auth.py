@@ -7,12 +7,13 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from contract.choices import ProblemCode
+from contract.problems import ProblemError, refusal
 from service.edge.access import ANYBODY, KEY_HEADER, Caller, Guard, unauthenticated
 from service.edge.access import Scope as KeyScope
 from service.edge.api_keys import KeyRing
 from service.edge.loopback import host_of, is_loopback
 from service.edge.paths import is_submission, path_of
-from service.problems import ProblemError, problem_response, refusal
+from service.problems import problem_response
 from service.settings import Auth, Misconfiguration, ServiceSettings
 
 _OPEN: Final = frozenset({"/", "/livez", "/readyz", "/version", "/openapi.json", "/docs"})

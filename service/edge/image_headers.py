@@ -10,7 +10,7 @@ from typing import Final
 from PIL import Image
 
 from contract.choices import ProblemCode
-from service.problems import ProblemError, refusal
+from contract.problems import ProblemError, refusal
 
 _MAX_PNG_CHUNKS: Final = 4_000  # of a kilobyte and more each, in a picture of our size
 _MAX_JPEG_SEGMENTS: Final = 500  # a colour profile alone may have 255

@@ -16,8 +16,8 @@ from contract.choices import Fit, ProblemCode
 from contract.images import pixel_digest
 from contract.limits import IMAGE_FORMATS, MAX_IMAGE_PIXELS
 from contract.models import ModelInfo
+from contract.problems import ProblemError, refusal
 from service.edge.image_headers import require_plain, require_short_header
-from service.problems import ProblemError, refusal
 
 # Python remembers every warning that it has shown, and a file can cause thousands of different ones.
 warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -14,8 +14,8 @@ from redis import Redis
 from contract import keys
 from contract.choices import ProblemCode
 from contract.limits import IDEMPOTENCY_TTL, QUEUED_TTL
+from contract.problems import refusal
 from service.jobs.idempotency import Idempotency
-from service.problems import refusal
 
 # Written for one server: the jobs of a caller are looked up by name, and RQ needs such a server anyway.
 _SCRIPT: Final = """#!lua

@@ -7,8 +7,9 @@ from redis import Redis, exceptions
 
 from contract.choices import ProblemCode
 from contract.limits import MAX_RETRY_AFTER
+from contract.problems import ProblemError, refusal
 from service.jobs.queue import read_job_seconds
-from service.problems import RETRY_AFTER, ProblemError, refusal
+from service.problems import RETRY_AFTER
 
 _JOBS: Final = 20  # of which the mean is taken: recent ones, so that it follows what is asked for now
 _UNKNOWN_SECONDS: Final = 5.0  # of a job, before any has finished

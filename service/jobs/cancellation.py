@@ -10,9 +10,9 @@ from contract import keys
 from contract.choices import JobStatus, ProblemCode
 from contract.jobs import Job
 from contract.limits import SUBMISSION_TTL
+from contract.problems import refusal
 from service.jobs import queue as job_queue
 from service.jobs.state import Cancellation, read_job, watched_keys
-from service.problems import refusal
 
 
 def cancel(redis: Redis, job_id: str) -> Job:

@@ -9,9 +9,9 @@ from redis import Redis
 from contract import keys
 from contract.choices import ProblemCode
 from contract.models import EngineStatus, ModelInfo, ModelList, first_choice
+from contract.problems import refusal, shorten
 from contract.settings import Timing
-from service.field_messages import shorten
-from service.problems import RETRY_AFTER, refusal
+from service.problems import RETRY_AFTER
 
 DEFAULT_TIMING: Final = Timing()
 

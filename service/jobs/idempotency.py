@@ -12,9 +12,9 @@ from redis import Redis
 from contract import keys
 from contract.choices import ProblemCode
 from contract.limits import IDEMPOTENCY_TTL, MAX_IDEMPOTENCY_KEY
+from contract.problems import refusal
 from contract.requests import CertifyRequest, PredictRequest
 from service.edge.access import Caller
-from service.problems import refusal
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"

@@ -30,7 +30,7 @@ from contract.limits import (
     RETRIES,
     SUBMISSION_TTL,
 )
-from contract.tasks import CertifyTask, PredictTask
+from contract.tasks import Task
 from service.jobs.admission import Admitted, Terms, admit
 
 
@@ -74,9 +74,7 @@ class QueueRecord:
     ended_at: datetime | None
 
 
-def submit(
-    redis: Redis, submission: Submission, task: CertifyTask | PredictTask, pixels: bytes, terms: Terms
-) -> Admitted:
+def submit(redis: Redis, submission: Submission, task: Task, pixels: bytes, terms: Terms) -> Admitted:
     """Stores the image and the record of the job, and enqueues the task, all at once or not at all.
 
     Raises:
@@ -84,7 +82,7 @@ def submit(
         ProblemError: The caller's own cap is reached, or its idempotency key stands for another request.
     """
     job_id = submission.job_id
-    name = keys.CERTIFY_TASK if isinstance(task, CertifyTask) else keys.PREDICT_TASK
+    name = keys.TASK_NAMES[task.kind]
     queue = _queue(redis)
     # It only collects what RQ and we would write; the script then writes it, or nothing.
     with redis.pipeline(transaction=True) as pipeline:

@@ -7,19 +7,18 @@ from datetime import UTC, datetime
 import structlog
 
 from contract import keys
-from contract.choices import JobKind
+from contract.defaults import resolve
 from contract.jobs import Submission
 from contract.models import ModelInfo
+from contract.problems import ProblemError
 from contract.requests import CertifyRequest, PredictRequest
-from contract.tasks import CertifyTask, PredictTask
+from contract.tasks import make_task
 from service.edge.access import Caller
 from service.edge.uploads import fit_image
 from service.jobs import queue as job_queue
 from service.jobs.admission import QueueFull, Terms
 from service.jobs.backlog import queue_full, require_room
-from service.jobs.defaults import certify_fields, shared_fields
 from service.jobs.idempotency import Idempotency
-from service.problems import ProblemError
 from service.resources import Resources
 from service.tracing import traceparent
 
@@ -64,17 +63,18 @@ def submit(
         return Submitted(known, None)
     settings = resources.settings
     require_room(resources.store_fill.get(), settings.max_store_fill)
-    model = _resolve(resources, request.model)
-    fields = shared_fields(request, model)
-    if isinstance(request, CertifyRequest):
-        fields |= certify_fields(request, model, fields)
-    if fields["memory"] is not None:
-        fields["memory"] = keys.memory_name(caller.tenant, fields["memory"])
+    model = _find_model(resources, request.model)
+    resolved = resolve(request, model)
+    if resolved.memory is not None:
+        memory = keys.memory_name(caller.tenant, resolved.memory)
+        resolved = resolved.model_copy(update={"memory": memory})
     image = resources.decoders.submit(fit_image, upload, model, request.fit).result()
-    kind = CertifyTask if isinstance(request, CertifyRequest) else PredictTask
-    task = kind(
-        **fields,
+    task = make_task(
+        request,
+        resolved,
         job_id=secrets.token_hex(16),
+        model=model.name,
+        model_digest=model.digest,
         image_digest=image.digest,
         upload_digest=image.upload_digest,
         request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
@@ -83,7 +83,7 @@ def submit(
     record = Submission(
         job_id=task.job_id,
         tenant=caller.tenant,
-        kind=JobKind.CERTIFY if isinstance(task, CertifyTask) else JobKind.PREDICT,
+        kind=task.kind,
         model=model.name,
         created_at=datetime.now(UTC),
     )
@@ -99,7 +99,7 @@ def submit(
     return Submitted(admitted.job_id, record)
 
 
-def _resolve(resources: Resources, name: str | None) -> ModelInfo:
+def _find_model(resources: Resources, name: str | None) -> ModelInfo:
     """Finds the model in what the engines said lately; before it is refused, they are asked again."""
     try:
         return resources.catalogue.get().resolve(name)

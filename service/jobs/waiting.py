@@ -14,10 +14,9 @@ from redis.exceptions import RedisError
 from contract import keys
 from contract.choices import ProblemCode
 from contract.jobs import Job
-from contract.problems import Problem
+from contract.problems import Problem, ProblemError, refusal
 from service.edge.access import is_same_caller
 from service.jobs.state import Reading, read_job_async
-from service.problems import ProblemError, refusal
 from service.resources import Resources
 
 EVENT_ID: Final = r"^[0-9]{1,19}-[0-9]{1,19}$"  # any 19 digits are less than 2**64

@@ -9,10 +9,10 @@ from contract import keys
 from contract.certificates import Certificate, Verification
 from contract.choices import ProblemCode
 from contract.limits import CERTIFICATE_TTL
+from contract.problems import refusal
 from service.edge.access import KEY_HEADER, Caller, Scope, require
 from service.openapi.document import header, problem_responses
 from service.openapi.links import TO_ITS_VERIFICATION
-from service.problems import refusal
 from service.resources import Resources, get_resources
 from service.verification import verify_certificate
 

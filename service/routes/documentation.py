@@ -8,7 +8,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from contract.choices import ProblemCode
-from service.problems import refusal
+from contract.problems import refusal
 
 _ASSETS: Final = "fastapi_swagger.resources"  # Swagger UI as it is released, without a CDN
 _MEDIA_TYPES: Final = {

@@ -6,11 +6,12 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
 from contract.choices import ProblemCode
+from contract.problems import refusal
 from contract.version import __version__
 from service.jobs.catalogue import Catalogue, read_catalogue
 from service.jobs.durability import why_volatile
 from service.openapi.document import problem_responses
-from service.problems import RETRY_AFTER, refusal
+from service.problems import RETRY_AFTER
 from service.resources import Resources, get_resources
 
 router = APIRouter(tags=["service"])

@@ -12,13 +12,13 @@ from contract import keys
 from contract.choices import ProblemCode
 from contract.jobs import Job
 from contract.limits import MAX_WAIT_SECONDS
-from contract.problems import Problem
+from contract.problems import Problem, refusal
 from service.edge.access import Scope, get_caller, require
 from service.jobs.cancellation import cancel
 from service.jobs.waiting import EVENT_ID, Event, follow, is_stream_id, require_reading, wait_until_final
 from service.openapi.document import problem_responses
 from service.openapi.links import TO_ITS_CERTIFICATE
-from service.problems import RETRY_AFTER, refusal
+from service.problems import RETRY_AFTER
 from service.resources import Resources, get_resources
 
 _KEEP_ALIVE_SECONDS: Final = 10

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Depends
 
 from contract.choices import ProblemCode
 from contract.models import ModelInfo, ModelList
+from contract.problems import refusal
 from service.edge.access import Scope, require
 from service.jobs.catalogue import read_catalogue
 from service.openapi.document import problem_responses
 from service.openapi.links import TO_A_MODEL
-from service.problems import refusal
 from service.resources import Resources, get_resources
 
 router = APIRouter(tags=["models"], dependencies=[require(Scope.READ)])

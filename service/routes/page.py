@@ -11,7 +11,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Header, Response
 
 from contract.choices import ProblemCode
-from service.problems import refusal
+from contract.problems import refusal
 
 _INDEX: Final = "index.html"
 _TYPES: Final[Mapping[str, str]] = {

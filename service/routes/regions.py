@@ -10,12 +10,12 @@ from contract.certificates import ClassLabel
 from contract.choices import ProblemCode
 from contract.limits import DEFAULT_MEMORY, NO_MEMORY, REGIONS_PAGE
 from contract.models import ModelInfo
+from contract.problems import ProblemError, refusal
 from contract.regions import Region, RegionPage, StoredRegion
 from contract.requests import Namespace, Tenant
 from service.edge.access import Caller, Scope, require
 from service.jobs.catalogue import read_catalogue
 from service.openapi.document import problem_responses
-from service.problems import ProblemError, refusal
 from service.resources import Resources, get_resources
 
 _MOST_REGIONS: Final = 2**32  # that a list of Redis can have

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from contract.choices import ProblemCode
 from contract.jobs import Job
+from contract.problems import refusal
 from contract.requests import CertifyRequest, PredictRequest
 from service.edge.access import get_caller
 from service.edge.rate_limits import account_of
@@ -21,7 +22,6 @@ from service.jobs.submission import Submitted, submit
 from service.jobs.waiting import wait_until_final
 from service.openapi.document import MULTIPART, header, problem_responses
 from service.openapi.links import TO_ITS_CERTIFICATE, TO_THE_JOB
-from service.problems import refusal
 from service.resources import Resources
 
 JSON: Final = "application/json"

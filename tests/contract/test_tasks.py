@@ -6,19 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.tasks import CertifyTask
+from contract.questions import Resolved
+from contract.requests import CertifyJsonRequest, CertifyRequest
+from contract.tasks import CertifyTask, make_task
+from tests.support.tasks import certify_task
 
 
 def task(**fields: Any) -> CertifyTask:
     """One certification with every field filled in."""
     defaults: dict[str, Any] = {
-        "job_id": "1" * 32, "model": "toy", "model_digest": "d" * 64, "image_digest": "a" * 64,
-        "upload_digest": "b" * 64, "noise": "gaussian", "sigma": 0.5, "sigma_uniform": 0.5, "adapt": True,
-        "momentum": 1.0, "clean_size": 512, "n": 10_000, "alpha": 0.001, "label": None, "memory": "default",
-        "seed": "0" * 32, "noise_level": "auto", "sigma_grid": [0.25, 0.5], "n0": 100, "bound": "two_sided",
-        "target_radius": None, "max_seconds": None, "fresh": False,
+        "noise_level": "auto", "sigma_grid": [0.25, 0.5], "adapt": True, "clean_size": 512, "memory": "default"
     }  # fmt: skip
-    return CertifyTask.model_validate(defaults | fields)
+    return certify_task(**defaults | fields)
 
 
 ABOUT_THIS_JOB: dict[str, Any] = {
@@ -30,6 +29,7 @@ ABOUT_THIS_JOB: dict[str, Any] = {
     "memory": "mine",
     "seed": "f" * 32,
     "fresh": True,
+    "fit": "resize",
     "request_id": "of-another-request",
     "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 }
@@ -56,18 +56,19 @@ ASKED: dict[str, Any] = {
 @pytest.mark.parametrize("field", ABOUT_THIS_JOB)
 def test_another_job_may_ask_the_same(field: str) -> None:
     """Who asks, about which image, with which seed, and whether he knows the answer."""
-    assert task(**{field: ABOUT_THIS_JOB[field]}).question == task().question
+    assert task(**{field: ABOUT_THIS_JOB[field]}).question_digest == task().question_digest
 
 
 @pytest.mark.parametrize("field", ASKED)
 def test_other_fields_make_another_question(field: str) -> None:
     """Its answer would be another certificate."""
-    assert task(**{field: ASKED[field]}).question != task().question
+    assert task(**{field: ASKED[field]}).question_digest != task().question_digest
 
 
 def test_every_field_is_one_or_the_other() -> None:
     """A new field has to be thought of."""
-    assert ABOUT_THIS_JOB.keys() | ASKED.keys() == set(CertifyTask.model_fields)
+    fields = CertifyTask.model_fields.keys() - {"question"} | Resolved.model_fields.keys()
+    assert ABOUT_THIS_JOB.keys() | ASKED.keys() == fields | CertifyRequest.model_fields.keys()
     assert not ABOUT_THIS_JOB.keys() & ASKED.keys()
 
 
@@ -75,5 +76,19 @@ def test_every_field_is_one_or_the_other() -> None:
 def test_a_question_survives_the_queue(sigma: float, n: int) -> None:
     """Written as JSON and read again, it is the same."""
     asked = task(sigma=sigma, n=n)
-    assert CertifyTask.model_validate_json(asked.model_dump_json()).question == asked.question
-    assert CertifyTask.model_validate(asked.model_dump(mode="json")).question == asked.question
+    assert CertifyTask.model_validate_json(asked.model_dump_json()).question_digest == asked.question_digest
+    assert CertifyTask.model_validate(asked.model_dump(mode="json")).question_digest == asked.question_digest
+
+
+def test_a_field_at_its_default_asks_the_same_as_one_that_was_omitted() -> None:
+    """So a release that adds a field changes no question that does not use it."""
+    assert task(n0=100, target_radius=None).question_digest == task().question_digest
+
+
+def test_the_task_has_the_fields_of_a_request_and_not_its_image() -> None:
+    """Pixels travel under their digest."""
+    sent = CertifyJsonRequest.model_validate({"image": "aW1hZ2U=", "sigma": 0.5, "n0": 7})
+    about = task().model_dump(include={"job_id", "model", "model_digest", "image_digest", "upload_digest"})
+    made = make_task(sent, task().question.resolved, **about)
+    assert made.question.asked == CertifyRequest(sigma=0.5, n0=7)
+    assert "aW1h" not in made.model_dump_json()

@@ -155,19 +155,20 @@ def test_a_replaced_model_fails_the_job_with_a_reason(running: Running) -> None:
     from rq import Queue
     from rq.serializers import JSONSerializer
 
-    from contract.choices import BoundKind, JobKind, NoiseKind, NoiseLevel, ProblemCode
+    from contract.choices import JobKind, ProblemCode
     from contract.jobs import Submission
-    from contract.tasks import CertifyTask
+    from tests.support.tasks import certify_task
 
     done = running.certify(n=200)
     assert done.certificate is not None
-    task = CertifyTask(
-        job_id="f" * 32, model=done.model, model_digest="0" * 64, image_digest=done.certificate.image_digest,
-        upload_digest="0" * 64, noise=NoiseKind.GAUSSIAN, sigma=0.5, n=100, alpha=0.001, label=None, seed="1",
-        noise_level=NoiseLevel.FIXED, n0=10, bound=BoundKind.ONE_SIDED, sigma_uniform=0.5, sigma_grid=[],
-        adapt=False, momentum=1.0, clean_size=0, target_radius=None, max_seconds=None,
-        memory=None, fresh=False,
-    )  # fmt: skip
+    task = certify_task(
+        job_id="f" * 32,
+        model=done.model,
+        model_digest="0" * 64,
+        image_digest=done.certificate.image_digest,
+        n=100,
+        n0=10,
+    )
     submission = Submission(
         job_id=task.job_id, kind=JobKind.CERTIFY, model=done.model, created_at=done.created_at
     )

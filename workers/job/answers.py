@@ -84,18 +84,20 @@ def certificate(
         **_about_image(task, resident, label, base_class, verdict.reason),
         radius=placed.radius,
         same_class_radius=_same_class_radius(verdict, placed),
-        target_radius=task.target_radius,
-        target_certified=None if task.target_radius is None else _reaches(task, verdict, placed),
+        target_radius=task.question.asked.target_radius,
+        target_certified=None
+        if task.question.asked.target_radius is None
+        else _reaches(task, verdict, placed),
         claim=claim(task, label, placed.radius, evidence, placed.memory),
         sigma=branches[0].noise.sigma,
-        sigma_policy=task.noise_level,
-        bound=task.bound,
-        alpha=task.alpha,
+        sigma_policy=task.question.resolved.noise_level,
+        bound=task.question.asked.bound,
+        alpha=task.question.asked.alpha,
         alpha_spent=sum(branch.plan.alpha for branch in branches),
         noise=evidence,
         adaptation=_adaptation(task, [branch.statistics_digest for branch in branches]),
         memory=placed.memory,
-        seed=task.seed,
+        seed=task.question.resolved.seed,
         compute=_compute(branches[0].classifier, seconds, sum(branch.samples for branch in branches)),
         created_at=datetime.now(UTC),
     )
@@ -109,7 +111,9 @@ def repeated(task: CertifyTask, earlier: Certificate, memory: Memory) -> Certifi
             "id": task.job_id,
             "claim": claim(task, label, earlier.radius, earlier.noise, memory),  # of the epoch of now
             "upload_digest": task.upload_digest,
-            "correct": None if task.label is None else label is not None and label.index == task.label,
+            "correct": None
+            if task.question.resolved.label is None
+            else label is not None and label.index == task.question.resolved.label,
             "memory": memory,
             "compute": earlier.compute.model_copy(
                 update={"seconds": 0.0, "samples": 0, "samples_per_second": 0.0}
@@ -129,11 +133,11 @@ def _same_class_radius(verdict: Verdict, placed: Placed) -> Radius | None:
 
 def _reaches(task: CertifyTask, verdict: Verdict, placed: Placed) -> bool:
     """It is held against the radius before rounding, unless the memory changed it."""
-    assert task.target_radius is not None  # noqa: S101 (there is one to be reached)
-    norm = "l1" if task.noise is NoiseKind.UNIFORM else "l2"
+    assert task.question.asked.target_radius is not None  # noqa: S101 (there is one to be reached)
+    norm = "l1" if task.question.asked.noise is NoiseKind.UNIFORM else "l2"
     stated, found = (getattr(radius, norm) for radius in (placed.radius, verdict.finding.radius))
     radius: float = getattr(verdict.unrounded, norm) if stated == found else stated
-    return placed.label is not None and radius >= task.target_radius
+    return placed.label is not None and radius >= task.question.asked.target_radius
 
 
 def remembered(
@@ -152,12 +156,12 @@ def remembered(
     assert placed.label is not None  # noqa: S101 (that is what the region says)
     return Prediction(
         **_about_image(task, resident, _class(resident, placed.label), base_class, None),
-        sigma=task.sigma,
+        sigma=task.question.resolved.sigma,
         noise=[],
         adaptation=_adaptation(task, []),
         memory=placed.memory.model_copy(update={"outcome": MemoryOutcome.REPEATED}),
-        alpha=task.alpha,
-        seed=task.seed,
+        alpha=task.question.asked.alpha,
+        seed=task.question.resolved.seed,
         compute=_compute(resident.classifier, seconds, sum(branch.smoothed.n for branch in branches)),
         created_at=datetime.now(UTC),
     )
@@ -183,8 +187,8 @@ def prediction(
         noise=[_votes(branch) for branch in branches],
         adaptation=_adaptation(task, [branch.statistics_digest for branch in branches]),
         memory=memory,
-        alpha=task.alpha,
-        seed=task.seed,
+        alpha=task.question.asked.alpha,
+        seed=task.question.resolved.seed,
         compute=_compute(branches[0].classifier, seconds, sum(one.n for one in smoothed)),
         created_at=datetime.now(UTC),
     )
@@ -251,7 +255,9 @@ def _about_image(
         "agrees": None if label is None else label.index == base_class,
         "abstained": abstained,
         "abstain_reason": (reason or AbstainReason.TOP_CLASS_NOT_SEPARATED) if abstained else None,
-        "correct": None if task.label is None else label is not None and label.index == task.label,
+        "correct": None
+        if task.question.resolved.label is None
+        else label is not None and label.index == task.question.resolved.label,
     }
 
 
@@ -262,8 +268,8 @@ def _adaptation(task: CertifyTask | PredictTask, digests: Sequence[str | None]) 
     both = hashlib.sha256("".join(known).encode()).hexdigest()
     return Adaptation(
         used=True,
-        momentum=task.momentum,
-        clean_size=task.clean_size,
+        momentum=task.question.resolved.momentum,
+        clean_size=task.question.resolved.clean_size,
         statistics_digest=known[0] if len(known) == 1 else both,
     )
 

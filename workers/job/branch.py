@@ -67,12 +67,19 @@ class Branch:
 
 def plans(task: CertifyTask | PredictTask) -> list[BranchPlan]:
     """Returns the noises of a task; a hybrid spends half its failure probability on each."""
-    seed = int(task.seed, 16)
-    if task.noise is not NoiseKind.HYBRID:
-        return [BranchPlan(task.noise, task.sigma, task.alpha, seed)]
+    seed = int(task.question.resolved.seed, 16)
+    if task.question.asked.noise is not NoiseKind.HYBRID:
+        return [
+            BranchPlan(
+                task.question.asked.noise, task.question.resolved.sigma, task.question.asked.alpha, seed
+            )
+        ]
     return [
-        BranchPlan(kind, sigma, task.alpha / 2, branch_seed(seed, kind.value))
-        for kind, sigma in ((NoiseKind.GAUSSIAN, task.sigma), (NoiseKind.UNIFORM, task.sigma_uniform))
+        BranchPlan(kind, sigma, task.question.asked.alpha / 2, branch_seed(seed, kind.value))
+        for kind, sigma in (
+            (NoiseKind.GAUSSIAN, task.question.resolved.sigma),
+            (NoiseKind.UNIFORM, task.question.resolved.sigma_uniform),
+        )
     ]
 
 
@@ -94,7 +101,7 @@ class BranchRun:
         self._variants = variants
         self._watch = watch
         self._checkpoint = checkpoint
-        self._deadline = Deadline(task.max_seconds, spent=checkpoint.seconds)
+        self._deadline = Deadline(task.question.asked.max_seconds, spent=checkpoint.seconds)
 
     def run(self, plan: BranchPlan, *, branches_left: int) -> Branch:
         """Returns one noise's certification; from the votes of an earlier attempt, if any."""
@@ -104,7 +111,7 @@ class BranchRun:
         noise = plan.noise(level.sigma)
         with span("adapt"):
             variant = self._variant(noise)
-            if self._task.adapt and "executable" not in vars(variant):
+            if self._task.question.resolved.adapt and "executable" not in vars(variant):
                 self._watch.stage(Stage.ADAPTING, total=0)
             classifier = variant.executable
         n0, n = self._votes(plan, classifier, branches_left)
@@ -153,7 +160,13 @@ class BranchRun:
         )
 
     def _variant(self, noise: Noise) -> Variant:
-        law = AdaptationLaw(noise, self._task.momentum, self._task.clean_size) if self._task.adapt else None
+        law = (
+            AdaptationLaw(
+                noise, self._task.question.resolved.momentum, self._task.question.resolved.clean_size
+            )
+            if self._task.question.resolved.adapt
+            else None
+        )
         return self._variants.get(self._resident, law)
 
     def _votes(
@@ -162,10 +175,12 @@ class BranchRun:
         """Selection and estimation votes that fit until the deadline; the former are made in any case."""
         rate, share = classifier.votes_per_second, 1 / branches_left
         n0 = self._deadline.votes(
-            self._task.n0, least=_LEAST_SELECTION, rate=rate, share=share * _SHARE_OF_SELECTION
+            self._task.question.asked.n0, least=_LEAST_SELECTION, rate=rate, share=share * _SHARE_OF_SELECTION
         )
         least = n0 + minimum_samples(plan.alpha)
-        return n0, self._deadline.votes(n0 + self._task.n, least=least, rate=rate, share=share) - n0
+        return n0, self._deadline.votes(
+            n0 + self._task.question.resolved.n, least=least, rate=rate, share=share
+        ) - n0
 
     def _certify(
         self,
@@ -181,7 +196,11 @@ class BranchRun:
 
         def on_look(best: Certification) -> None:
             # The other noise may still contradict this one: then there is no radius.
-            grown = None if task.noise is NoiseKind.HYBRID else round_down(own_radius(noise, best.radius))
+            grown = (
+                None
+                if task.question.asked.noise is NoiseKind.HYBRID
+                else round_down(own_radius(noise, best.radius))
+            )
             watch.advance(n0 + best.n_drawn, radius=grown)
 
         def on_votes(votes: Votes) -> None:
@@ -196,9 +215,9 @@ class BranchRun:
                 n0=n0,
                 n=planned,
                 alpha=plan.alpha,
-                bound=task.bound,
+                bound=task.question.asked.bound,
                 looks=looks,
-                target_radius=task.target_radius,
+                target_radius=task.question.asked.target_radius,
                 beta=GIVE_UP_PROBABILITY,
                 batch_size=classifier.batch_size,
                 seed=plan.seed,
@@ -223,7 +242,7 @@ def _votes_kept(votes: Votes | None, n0: int) -> int:
 
 
 def _looks(task: CertifyTask, n: int, alpha: float) -> tuple[Look, ...]:
-    return look_schedule(n, alpha) if task.target_radius is None else target_schedule(n, alpha)
+    return look_schedule(n, alpha) if task.question.asked.target_radius is None else target_schedule(n, alpha)
 
 
 def _as_before(earlier: Record) -> Level:

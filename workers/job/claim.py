@@ -20,22 +20,26 @@ def claim(
     if memory.outcome is not MemoryOutcome.OFF:
         return _of_deployment(task, label, radius, memory)
     noises = " and ".join(f"{one.noise.value} noise, sigma {one.sigma:g}" for one in evidence)
-    adapted = ", its batch-norm statistics re-estimated under that noise" if task.adapt else ""
-    unless = f"unless an event of probability at most {task.alpha:g} happened while sampling."
-    if task.noise is NoiseKind.HYBRID:
+    adapted = (
+        ", its batch-norm statistics re-estimated under that noise" if task.question.resolved.adapt else ""
+    )
+    unless = f"unless an event of probability at most {task.question.asked.alpha:g} happened while sampling."
+    if task.question.asked.noise is NoiseKind.HYBRID:
         words = (
             f"The hybrid classifier (this model under {noises}{adapted}) answers no class but '{label.name}' "
             f"for this image and for every image within an l2 distance below {radius.l2:.6f} or an l1 "
             f"distance below {radius.l1:.6f} of it (pixels in [0, 1]), though it may abstain there, {unless}"
         )
     else:
-        norm, size = ("l1", radius.l1) if task.noise is NoiseKind.UNIFORM else ("l2", radius.l2)
+        norm, size = (
+            ("l1", radius.l1) if task.question.asked.noise is NoiseKind.UNIFORM else ("l2", radius.l2)
+        )
         words = (
             f"The smoothed classifier (this model under {noises}{adapted}) answers '{label.name}' for this "
             f"image and for every image within an {norm} distance below {size:.6f} of it "
             f"(pixels in [0, 1]), {unless}"
         )
-    if task.noise_level is NoiseLevel.FIXED:
+    if task.question.resolved.noise_level is NoiseLevel.FIXED:
         return words
     # Choosing a level by input makes another classifier, which the theorem for fixed noise does not cover.
     return (
@@ -46,13 +50,13 @@ def claim(
 
 def _of_deployment(task: CertifyTask, label: ClassLabel, radius: Radius, memory: Memory) -> str:
     """What the memory of certified regions guarantees, however the noise level was chosen."""
-    norm, size = ("l1", radius.l1) if task.noise is NoiseKind.UNIFORM else ("l2", radius.l2)
+    norm, size = ("l1", radius.l1) if task.question.asked.noise is NoiseKind.UNIFORM else ("l2", radius.l2)
     balls = f"an {norm} distance below {size:.6f}"
-    if task.noise is NoiseKind.HYBRID:
+    if task.question.asked.noise is NoiseKind.HYBRID:
         balls += f" or an l1 distance below {radius.l1:.6f}"
     chance = (
-        f"The votes about this image misled with probability at most {task.alpha:g}; every region of the "
-        f"memory stands for its own."
+        f"The votes about this image misled with probability at most {task.question.asked.alpha:g}; "
+        f"every region of the memory stands for its own."
     )
     if memory.outcome is MemoryOutcome.RELABELLED:
         chance = "The label is that of the regions that hold this image, not that of the votes."

@@ -46,29 +46,29 @@ def choose_level(
     deadline: Deadline,
 ) -> Level:
     """Returns the level for one noise; its votes are not those that certify."""
-    match task.noise_level:
+    match task.question.resolved.noise_level:
         case NoiseLevel.FIXED:
             return Level(sigma, (), 0)
         case NoiseLevel.AUTO:
             rate = resident.classifier.votes_per_second
             least = max(_LEAST_TRIAL, minimum_samples(alpha))  # fewer could show no level to be better
             votes = deadline.votes(
-                AUTO_SAMPLES * len(task.sigma_grid),
-                least=least * len(task.sigma_grid),
+                AUTO_SAMPLES * len(task.question.resolved.sigma_grid),
+                least=least * len(task.question.resolved.sigma_grid),
                 rate=rate,
                 share=_SHARE_OF_TIME,
             )
-            n = votes // len(task.sigma_grid)
-            watch.stage(Stage.CHOOSING, total=n * len(task.sigma_grid))
+            n = votes // len(task.question.resolved.sigma_grid)
+            watch.stage(Stage.CHOOSING, total=n * len(task.question.resolved.sigma_grid))
             (level,) = auto_noise(
                 _Alone(variant_for),
                 image.unsqueeze(0),
                 noise,
-                task.sigma_grid,
+                task.question.resolved.sigma_grid,
                 num_classes=resident.num_classes,
                 n=n,
                 alpha=alpha,
-                bound=task.bound,
+                bound=task.question.asked.bound,
                 batch_size=resident.classifier.batch_size,
                 seed=seed,
                 on_batch=lambda completed, _total: watch.advance(completed),
@@ -84,7 +84,7 @@ def choose_level(
                 sigma,
                 num_classes=resident.num_classes,
                 bounds=(OPTIMIZE_RANGE[0] * sigma, OPTIMIZE_RANGE[1] * sigma),
-                lattice=SIGMA_LATTICE if task.adapt else None,
+                lattice=SIGMA_LATTICE if task.question.resolved.adapt else None,
                 seed=seed,
                 on_step=lambda _done, _total: watch.advance(0),
                 stop=lambda: own.passed,

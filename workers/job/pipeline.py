@@ -125,7 +125,7 @@ class Pipeline:
         That holds also for what adds no region: it may lie in the new one.
         """
         watch.stage(Stage.REMEMBERING, total=0)
-        placement = recall.placement(task.noise, finding)
+        placement = recall.placement(task.question.asked.noise, finding)
         outcome = Outcome.CONFLICT
         while outcome is Outcome.CONFLICT:
             placed = placement.place(recall.on_load)
@@ -167,27 +167,31 @@ class Pipeline:
     def _recall(
         self, task: CertifyTask | PredictTask, resident: Resident, pixels: bytes, watch: Watch
     ) -> Recall | None:
-        if task.memory is None:
+        if task.question.resolved.memory is None:
             return None
-        mirror = self._mirrors.get(resident.digest, task.memory, resident.card.input_shape)
-        return Recall(mirror, task.memory, task.image_digest, pixels, watch)
+        mirror = self._mirrors.get(resident.digest, task.question.resolved.memory, resident.card.input_shape)
+        return Recall(mirror, task.question.resolved.memory, task.image_digest, pixels, watch)
 
     def _vote(
         self, task: PredictTask, plan: BranchPlan, resident: Resident, image: Tensor, watch: Watch
     ) -> answers.PredictedBranch:
         noise = plan.noise(plan.sigma)
-        law = AdaptationLaw(noise, task.momentum, task.clean_size) if task.adapt else None
+        law = (
+            AdaptationLaw(noise, task.question.resolved.momentum, task.question.resolved.clean_size)
+            if task.question.resolved.adapt
+            else None
+        )
         variant = self._variants.get(resident, law)
         with span("adapt"):
             classifier = variant.executable
-        watch.stage(Stage.SAMPLING, total=task.n)
+        watch.stage(Stage.SAMPLING, total=task.question.resolved.n)
         with span("sample"), classifier.alone():
             smoothed = predict(
                 classifier,
                 image,
                 noise,
                 num_classes=resident.num_classes,
-                n=task.n,
+                n=task.question.resolved.n,
                 alpha=plan.alpha,
                 batch_size=classifier.batch_size,
                 seed=plan.seed,

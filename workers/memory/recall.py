@@ -40,9 +40,9 @@ class Recall:
         One whose label came from the memory is left out: its votes said something else.
         """
         self._mirror.sync(self.on_load)
-        if task.fresh:
+        if task.question.asked.fresh:
             return None
-        for index in reversed(self._mirror.same_question(self._image_digest, task.question)):
+        for index in reversed(self._mirror.same_question(self._image_digest, task.question_digest)):
             region = StoredRegion.model_validate_json(self._mirror.store.record(index))
             stored = redis.get(keys.certificate(region.certificate_id))
             if region.outcome is not MemoryOutcome.RELABELLED and isinstance(stored, bytes):
@@ -75,7 +75,7 @@ class Recall:
             l2=region.l2,
             l1=region.l1,
             outcome=placed.memory.outcome,
-            question=task.question,
+            question=task.question_digest,
             created_at=created_at,
         )
         return Addition(

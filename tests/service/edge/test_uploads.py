@@ -14,8 +14,8 @@ from PIL import Image
 
 from contract.choices import Fit, ProblemCode
 from contract.models import ModelInfo
+from contract.problems import ProblemError
 from service.edge.uploads import fit_image
-from service.problems import ProblemError
 
 Picture = Callable[..., bytes]
 

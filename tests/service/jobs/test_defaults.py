@@ -14,8 +14,8 @@ from scipy import stats
 from contract.choices import NoiseKind
 from contract.limits import SIGMA_GRID
 from contract.models import ModelInfo
+from contract.perfect_votes import largest_radius
 from contract.requests import CertifyRequest
-from service.jobs.perfect_votes import largest_radius
 from tests.service.examples import proved
 
 Ask = Callable[..., dict[str, Any]]
@@ -46,7 +46,8 @@ def ask(post: Callable[..., httpx.Response], redis: Redis) -> Ask:
         assert response.status_code == 202, response.text
         job = QueuedJob.fetch(response.json()["id"], connection=redis, serializer=JSONSerializer)
         sent: dict[str, Any] = job.args[0]
-        return sent
+        question = sent.pop("question")
+        return question["asked"] | question["resolved"] | sent
 
     return task
 
@@ -113,7 +114,7 @@ def test_list_in_a_form(api: httpx.Client, png: bytes, redis: Redis, sent: str |
     )
     assert response.status_code == 202, response.text
     job = QueuedJob.fetch(response.json()["id"], connection=redis, serializer=JSONSerializer)
-    assert job.args[0]["sigma_grid"] == [0.25, 0.5]
+    assert job.args[0]["question"]["resolved"]["sigma_grid"] == [0.25, 0.5]
 
 
 def test_list_in_a_form_is_no_file(api: httpx.Client, png: bytes) -> None:

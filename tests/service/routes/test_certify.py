@@ -53,9 +53,10 @@ def test_task_has_every_default_filled_in(certify: Post, redis: Redis, toy: Mode
     job = queued(redis, certify(model="toy", label="3"))
     task = CertifyTask.model_validate(job.args[0])
     assert job.func_name == keys.CERTIFY_TASK
-    assert (task.sigma, task.n, task.n0, task.alpha) == (0.5, toy.n, 100, 0.001)
-    assert (task.model_digest, task.label, task.job_id) == (toy.digest, 3, job.id)
-    assert len(task.seed) == 32
+    asked, resolved = task.question.asked, task.question.resolved
+    assert (resolved.sigma, resolved.n, asked.n0, asked.alpha) == (0.5, toy.n, 100, 0.001)
+    assert (task.model_digest, resolved.label, task.job_id) == (toy.digest, 3, job.id)
+    assert len(resolved.seed) == 32
     assert (job.timeout, job.ttl, job.retries_left) == (limits.JOB_TIMEOUT, limits.QUEUED_TTL, limits.RETRIES)
     assert job.description == "certify"
 
@@ -72,9 +73,10 @@ def test_fields_reach_the_task(certify: Post, redis: Redis) -> None:
     fields = {"sigma": 0.25, "n": 1000, "n0": 10, "alpha": 0.01, "bound": "one_sided", "noise": "hybrid"}
     fields |= {"noise_level": "optimize", "sigma_uniform": 0.75, "target_radius": 0.5, "max_seconds": 2.5}
     fields |= {"adapt": True, "momentum": 0.9, "clean_size": 600}
-    task = queued(redis, certify(model="toy", label="digit 7", seed="ff", **fields)).args[0]
-    assert {key: task[key] for key in fields} == fields
-    assert (task["label"], task["seed"]) == (7, "ff".zfill(32))
+    question = queued(redis, certify(model="toy", label="digit 7", seed="ff", **fields)).args[0]["question"]
+    decided = question["asked"] | question["resolved"]
+    assert {key: decided[key] for key in fields} == fields
+    assert (decided["label"], decided["seed"]) == (7, "ff".zfill(32))
 
 
 def test_default_model_is_the_first_ready_one(certify: Post) -> None:
@@ -94,7 +96,7 @@ def test_predict_takes_fewer_samples(api: httpx.Client, png: bytes, redis: Redis
     job = queued(redis, response)
     assert response.json()["kind"] == "predict"
     assert job.func_name == keys.PREDICT_TASK
-    assert PredictTask.model_validate(job.args[0]).n == 1000
+    assert PredictTask.model_validate(job.args[0]).question.resolved.n == 1000
 
 
 def test_predict_takes_json(api: httpx.Client, png: bytes, redis: Redis) -> None:
@@ -103,7 +105,7 @@ def test_predict_takes_json(api: httpx.Client, png: bytes, redis: Redis) -> None
     response = api.post(
         "/predict/json", json={"model": "colour", "sigma": 1, "image": image, "fit": "resize"}
     )
-    assert PredictTask.model_validate(queued(redis, response).args[0]).n == 500
+    assert PredictTask.model_validate(queued(redis, response).args[0]).question.resolved.n == 500
 
 
 @pytest.mark.parametrize(
@@ -166,14 +168,14 @@ def test_memory_reaches_the_task(certify: Post, redis: Redis) -> None:
         ({"fresh": True}, ("default", True)),
     ):
         task = CertifyTask.model_validate(queued(redis, certify(model="toy", **fields)).args[0])
-        assert (task.memory, task.fresh) == asked
+        assert (task.question.resolved.memory, task.question.asked.fresh) == asked
 
 
 def test_prediction_has_a_memory_and_is_never_fresh(api: httpx.Client, png: bytes, redis: Redis) -> None:
     """What is stored of the image is what it is asked for."""
     for fields, asked in (({}, "default"), ({"sigma": 0.5}, None), ({"memory": "mine"}, "mine")):
         response = api.post("/predict", files={"image": ("image", png)}, data={"model": "toy", **fields})
-        assert PredictTask.model_validate(queued(redis, response).args[0]).memory == asked
+        assert PredictTask.model_validate(queued(redis, response).args[0]).question.resolved.memory == asked
     response = api.post("/predict", files={"image": ("image", png)}, data={"model": "toy", "fresh": "true"})
     assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/fresh")
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from redis import Redis
 
-from contract.choices import BoundKind, NoiseKind, NoiseLevel
+from contract.choices import NoiseLevel
 from contract.limits import OPTIMIZE_RANGE
-from contract.tasks import CertifyTask
 from smoothing import Gaussian
 from smoothing.noise_level import optimize
+from tests.support.tasks import certify_task
 from workers.job.deadline import Deadline
 from workers.job.levels import Level, choose_level
 from workers.job.progress import Watch
@@ -37,17 +37,11 @@ def choose(redis: Redis, resident: Resident) -> Iterator[Choose]:
     image = torch.from_numpy(resident.bundle.clean[0]).float() / 255
 
     def chosen(level: NoiseLevel, deadline: Deadline, alpha: float = 0.001, **fields: Any) -> Level:
-        about: dict[str, Any] = {
-            "job_id": "a" * 32, "model": "m", "model_digest": "d", "image_digest": "d", "upload_digest": "d",
-            "noise": NoiseKind.GAUSSIAN, "sigma": 0.25, "sigma_uniform": 0.25, "adapt": False, "momentum": 1.0,
-            "clean_size": 0, "n": 1000, "alpha": alpha, "label": None, "memory": None, "seed": "1",
-            "noise_level": level, "sigma_grid": [0.12, 0.25], "n0": 10, "bound": BoundKind.TWO_SIDED,
-            "target_radius": None, "max_seconds": None, "fresh": False,
-        }  # fmt: skip
-        task = CertifyTask(**(about | fields))
+        about: dict[str, Any] = {"sigma": 0.25, "sigma_grid": [0.12, 0.25], "n0": 10, "seed": "1"}
+        task = certify_task(noise_level=level, **about | fields)
         variant = Variants(redis, 2).get(resident, None)
         return choose_level(
-            task, Gaussian, task.sigma, alpha, 1,
+            task, Gaussian, task.question.resolved.sigma, alpha, 1,
             image=image, resident=resident, variant_for=lambda _sigma: variant, watch=watch, deadline=deadline,
         )  # fmt: skip
 

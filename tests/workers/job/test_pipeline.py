@@ -13,12 +13,13 @@ from redis import Redis
 
 from contract import keys
 from contract.certificates import Certificate, Prediction, Radius
-from contract.choices import BoundKind, MemoryOutcome, NoiseKind, NoiseLevel, Stage
+from contract.choices import MemoryOutcome, NoiseKind, Stage
 from contract.images import pixel_digest
 from contract.limits import minimum_samples
-from contract.tasks import CertifyTask, PredictTask
+from contract.tasks import CertifyTask
 from service.verification.evidence import evidence_checks
 from smoothing import Segment, Votes
+from tests.support.tasks import certify_task, predict_task
 from workers.job.checkpoint import Checkpoint, Record, Setting
 from workers.job.pipeline import Pipeline
 from workers.job.progress import Watch
@@ -99,23 +100,17 @@ class Worker:
         self.redis.set(keys.image(digest), pixels)
         shared = {
             "job_id": job_id, "model": MODEL, "model_digest": self.digest, "image_digest": digest,
-            "upload_digest": "0" * 64, "noise": NoiseKind.GAUSSIAN, "sigma": 0.25, "sigma_uniform": 0.25,
-            "adapt": False, "momentum": 1.0, "clean_size": 0, "n": 200, "alpha": 0.001, "label": None,
-            "memory": "default", "seed": "1",
+            "sigma": 0.25, "sigma_uniform": 0.25, "n": 200, "memory": "default", "seed": "1",
         }  # fmt: skip
         return shared | fields
 
     def predict(self, job_id: str, pixels: bytes, watch: Watch | None = None, **fields: Any) -> Prediction:
-        task = PredictTask(**self.fields(job_id, pixels, **fields))
+        task = predict_task(**self.fields(job_id, pixels, **fields))
         self.pipeline.run("predict", task.model_dump(mode="json"), watch or self.watch(job_id))
         return Prediction.model_validate_json(self.redis.get(keys.prediction(job_id)))  # type: ignore[arg-type]
 
     def certify_task(self, job_id: str, pixels: bytes, **fields: Any) -> CertifyTask:
-        about = {
-            "noise_level": NoiseLevel.FIXED, "sigma_grid": [0.25], "n0": 50, "bound": BoundKind.TWO_SIDED,
-            "target_radius": None, "max_seconds": None, "fresh": False,
-        }  # fmt: skip
-        return CertifyTask(**self.fields(job_id, pixels, **(about | fields)))
+        return certify_task(**self.fields(job_id, pixels, **({"n0": 50} | fields)))
 
     def certify(self, job_id: str, pixels: bytes, watch: Watch | None = None, **fields: Any) -> Certificate:
         task = self.certify_task(job_id, pixels, **fields)

@@ -1,5 +1,6 @@
 """Every field that a request leaves out, so that a worker decides nothing."""
 
+import math
 import secrets
 from typing import Any, Final
 
@@ -8,57 +9,40 @@ from pydantic_core import PydanticCustomError
 from contract.choices import NoiseKind, NoiseLevel, ProblemCode
 from contract.limits import CLEAN_SIZE, OPTIMIZE_RANGE, SIGMA_GRID, SIGMA_LATTICE
 from contract.models import ModelInfo
+from contract.perfect_votes import largest_radius
+from contract.problems import ProblemError, refusal, shorten
+from contract.questions import Resolved
 from contract.requests import CertifyRequest, PredictRequest, require_enough_samples
-from service.field_messages import shorten
-from service.jobs.perfect_votes import largest_radius
-from service.problems import ProblemError, refusal
 
 _PREDICT_SAMPLES: Final = 1000  # a label needs far fewer votes than a radius
 
 Request = CertifyRequest | PredictRequest
 
 
-def shared_fields(request: Request, model: ModelInfo) -> dict[str, Any]:
-    """Returns the fields that every task has, those of the job and of its image apart.
+def resolve(request: Request, model: ModelInfo) -> Resolved:
+    """Returns the fields that depend on the model, with every default filled in.
 
     Raises:
         ProblemError: A field is refused; it names the field, the rule and the value.
     """
     sigma = _sigma(request, model)
-    return {
-        "model": model.name,
-        "model_digest": model.digest,
-        "noise": request.noise,
-        "sigma": sigma,
-        "sigma_uniform": sigma if request.sigma_uniform is None else request.sigma_uniform,
+    certify = request if isinstance(request, CertifyRequest) else None
+    resolved = Resolved(
+        noise_level=certify.policy if certify else NoiseLevel.FIXED,
+        sigma=sigma,
+        sigma_uniform=sigma if request.sigma_uniform is None else request.sigma_uniform,
+        sigma_grid=_sigma_grid(certify, model) if certify else [],
         **_adaptation(request, model),
-        "n": _samples(request, model),
-        "alpha": request.alpha,
-        "label": _label(request, model),
-        "memory": request.namespace,
-        "seed": (request.seed or secrets.token_hex(16)).zfill(32),
-    }
-
-
-def certify_fields(request: CertifyRequest, model: ModelInfo, shared: dict[str, Any]) -> dict[str, Any]:
-    """Returns the fields that a certification has besides the shared ones.
-
-    Raises:
-        ProblemError: The target radius is out of reach, or no level that `optimize` may choose is.
-    """
-    if request.policy is NoiseLevel.OPTIMIZE and shared["adapt"]:
-        _require_level_on_lattice(request, shared)
-    grid = _sigma_grid(request, model)
-    _require_target_in_reach(request, model, shared, grid)
-    return {
-        "noise_level": request.policy,
-        "sigma_grid": grid,
-        "n0": request.n0,
-        "bound": request.bound,
-        "target_radius": request.target_radius,
-        "max_seconds": request.max_seconds,
-        "fresh": request.fresh,
-    }
+        n=_samples(request, model),
+        label=_label(request, model),
+        memory=request.namespace,
+        seed=(request.seed or secrets.token_hex(16)).zfill(32),
+    )
+    if certify is not None:
+        if resolved.noise_level is NoiseLevel.OPTIMIZE and resolved.adapt:
+            _require_level_on_lattice(certify, resolved)
+        _require_target_in_reach(certify, model, resolved)
+    return resolved
 
 
 def _sigma(request: Request, model: ModelInfo) -> float:
@@ -137,33 +121,30 @@ def _label(request: Request, model: ModelInfo) -> int | None:
     raise refusal(ProblemCode.INVALID_FIELD, detail, pointer="/label")
 
 
-def _require_level_on_lattice(request: CertifyRequest, shared: dict[str, Any]) -> None:
+def _require_level_on_lattice(request: CertifyRequest, resolved: Resolved) -> None:
     """Refuses a start from which not even the first multiple of the lattice is in reach."""
     least = SIGMA_LATTICE / OPTIMIZE_RANGE[1]
     fields = ("sigma", "sigma_uniform") if request.noise is NoiseKind.HYBRID else ("sigma",)
     for field in fields:
-        if shared[field] < least:
+        sigma = getattr(resolved, field)
+        if sigma < least:
             detail = (
                 f"'{field}' must be >= {least} with 'noise_level' = optimize and 'adapt' = true, which take "
-                f"a multiple of {SIGMA_LATTICE} up to {OPTIMIZE_RANGE[1]:g} times it, got {shared[field]}"
+                f"a multiple of {SIGMA_LATTICE} up to {OPTIMIZE_RANGE[1]:g} times it, got {sigma}"
             )
             raise refusal(ProblemCode.INVALID_FIELD, detail, pointer=f"/{field}")
 
 
-def _require_target_in_reach(
-    request: CertifyRequest, model: ModelInfo, shared: dict[str, Any], grid: list[float]
-) -> None:
+def _require_target_in_reach(request: CertifyRequest, model: ModelInfo, resolved: Resolved) -> None:
     """Refuses a target that not even perfect votes could certify; where `optimize` climbs to is not known."""
     target = request.target_radius
     if target is None or request.policy is NoiseLevel.OPTIMIZE:
         return
-    sigma, sigma_uniform = (
-        (grid[-1], grid[-1])
-        if request.policy is NoiseLevel.AUTO
-        else (shared["sigma"], shared["sigma_uniform"])
-    )
-    dimension = model.input_shape[0] * model.input_shape[1] * model.input_shape[2]
-    n = shared["n"]
+    sigma, sigma_uniform = resolved.sigma, resolved.sigma_uniform
+    if request.policy is NoiseLevel.AUTO:
+        sigma = sigma_uniform = resolved.sigma_grid[-1]
+    dimension = math.prod(model.input_shape)
+    n = resolved.n
     most = largest_radius(request.noise, sigma, sigma_uniform, n, request.branch_alpha, dimension)
     if target > most:
         raise _out_of_reach(request, n, sigma, most)
