@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from radii.errors import CommandError
-from workers.process import lifeline
+from workers.process.liveness.lifeline import end_with_parent
 
 # Append-only, and on the disk before the server answers: what was told to anybody survives even a power cut.
 # `everysec` would not do: under it this server's WAITAOF returns before the disk has the file.
@@ -90,7 +90,7 @@ def lock(folder: Path) -> int:
     return descriptor
 
 
-def _end_with_parent() -> None:
+def _kill_with_parent() -> None:
     """Has the kernel end this process when its parent is killed; else it would keep the data directory."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -115,7 +115,7 @@ def main() -> None:
         text=True,
         pass_fds=[held],
         start_new_session=True,
-        preexec_fn=_end_with_parent,
+        preexec_fn=_kill_with_parent,
     )
     assert server.stdin is not None  # noqa: S101 (asked for above)
     server.stdin.write(text)
@@ -131,7 +131,7 @@ def main() -> None:
         _port_file(arguments.folder).unlink(missing_ok=True)
         return code
 
-    lifeline.hold(stop)
+    end_with_parent(stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: server.terminate())
     raise SystemExit(wait())

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from contract.environment import describe_settings, full_redis_url
 from radii import embedded, own_key
 from radii.errors import CommandError
-from workers.process.supervisor import Child
+from workers.process.child import Child, KeepsDying
 from workers.settings import WorkerSettings
 
 _POLL_SECONDS = 0.1
@@ -179,7 +179,7 @@ class Stack:
         for child in self._children:
             try:
                 child.keep_running()
-            except RuntimeError as error:
+            except KeepsDying as error:
                 raise StackFailure(str(error)) from error
 
     def pid(self, name: str) -> int:

@@ -5,17 +5,17 @@ from pydantic import ValidationError
 
 from contract.environment import describe_settings
 from contract.logs import configure_logs
-from workers.process import lifeline as line
-from workers.process.exits import Exit
+from workers.process.exit_codes import Exit
+from workers.process.liveness.lifeline import end_with_parent
 from workers.process.supervisor import Supervisor
 from workers.settings import WorkerSettings
 
 
 def run(*, lifeline: bool = False) -> int:
-    """Runs a worker until it is told to stop; returns the exit code.
+    """Runs a worker until a signal stops it; returns the exit code.
 
     Args:
-        lifeline: End when standard input ends, because a parent holds it.
+        lifeline: End when standard input does: a parent holds its other end.
     """
     try:
         settings = WorkerSettings()
@@ -25,7 +25,7 @@ def run(*, lifeline: bool = False) -> int:
         return Exit.GAVE_UP
     configure_logs("supervisor", settings.log_format, settings.log_level)
     if lifeline:
-        line.hold(lambda: None)
+        end_with_parent()
     return Supervisor(settings).run()
 
 

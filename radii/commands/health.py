@@ -3,13 +3,15 @@
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
+from contract.environment import describe_settings
 from contract.settings import ProcessSettings
 
 
 def healthcheck(
     api: Annotated[bool, typer.Option("--api", help="Ask the API on this machine.")] = False,
-    worker: Annotated[bool, typer.Option("--worker", help="Look for a worker on this machine.")] = False,
+    worker: Annotated[bool, typer.Option("--worker", help="Ask the worker on this machine.")] = False,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the API.")] = 8000,
 ) -> None:
     """Exit with 0 if the API or the worker of this machine lives, with 1 and the reason if not.
@@ -39,12 +41,15 @@ def _why_no_api(port: int) -> str | None:
 
 
 def _why_no_worker() -> str | None:
-    from workers.process import pulse
+    from workers.process.liveness.status_file import seconds_since_beat
 
-    age = pulse.youngest()
+    try:
+        most = ProcessSettings().timing.engine_alive_seconds
+    except ValidationError as error:
+        return describe_settings(error)
+    age = seconds_since_beat()
     if age is None:
-        return "no worker runs on this machine, or its engine has not begun yet"
-    most = ProcessSettings().timing.engine_alive_seconds
+        return "no worker runs on this machine, or its engine has not started yet"
     if age <= most:
         return None
-    return f"the engine's last sign of life must be <= {most:g} s old, got {age:.0f} s"
+    return f"the engine's status file must be <= {most:g} s old, got {age:.0f} s"

@@ -97,9 +97,9 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, lifeline: Lifeline = False)
     from service.settings import ServiceSettings
 
     if lifeline:
-        from workers.process import lifeline as line
+        from workers.process.liveness.lifeline import end_with_parent
 
-        line.hold(lambda: None)
+        end_with_parent()
     os.environ["RADII_HOST"] = host  # what the API may do without depends on it
     try:
         settings = ServiceSettings()

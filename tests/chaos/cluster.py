@@ -26,7 +26,7 @@ from contract.models import EngineStatus
 from radii import embedded
 from radii.stack import Stack, StackPlan, free_port
 from tests.chaos.proxy import Proxy
-from workers.process.supervisor import Child
+from workers.process.child import Child
 
 MARK = "RADII_CHAOS_RUN"
 """In the environment of every process of a run, so that those which were left over are found."""

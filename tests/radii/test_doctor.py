@@ -22,6 +22,7 @@ from radii.doctor.findings import Finding, Level, guarded
 from radii.main import app
 from tests.end_to_end.running import EXAMPLES, radii
 from tests.radii.test_commands import closed_port
+from workers.process.liveness.status_file import StatusFile
 
 
 def invoke(*arguments: str) -> Result:
@@ -197,18 +198,25 @@ def test_the_address_shows_no_password(tmp_path: Path) -> None:
     assert "s3cret" not in ran.stdout + ran.stderr
 
 
-def test_healthcheck_of_a_worker_goes_by_its_pulse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_healthcheck_of_a_worker_goes_by_its_status_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Young enough, too old, none at all; and exactly one thing must be asked."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert invoke("healthcheck", "--worker").exit_code == 1
-    pulse = tmp_path / "radii-worker-1" / "alive"
-    pulse.parent.mkdir()
-    pulse.touch()
+    folder = tmp_path / "radii-worker-1"
+    folder.mkdir()
+    now = time.time()
+    StatusFile(folder, interval=60)
     assert invoke("healthcheck", "--worker").exit_code == 0
-    os.utime(pulse, (time.time() - 21, time.time() - 21))
+    (folder / "engine.json").write_text(json.dumps({"pid": 1, "since": now - 99, "beat": now - 21}))
     old = invoke("healthcheck", "--worker")
     assert old.exit_code == 1
     assert "must be <= 20 s old, got 2" in old.stderr
+    monkeypatch.setenv("RADII_TIMING__ENGINE_ALIVE_SECONDS", "30")
+    assert invoke("healthcheck", "--worker").exit_code == 0
+    monkeypatch.setenv("RADII_TIMING__ENGINE_ALIVE_SECONDS", "no number")
+    assert "RADII_TIMING__ENGINE_ALIVE_SECONDS" in invoke("healthcheck", "--worker").stderr
     assert invoke("healthcheck").exit_code == 2
 
 

@@ -30,12 +30,12 @@ from workers.job.shelf import Shelf, open_shelf
 from workers.job.variants import Variants
 from workers.memory.mirrors import Mirrors
 from workers.metrics import WorkerMetrics
-from workers.process import lifeline, pulse
 from workers.process.connections import connect
-from workers.process.exits import REASONS, Exit
-from workers.process.heartbeat import Heartbeat
-from workers.process.replacement import Lifespan
-from workers.process.watchdog import Busy, Work
+from workers.process.exit_codes import REASONS, Exit
+from workers.process.liveness.heartbeat import Heartbeat
+from workers.process.liveness.lifeline import end_with_parent
+from workers.process.liveness.status_file import StatusFile
+from workers.process.replacement import Replacement
 from workers.settings import WorkerSettings
 
 log = structlog.get_logger()
@@ -44,11 +44,12 @@ log = structlog.get_logger()
 class Engine:
     """Answers one relay after another."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, status: StatusFile) -> None:
+        self._status = status
         # One connection for jobs: the commit waits for the disk on the connection that wrote.
         self._redis = connect(settings.redis_url, one_connection=True)
         self.shelf = open_shelf(settings)
-        self.lifespan = Lifespan(settings)
+        self.replacement = Replacement(settings)
         self.heartbeat = Heartbeat(connect(settings.redis_url), self.shelf, settings.timing)
         self._metrics = WorkerMetrics()
         self._mirrors = Mirrors(self._redis, settings.resident_memories)
@@ -58,25 +59,25 @@ class Engine:
     def serve(self, socket: Path) -> Exit:
         """Answers relays until a new process should do so; returns why.
 
-        A relay that knocks while the engine leaves was not promised anything, and knocks again.
+        A relay that connects while the engine leaves gets no "taken", and connects to the next one.
         """
-        busy = Busy(socket.parent)
         with Listener(str(socket), "AF_UNIX", backlog=16) as listener:
             self.heartbeat.start()
+            self._status.wait_for_jobs()
             while True:
                 with listener.accept() as connection:
-                    leave = self._answer(connection, busy)
-                busy.end()
-                leave = leave or self.lifespan.over(self.heartbeat.jobs)
+                    leave = self._answer(connection)
+                self._status.wait_for_jobs()
+                leave = leave or self.replacement.due(self.heartbeat.jobs)
                 if leave is not None:
                     return leave
 
-    def _answer(self, connection: Connection, busy: Busy) -> Exit | None:
+    def _answer(self, connection: Connection) -> Exit | None:
         """Answers one relay; returns why the engine has to leave, if it has to."""
         leave = None
         try:
             request = json.loads(connection.recv_bytes())
-            busy.begin(Work(request["job_id"], request["relay"]))
+            self._status.begin_job(request["job_id"], request["relay"])
             connection.send_bytes(b'{"taken": true}')
             about = request["log"]
             with structlog.contextvars.bound_contextvars(**about), tracing.job(about, request["task"]):
@@ -174,16 +175,16 @@ def main() -> None:
     settings = WorkerSettings()
     configure_logs("engine", settings.log_format, settings.log_level)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides
-    lifeline.hold(lambda: None)
-    pulse.begin(arguments.socket.parent, settings.timing.engine_heartbeat_seconds)
+    end_with_parent()
+    status = StatusFile(arguments.socket.parent, settings.timing.engine_heartbeat_seconds)
     tracing.begin(settings)
     _step_back(settings.niceness)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    engine = Engine(settings)
+    engine = Engine(settings, status)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: _leave(engine))
     warm_up(engine.shelf, settings)
-    engine.lifespan.begin()
+    engine.replacement.set_limit()
     arguments.socket.unlink(missing_ok=True)
     reason = engine.serve(arguments.socket)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it leaves already

@@ -1,4 +1,4 @@
-"""How long one engine lives: memory that a library leaks is given back by a new process alone."""
+"""When an engine is replaced by a new process: only that gives back the memory that a library leaks."""
 
 import resource
 import sys
@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 import torch
 
-from workers.process.exits import Exit
+from workers.process.exit_codes import Exit
 from workers.settings import WorkerSettings
 
 log = structlog.get_logger()
@@ -18,7 +18,7 @@ _STATM: Final = Path("/proc/self/statm")
 
 
 def resident_bytes() -> int:
-    """Returns the main memory that this process takes; its peak where the system does not tell it now."""
+    """Returns the main memory that this process takes; its peak where the system tells only that."""
     try:
         return int(_STATM.read_text().split()[1]) * resource.getpagesize()
     except OSError:
@@ -31,16 +31,16 @@ def device_bytes() -> int:
     return torch.cuda.memory_reserved() if torch.cuda.is_initialized() else 0  # type: ignore[no-untyped-call]
 
 
-class Lifespan:
-    """Says between two jobs whether the engine shall be replaced."""
+class Replacement:
+    """Decides between two jobs whether a new process takes the engine's place."""
 
     def __init__(self, settings: WorkerSettings, resident: Callable[[], int] = resident_bytes) -> None:
         self._settings = settings
         self._resident = resident
         self._limit: int | None = None
 
-    def begin(self) -> None:
-        """Sets the limit; called when the first model is loaded, which is no growth."""
+    def set_limit(self) -> None:
+        """Sets the limit of memory; called when the first model is loaded, which is no growth."""
         now = self._resident()
         if self._settings.engine_max_rss_mb:
             self._limit = self._settings.engine_max_rss_mb * _MIB
@@ -53,8 +53,8 @@ class Lifespan:
         elif self._settings.engine_max_growth_mb:
             self._limit = now + self._settings.engine_max_growth_mb * _MIB
 
-    def over(self, jobs: int) -> Exit | None:
-        """Returns why the engine shall leave after so many jobs, or None."""
+    def due(self, jobs: int) -> Exit | None:
+        """Returns why the engine has to leave after ``jobs`` jobs, or None."""
         if self._limit is not None and self._resident() > self._limit:
             return Exit.GROWN
         most = self._settings.engine_max_jobs

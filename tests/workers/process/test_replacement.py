@@ -2,8 +2,8 @@
 
 import mmap
 
-from workers.process.exits import Exit
-from workers.process.replacement import Lifespan, resident_bytes
+from workers.process.exit_codes import Exit
+from workers.process.replacement import Replacement, resident_bytes
 from workers.settings import WorkerSettings
 
 MIB = 1024 * 1024
@@ -19,41 +19,41 @@ class Memory:
         return self.mib * MIB
 
 
-def begun(memory: Memory, **settings: int) -> Lifespan:
-    lifespan = Lifespan(WorkerSettings.model_validate(settings), memory)
-    lifespan.begin()
-    return lifespan
+def begun(memory: Memory, **settings: int) -> Replacement:
+    replacement = Replacement(WorkerSettings.model_validate(settings), memory)
+    replacement.set_limit()
+    return replacement
 
 
 def test_growth_counts_from_the_first_loaded_model() -> None:
     memory = Memory(900)
-    lifespan = begun(memory, engine_max_growth_mb=100)
+    replacement = begun(memory, engine_max_growth_mb=100)
     memory.mib = 1000
-    assert lifespan.over(jobs=10_000) is None
+    assert replacement.due(jobs=10_000) is None
     memory.mib = 1001
-    assert lifespan.over(jobs=1) is Exit.GROWN
+    assert replacement.due(jobs=1) is Exit.GROWN
 
 
 def test_a_limit_takes_the_place_of_growth() -> None:
     memory = Memory(900)
-    lifespan = begun(memory, engine_max_rss_mb=2000, engine_max_growth_mb=1)
+    replacement = begun(memory, engine_max_rss_mb=2000, engine_max_growth_mb=1)
     memory.mib = 2000
-    assert lifespan.over(jobs=1) is None
+    assert replacement.due(jobs=1) is None
     memory.mib = 2001
-    assert lifespan.over(jobs=1) is Exit.GROWN
+    assert replacement.due(jobs=1) is Exit.GROWN
 
 
 def test_neither_has_to_be() -> None:
     memory = Memory(1)
-    lifespan = begun(memory, engine_max_growth_mb=0)
+    replacement = begun(memory, engine_max_growth_mb=0)
     memory.mib = 10**6
-    assert lifespan.over(jobs=10**9) is None
+    assert replacement.due(jobs=10**9) is None
 
 
 def test_jobs_are_counted() -> None:
-    lifespan = begun(Memory(1), engine_max_jobs=3)
-    assert lifespan.over(jobs=2) is None
-    assert lifespan.over(jobs=3) is Exit.JOBS_DONE
+    replacement = begun(Memory(1), engine_max_jobs=3)
+    assert replacement.due(jobs=2) is None
+    assert replacement.due(jobs=3) is Exit.JOBS_DONE
 
 
 def test_memory_is_what_the_system_says() -> None:

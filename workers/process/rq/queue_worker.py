@@ -19,8 +19,9 @@ from contract.limits import RESULT_TTL
 from contract.logs import configure_logs
 from workers import tasks
 from workers.failures import Abandoned, EngineLost, JobFailure
-from workers.process import lifeline, relay
+from workers.process import relay
 from workers.process.connections import connect, wait_until_writable
+from workers.process.liveness.lifeline import end_with_parent
 from workers.process.rq.allowed_job import AllowedJob
 from workers.settings import WorkerSettings, WorkerTiming
 
@@ -83,7 +84,7 @@ def main() -> None:
     It leaves with ``EX_TEMPFAIL`` when the store was lost, which is no fault of its own.
     """
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--engine", type=Path, required=True)
+    parser.add_argument("--socket", type=Path, required=True)
     arguments = parser.parse_args()
     settings = WorkerSettings()
     configure_logs(
@@ -93,10 +94,10 @@ def main() -> None:
         # RQ logs a traceback for each of them; the relay has said why in one line.
         already_logged=(JobFailure, EngineLost, Abandoned),
     )
-    relay.use_engine(arguments.engine, settings.timing.engine_boot_seconds)
+    relay.use_engine(arguments.socket, settings.timing.engine_boot_seconds)
     connection = connect(settings.redis_url, read_timeout=None)
     worker: QueueWorker | None = None
-    lifeline.hold(lambda: worker.kill_horse() if worker else None)
+    end_with_parent(lambda: worker.kill_horse() if worker else None)
     wait_until_writable(connection)
     try:
         worker = make_worker(connection, settings.timing)

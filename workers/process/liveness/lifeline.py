@@ -1,7 +1,7 @@
 """A child ends when its parent does, however the parent ended.
 
 The parent holds the only write end of the child's standard input and never writes. When the parent dies, even
-by SIGKILL, the kernel closes the pipe and the child reads its end. Works on every POSIX system.
+by SIGKILL, the kernel closes the pipe and the child reads its end. This works on every POSIX system.
 """
 
 import os
@@ -10,15 +10,17 @@ import threading
 from collections.abc import Callable
 
 
-def hold(on_parent_gone: Callable[[], None]) -> None:
-    """Calls ``on_parent_gone`` in a thread when standard input ends, then leaves the process at once."""
+def end_with_parent(first: Callable[[], object] | None = None) -> None:
+    """Ends this process when its parent has ended, after it has called ``first``. A thread waits for that."""
 
     def watch() -> None:
         while os.read(sys.stdin.fileno(), 1024):
             pass
         try:
-            on_parent_gone()
+            if first is not None:
+                first()
         finally:
+            # Not `sys.exit`: that would end this thread alone.
             os._exit(1)
 
     threading.Thread(target=watch, name="lifeline", daemon=True).start()

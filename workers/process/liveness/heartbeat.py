@@ -1,4 +1,4 @@
-"""An engine says that it lives and which models it holds; the API knows no other source."""
+"""An engine's report to Redis: that it lives, and which models it holds. The API has no other source."""
 
 import os
 import secrets
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 
 class Heartbeat:
-    """Publishes an engine's status every `engine_heartbeat_seconds`, and at once when it is told to."""
+    """Publishes an engine's status every ``engine_heartbeat_seconds``, and soon after each job."""
 
     def __init__(self, redis: Redis, shelf: Shelf, timing: Timing) -> None:
         self._redis = redis
@@ -37,7 +37,7 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Publishes for the first time, then goes on in a thread; if the store is away, when it is back."""
+        """Publishes from now on, in a thread; after an outage of Redis as soon as it is back."""
         self._wake.set()
         self._thread.start()
 
@@ -53,8 +53,8 @@ class Heartbeat:
         self._wake.set()
 
     def stop(self) -> None:
-        """Takes the engine off the list, if it was ever put there."""
-        if not self._thread.is_alive():  # as when an engine is told to leave before its first model is loaded
+        """Takes the engine off the list of engines."""
+        if not self._thread.is_alive():  # it was asked to leave before its first model was loaded
             return
         self._stopped = True
         self._wake.set()

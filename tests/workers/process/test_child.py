@@ -1,16 +1,20 @@
 """Children that are started again when they die, and that die with their parent."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from workers.process.exits import Exit
-from workers.process.supervisor import Child
+from workers.process.child import Child, KeepsDying
+from workers.process.exit_codes import Exit
+from workers.process.liveness.status_file import Status
+from workers.process.supervisor import EngineChild
 from workers.settings import WorkerSettings
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -36,7 +40,7 @@ def test_a_child_that_dies_at_once_is_given_up() -> None:
         child.process.wait()
         child.keep_running()
     child.process.wait()
-    with pytest.raises(RuntimeError, match="broken died 5 times"):
+    with pytest.raises(KeepsDying, match="broken died 5 times"):
         child.keep_running()
 
 
@@ -72,7 +76,7 @@ def test_a_child_that_gave_up_is_not_started_again() -> None:
     """A worker whose engine keeps dying has tried often enough."""
     child = Child("worker", [sys.executable, "-c", "raise SystemExit(3)"], os.environ)
     child.process.wait()
-    with pytest.raises(RuntimeError, match="worker gave up"):
+    with pytest.raises(KeepsDying, match="worker gave up"):
         child.keep_running()
 
 
@@ -86,39 +90,53 @@ def test_a_child_that_lost_its_store_is_started_again_without_end() -> None:
     child.stop(grace=5)
 
 
-def test_a_child_that_came_up_before_it_died_is_started_again_without_end(tmp_path: Path) -> None:
+@pytest.fixture
+def dying_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EngineChild:
+    """An engine that dies as soon as it is started, in a worker whose Redis is away."""
+    monkeypatch.setenv("PYTHONHOME", str(tmp_path / "nowhere"))  # no interpreter starts with it
+    return EngineChild(tmp_path / "engine.sock", WorkerSettings(redis_url="redis://127.0.0.1:1/0"))
+
+
+def write_status(engine: EngineChild, folder: Path, pid: int) -> None:
+    """As the engine does when it is up."""
+    status = Status(pid, since=time.time(), beat=time.time(), serving=True)
+    (folder / "engine.json").write_text(json.dumps(asdict(status)))
+
+
+def test_an_engine_that_served_before_it_died_is_started_again_without_end(
+    dying_engine: EngineChild, tmp_path: Path
+) -> None:
     """Jobs killed it, one after the other; the next one need not."""
-    sign = tmp_path / "up"
-    code = f"from pathlib import Path; Path({str(sign)!r}).touch(); raise SystemExit(1)"
-    child = Child("up", [sys.executable, "-c", code], os.environ, sign_of_life=sign)
     for _ in range(8):
-        child.process.wait()
-        child.keep_running()
-    child.stop(grace=5)
+        dying_engine.process.wait()
+        write_status(dying_engine, tmp_path, dying_engine.process.pid)
+        dying_engine.keep_running()
+    dying_engine.stop(grace=5)
 
 
-def test_a_sign_of_the_life_before_counts_for_nothing(tmp_path: Path) -> None:
-    """It came up once and does so no more."""
-    sign = tmp_path / "up"
-    sign.touch()
-    child = Child("down", [sys.executable, "-c", "raise SystemExit(1)"], os.environ, sign_of_life=sign)
+def test_the_status_of_an_earlier_engine_counts_for_nothing(
+    dying_engine: EngineChild, tmp_path: Path
+) -> None:
+    """It came up once and does so no more; then it is started no more."""
+    write_status(dying_engine, tmp_path, pid=os.getpid())
     for _ in range(4):
-        child.process.wait()
-        child.keep_running()
-    child.process.wait()
-    with pytest.raises(RuntimeError, match="down died 5 times"):
-        child.keep_running()
+        dying_engine.process.wait()
+        dying_engine.keep_running()
+    dying_engine.process.wait()
+    with pytest.raises(KeepsDying, match="engine died 5 times"):
+        dying_engine.keep_running()
+    assert dying_engine.keep_running() is None
 
 
 def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     """Kill -9 of the parent leaves no orphan."""
     pid_file = tmp_path / "pid"
     child = (
-        "import os, time; from pathlib import Path; from workers.process import lifeline; "
-        f"lifeline.hold(lambda: None); Path({str(pid_file)!r}).write_text(str(os.getpid())); time.sleep(60)"
+        "import os, time; from pathlib import Path; from workers.process.liveness.lifeline import end_with_parent; "
+        f"end_with_parent(); Path({str(pid_file)!r}).write_text(str(os.getpid())); time.sleep(60)"
     )
     parent = (
-        "import os, sys, time; from workers.process.supervisor import Child; "
+        "import os, sys, time; from workers.process.child import Child; "
         f"Child('child', [sys.executable, '-c', {child!r}], os.environ); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", parent])
