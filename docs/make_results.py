@@ -24,13 +24,13 @@ import typer
 ROOT: Final = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from evaluation.journal import set_aside  # noqa: E402
 from evaluation.papers.evaluations import EVALUATIONS, Evaluation  # noqa: E402 (the script runs from anywhere)
 from evaluation.papers.outcomes import Outcomes, trim  # noqa: E402
 from evaluation.papers.page import render  # noqa: E402
 from evaluation.plan import EvaluationPlan  # noqa: E402
 from models.bundles import ZOO, BundleError, find_bundles, read_card  # noqa: E402
 from radii.commands.evaluate import plan_of  # noqa: E402
-from radii.evaluation.journal import set_aside  # noqa: E402
 from workers.settings import WorkerSettings  # noqa: E402
 
 PAGE: Final = ROOT / "docs" / "results.md"

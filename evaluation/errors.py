@@ -1,8 +1,18 @@
-"""What goes wrong in an evaluation is told by field, rule and value."""
+"""Errors of this package. Each names the field, the rule and the value.
+
+::
+
+    EvaluationError
+    └── OtherPlanError
+"""
 
 
 class EvaluationError(ValueError):
-    """An evaluation is impossible as asked."""
+    """An evaluation is impossible as asked, or a measurement failed."""
+
+
+class OtherPlanError(EvaluationError):
+    """The folder holds an evaluation of another plan."""
 
 
 def require(held: bool, field: str, rule: str, value: object) -> None:

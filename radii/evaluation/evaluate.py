@@ -23,6 +23,7 @@ from contract.models import ModelInfo
 from evaluation.certificates.tables import as_row, settings
 from evaluation.certificates.tables import outcome as certificate_outcome
 from evaluation.errors import EvaluationError
+from evaluation.journal import Journal
 from evaluation.plan import EvaluationPlan
 from evaluation.report.contents import Outcome
 from evaluation.report.write import write_report
@@ -34,7 +35,6 @@ from models.bundles import load_bundle, read_card
 from models.data import Dataset
 from radii.evaluation.asking import Certifier, Question, task_for
 from radii.evaluation.fanout import Fanout
-from radii.evaluation.journal import Journal
 from radii.evaluation.one_process import OneProcess
 from radii.evaluation.recording import record_of
 from smoothing import SmoothingError

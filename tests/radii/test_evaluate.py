@@ -4,10 +4,12 @@ import csv
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,96 +26,11 @@ from models.bundles import ZOO, load_bundle, write_bundle
 from models.data import DatasetError, load_dataset
 from radii.commands.evaluate import plan_of
 from radii.evaluation.fanout import Fanout
-from radii.evaluation.journal import Journal
 from radii.main import app
 from smoothing import Gaussian, certify, look_schedule
 from tests.end_to_end.running import radii
 from tests.models.support import describe, tiny_network, write_synthetic_fashion
 from tests.radii.test_embedded import server
-
-PLAN = EvaluationPlan.model_validate({"bundles": {"one": "1" * 64}, "suites": ("noise",), "images": 3})
-
-
-def test_a_journal_remembers(tmp_path: Path) -> None:
-    """What was appended is there after opening it again, under the same name of the run."""
-    with Journal(tmp_path, PLAN) as journal:
-        run = journal.run
-        assert journal.get("noise", "a") is None
-        journal.append("noise", "a", {"right": 3})
-    with Journal(tmp_path, PLAN) as journal:
-        assert journal.run == run
-        assert journal.get("noise", "a") == {"right": 3}
-        assert journal.get("attacks", "a") is None
-
-
-@pytest.mark.parametrize("cut", range(1, 40, 6))
-def test_a_line_cut_off_by_a_crash_is_dropped(tmp_path: Path, cut: int) -> None:
-    """And what is appended next begins a line of its own."""
-    with Journal(tmp_path, PLAN) as journal:
-        journal.append("noise", "a", {"right": 3})
-        journal.append("noise", "b", {"right": 4})
-    with journal.path.open("rb+") as file:
-        file.truncate(journal.path.stat().st_size - cut)
-    with Journal(tmp_path, PLAN) as journal:
-        assert journal.get("noise", "a") == {"right": 3}
-        assert journal.get("noise", "b") is None
-        journal.append("noise", "b", {"right": 5})
-    with Journal(tmp_path, PLAN) as journal:
-        assert journal.get("noise", "b") == {"right": 5}
-
-
-def test_a_header_cut_off_by_a_crash_is_written_again(tmp_path: Path) -> None:
-    with Journal(tmp_path, PLAN) as journal:
-        journal.begin()
-        path = journal.path
-    path.write_bytes(path.read_bytes()[:50])
-    with Journal(tmp_path, PLAN) as journal:
-        journal.append("noise", "a", {"right": 3})
-    assert len(path.read_bytes().splitlines()) == 2
-
-
-def test_another_plan_is_refused_and_more_suites_are_not(tmp_path: Path) -> None:
-    with Journal(tmp_path, PLAN) as journal:
-        journal.begin()
-    with pytest.raises(EvaluationError, match="'images' was 3 and is 4 now"):
-        Journal(tmp_path, PLAN.model_copy(update={"images": 4}))
-    other = PLAN.model_copy(update={"certify": PLAN.certify.model_copy(update={"alpha": 0.01})})
-    with pytest.raises(EvaluationError, match=r"'certify\.alpha' was 0\.001 and is 0\.01 now"):
-        Journal(tmp_path, other)
-    with Journal(tmp_path, PLAN.model_copy(update={"suites": ("noise", "attacks")})):
-        pass
-
-
-def test_a_journal_that_never_began_leaves_nothing(tmp_path: Path) -> None:
-    with Journal(tmp_path / "new", PLAN) as journal:
-        assert journal.path.exists()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_two_processes_do_not_write_one_journal(tmp_path: Path) -> None:
-    with Journal(tmp_path, PLAN), pytest.raises(EvaluationError, match="another process"):
-        Journal(tmp_path, PLAN)
-
-
-def test_a_damaged_journal_is_told(tmp_path: Path) -> None:
-    with Journal(tmp_path, PLAN) as journal:
-        journal.begin()
-        path = journal.path
-    with path.open("ab") as file:
-        file.write(b"nonsense\n")
-    with pytest.raises(EvaluationError, match="line 2 must be JSON"):
-        Journal(tmp_path, PLAN)
-
-
-def test_the_seed_of_an_image_depends_on_its_place_and_the_run_alone() -> None:
-    plans = [
-        EvaluationPlan(bundles={}, suites=(), dataset=name, seed=seed)
-        for seed in (0, 2**128 - 1)
-        for name in ("fashion-mnist", "cifar10")
-    ]
-    seeds = {image_seed(plan, index) for plan in plans for index in range(3)}
-    assert len(seeds) == 12
-    assert all(0 <= seed < 2**128 for seed in seeds)
 
 
 @pytest.fixture(scope="module")
@@ -150,33 +67,39 @@ def arguments(bundle: Path, data: Path, out: Path) -> list[str]:
 
 def decided(folder: Path) -> dict[str, bytes]:
     """All that is the same for equal evaluations; pytest's own command line is not the evaluation's."""
-    apart = {"timings.csv", "report.html", "journal.jsonl", "results.json"}
+    apart = {"timings.csv", "report.html", "journal.sqlite", "results.json"}
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in apart}
     results = json.loads((folder / "results.json").read_text())
     return {**files, "results": json.dumps([results["plan"], results["tables"]]).encode()}
+
+
+def measured(folder: Path) -> list[tuple[str, str, str]]:
+    """What the journal of a folder holds besides its header, in the order of measuring."""
+    with closing(sqlite3.connect(folder / "journal.sqlite")) as store:
+        return store.execute("SELECT * FROM measurements WHERE suite != 'journal' ORDER BY rowid").fetchall()
 
 
 def test_a_killed_evaluation_goes_on_and_gives_the_same_tables(
     small: Path, data: Path, tmp_path: Path
 ) -> None:
     """SIGKILL in the middle, the same command again: the files are those of an uninterrupted run."""
-    out, journal = tmp_path / "killed", tmp_path / "killed" / "journal.jsonl"
+    out, journal = tmp_path / "killed", tmp_path / "killed" / "journal.sqlite"
     command = [sys.executable, "-m", "radii", *arguments(small, data, out)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not journal.exists() or journal.read_bytes().count(b"\n") < 5:
+    while not journal.exists() or journal.read_bytes().count(b'"record"') < 5:
         assert process.poll() is None, "it ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.002)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    before = journal.read_bytes()
-    assert 5 <= before.count(b"\n") < 24
+    before = measured(out)
+    assert 4 <= len(before) < 24
     resumed = CliRunner().invoke(app, arguments(small, data, out))
     assert resumed.exit_code == 0, resumed.output
-    whole = before[: before.rfind(b"\n") + 1]
-    assert journal.read_bytes().startswith(whole)
-    assert len(journal.read_bytes().splitlines()) == 1 + 24 + 1  # header, certificates, gradients
+    after = measured(out)
+    assert after[: len(before)] == before
+    assert len(after) == 24 + 1  # certificates, gradients
     untouched = CliRunner().invoke(app, arguments(small, data, tmp_path / "untouched"))
     assert untouched.exit_code == 0, untouched.output
     assert decided(out) == decided(tmp_path / "untouched")
@@ -211,10 +134,13 @@ def test_what_was_begun_elsewhere_is_not_gone_on_with(
              "--images", "3", *words]  # fmt: skip
     ran = CliRunner().invoke(app, asked)
     assert ran.exit_code == 0, ran.output
-    header, *lines = (tmp_path / "journal.jsonl").read_text().splitlines()
-    begun = json.loads(lines[0])
-    row(begun["row"])
-    (tmp_path / "journal.jsonl").write_text("\n".join([header, json.dumps(begun), ""]))
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as store:
+        first, text = store.execute("SELECT key, row FROM measurements WHERE suite = ?", (suite,)).fetchone()
+        begun = json.loads(text)
+        row(begun)
+        store.execute("DELETE FROM measurements WHERE suite = ?", (suite,))
+        store.execute("INSERT INTO measurements VALUES (?, ?, ?)", (suite, first, json.dumps(begun)))
+        store.commit()
     ran = CliRunner().invoke(app, asked)
     assert ran.exit_code == 1
     assert told in " ".join(ran.output.split())
@@ -323,13 +249,15 @@ def test_what_was_measured_before_stays_in_the_report(small: Path, data: Path, t
     assert "--suite noise --suite gradients --out FOLDER" in results["command"]
     page = (tmp_path / "report.html").read_text()
     assert page.index('id="noise"') < page.index('id="gradients"')
-    journal = (tmp_path / "journal.jsonl").read_bytes()
+    journal = measured(tmp_path)
     whole = (tmp_path / "results.json").read_bytes()
     ran = CliRunner().invoke(app, [*shared, "--suite", "noise", "--suite", "gradients"])
     assert ran.exit_code == 0, ran.output
-    assert (tmp_path / "journal.jsonl").read_bytes() == journal  # nothing was measured again
+    assert measured(tmp_path) == journal  # nothing was measured again
     assert json.loads(whole)["tables"] == json.loads((tmp_path / "results.json").read_text())["tables"]
-    (tmp_path / "journal.jsonl").write_bytes(b"".join(journal.splitlines(keepends=True)[:3]))
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as store:
+        store.execute("DELETE FROM measurements WHERE suite = 'noise' AND rowid > 3")
+        store.commit()
     ran = CliRunner().invoke(app, [*shared, "--suite", "gradients"])
     assert "left out of the report: noise" in " ".join(ran.output.split())
     assert json.loads((tmp_path / "results.json").read_text())["plan"]["suites"] == ["gradients"]

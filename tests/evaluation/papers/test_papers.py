@@ -366,6 +366,6 @@ def test_an_evaluation_is_measured_once(tmp_path: Path, monkeypatch: pytest.Monk
     assert path.stat().st_mtime_ns == written
     changed = Evaluation("tiny", words.replace("0.25", "0.5"), "", 0)
     assert measure(changed, outcomes) is True
-    assert path.with_name("journal.stale.jsonl").exists()
+    assert path.with_name("journal.stale.sqlite").exists()
     outcomes = read_outcomes(tmp_path / "out")
     assert up_to_date(changed, plan_of(changed.arguments.split()), outcomes)
