@@ -15,13 +15,13 @@ from smoothing import (
     AUTO_GRID,
     Certification,
     Gaussian,
-    HybridCertification,
     Uniform,
     auto_noise,
     certify,
     certify_hybrid,
     optimize_sigma,
 )
+from smoothing.hybrid import HybridCertification
 
 IMAGES, VOTES = 150, 2_000
 SIGMA = 0.5

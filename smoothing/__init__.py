@@ -1,114 +1,69 @@
 """The guarantee: noises, bounds, votes and certificates for smoothed classifiers.
 
-Start at ``smoothing.certify``, which reads beside the paper's algorithm. Nothing here reads files or
-settings, logs, or knows of services: images and classifiers come in as arguments, results go out as frozen
-records.
+Start at ``SmoothedClassifier``, or at ``smoothing.certify``, which reads beside the paper's algorithm.
+Nothing here reads files or settings, logs, or knows of services: images and classifiers come in as arguments,
+results go out as frozen records.
+
+::
+
+    noises         Gaussian, Uniform: sampler and theorem      sampling, polling   votes, batch by batch
+    bounds         from votes to class probabilities           stopping            looks, targets, deadlines
+    noise_level    sigma for each image                        regions             the memory of certificates
+    adaptation     batch-norm statistics under noise           hybrid              both noises together
 
 Reference:
     Cohen, Rosenfeld & Kolter, "Certified Adversarial Robustness via Randomized Smoothing", ICML 2019.
 """
 
-from smoothing.adaptation import (
-    NotAdaptable,
-    Statistics,
-    adaptable,
-    batch_norm_layers,
-    estimate_statistics,
-    with_statistics,
-)
-from smoothing.bounds import (
-    BOUNDS,
-    Bound,
-    joint_upper_confidence_bound,
-    lower_confidence_bound,
-    minimum_samples,
-    one_sided,
-    perfect_vote_p_lower,
-    split_alpha,
-    t_certify,
-    two_sided,
-    upper_confidence_bound,
-)
-from smoothing.certification import Certification, Segment, Votes
+from smoothing.adaptation import NotAdaptable, Statistics, adaptable, estimate_statistics, with_statistics
+from smoothing.bounds import BOUNDS, perfect_vote_p_lower
+from smoothing.certification import Certification
 from smoothing.certify import certify
-from smoothing.errors import (
-    BatchDependentClassifier,
-    InvalidLogits,
-    InvalidParameter,
-    NonFiniteGradient,
-    NonFiniteLogits,
-    SmoothingError,
-    UnusableClassifier,
-)
-from smoothing.hybrid import (
-    BRANCHES,
-    HybridCertification,
-    branch_seed,
-    certify_hybrid,
-    combine,
-    combine_predictions,
-)
-from smoothing.noise_level import AUTO_GRID, ClassifierFor, NoiseLevel, Trial, auto_noise, optimize_sigma
-from smoothing.noises import NO_RADIUS, NOISES, Gaussian, Noise, Radii, Uniform
+from smoothing.errors import InvalidParameter, SmoothingError, UnusableClassifier
+from smoothing.hybrid import branch_seed, combine, combine_predictions
+from smoothing.noise_level import AUTO_GRID, ChosenSigma, auto_noise, optimize_sigma
+from smoothing.noises import NOISES, Gaussian, Noise, Radii, Uniform
+from smoothing.observer import Observer
 from smoothing.predict import Prediction, predict
 from smoothing.probe import check_batch_invariance
 from smoothing.randomness import draw_seed, generator_for
-from smoothing.regions import (
-    BrokenInvariant,
-    Distance,
-    Reconciled,
-    Region,
-    Undecidable,
-    distance,
-    reconcile,
-)
+from smoothing.regions import CertifiedRegion, distance, reconcile
 from smoothing.rounding import round_down
 from smoothing.sampling import BaseClassifier, count_classes
-from smoothing.schedule import Look, look_schedule, single_look, target_schedule
-from smoothing.stopping import betting_lower_bound, hopeless, out_of_reach, own_radius
+from smoothing.smoothed_classifier import SmoothedClassifier
+from smoothing.stopping import Deadline, Look, Looks, Target, look_schedule, target_schedule
+from smoothing.votes import Segment, Votes
 
 __all__ = [
     "AUTO_GRID",
     "BOUNDS",
-    "BRANCHES",
     "NOISES",
-    "NO_RADIUS",
     "BaseClassifier",
-    "BatchDependentClassifier",
-    "Bound",
-    "BrokenInvariant",
     "Certification",
-    "ClassifierFor",
-    "Distance",
+    "CertifiedRegion",
+    "ChosenSigma",
+    "Deadline",
     "Gaussian",
-    "HybridCertification",
-    "InvalidLogits",
     "InvalidParameter",
     "Look",
+    "Looks",
     "Noise",
-    "NoiseLevel",
-    "NonFiniteGradient",
-    "NonFiniteLogits",
     "NotAdaptable",
+    "Observer",
     "Prediction",
     "Radii",
-    "Reconciled",
-    "Region",
     "Segment",
+    "SmoothedClassifier",
     "SmoothingError",
     "Statistics",
-    "Trial",
-    "Undecidable",
+    "Target",
     "Uniform",
     "UnusableClassifier",
     "Votes",
     "adaptable",
     "auto_noise",
-    "batch_norm_layers",
-    "betting_lower_bound",
     "branch_seed",
     "certify",
-    "certify_hybrid",
     "check_batch_invariance",
     "combine",
     "combine_predictions",
@@ -117,24 +72,12 @@ __all__ = [
     "draw_seed",
     "estimate_statistics",
     "generator_for",
-    "hopeless",
-    "joint_upper_confidence_bound",
     "look_schedule",
-    "lower_confidence_bound",
-    "minimum_samples",
-    "one_sided",
     "optimize_sigma",
-    "out_of_reach",
-    "own_radius",
     "perfect_vote_p_lower",
     "predict",
     "reconcile",
     "round_down",
-    "single_look",
-    "split_alpha",
-    "t_certify",
     "target_schedule",
-    "two_sided",
-    "upper_confidence_bound",
     "with_statistics",
 ]

@@ -2,15 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from smoothing.bounds import Counts
-from smoothing.certification import Segment, Segments, Votes, stream_name
+from smoothing.certification import Certification, Drawn
 from smoothing.errors import require
-from smoothing.randomness import generator_for
-from smoothing.schedule import Look
+from smoothing.noises.base import Noise
+from smoothing.observer import Observer
+from smoothing.randomness import draw_seed, generator_for, require_seed
+from smoothing.sampling import BaseClassifier, count_classes, count_of_classes
+from smoothing.stopping import Look, StopRules
+from smoothing.votes import Segment, Segments, Votes, stream_name
 
 Sample = Callable[[int, int, torch.Generator], Counts]
 """``sample(n, batch_size, generator)``: votes per class of n noisy copies of the image, or `SmallerBatch`."""
@@ -72,48 +78,53 @@ class Tally:
 
 
 class Poll:
-    """Selection and estimation votes on one image, drawn up to each look and recorded after each batch.
+    """Selection and estimation votes on one image, drawn up to each look and reported after each batch.
 
     Args:
-        sample: Draws and counts votes, in batches of at most ``batch_size``.
-        votes: Where to go on from. Incomplete selection votes are discarded and drawn anew.
+        base_classifier: f, which is asked.
+        image: ``(c, h, w)``; noise is drawn on its device.
+        noise: What is added to it.
         n0: Selection votes.
-        batch_size: Most images in one call of the base classifier.
-        seed: Of all streams.
-        device: Where the noise is drawn.
-        stop: Asked after each batch; true ends the drawing, but not before the first look.
-        on_batch: Given the number of votes so far, selection and estimation together, after each batch.
-        on_votes: Given the record after each batch.
+        rules: The looks, and the deadline that may end drawing after the first of them.
+        batch_size: Most images in one call of f.
+        seed: Of all streams; None draws one.
+        resume: Votes to continue from; None: there are none yet. Incomplete selection votes are drawn anew.
+        observer: Hears of votes, progress and looks.
+
+    Raises:
+        InvalidParameter: An argument is out of range, or the votes are not about these arguments.
     """
 
     def __init__(
         self,
-        sample: Sample,
-        votes: Votes,
+        base_classifier: BaseClassifier,
+        image: Tensor,
+        noise: Noise,
         n0: int,
-        *,
+        rules: StopRules,
         batch_size: int,
-        seed: int,
-        device: torch.device,
-        stop: Callable[[], bool] | None,
-        on_batch: Callable[[int], None] | None,
-        on_votes: Callable[[Votes], None] | None,
+        seed: int | None,
+        resume: Votes | None,
+        observer: Observer | None,
     ) -> None:
         require(batch_size >= 1, "batch_size", "be >= 1", batch_size)
-
-        def open_stream(name: str) -> torch.Generator:
-            return generator_for(seed, name, device=device)
-
+        self.seed = draw_seed() if seed is None else seed
+        require_seed(self.seed)
+        num_classes = count_of_classes(base_classifier, image)
+        votes = no_votes(num_classes) if resume is None else resume
+        require_same_arguments(votes, num_classes, n0, rules.looks)
         complete = int(votes.selection_counts.sum()) == n0
         selected = votes.selection_counts if complete else np.zeros_like(votes.selection_counts)
+        sample = _sampler(base_classifier, image, noise, num_classes)
+        open_stream = partial(generator_for, self.seed, device=image.device)
         self._selection = Tally("selection", selected, votes.selection_segments, sample, open_stream)
         self._estimation = Tally("estimation", votes.counts, votes.segments, sample, open_stream)
         self._looked = votes
+        self._noise, self._dimension = noise, image.numel()
         self._n0 = n0
+        self._rules = rules
         self._batch_size = batch_size
-        self._stop = stop
-        self._on_batch = on_batch
-        self._on_votes = on_votes
+        self._observer = observer
 
     @property
     def best_look(self) -> tuple[Counts, Look] | None:
@@ -127,14 +138,27 @@ class Poll:
         return self._estimation.n
 
     @property
-    def selection_segments(self) -> Segments:
-        """How the selection votes that count were drawn."""
-        return self._selection.segments[-1:]
+    def last_look(self) -> int:
+        """Votes at the last look that was taken; 0 before the first."""
+        return self._looked.last_look
 
     @property
     def segments(self) -> Segments:
         """How the estimation votes were drawn."""
         return self._estimation.segments
+
+    @property
+    def drawn(self) -> Drawn:
+        """What a certificate records of the drawing."""
+        return Drawn(
+            noise=self._noise,
+            dimension=self._dimension,
+            seed=self.seed,
+            selection_counts=self._selection.counts,
+            n_drawn=self.n,
+            selection_segments=self._selection.segments[-1:],
+            segments=self.segments,
+        )
 
     def select(self) -> Counts:
         """The selection votes per class ``(k,)``, complete."""
@@ -146,32 +170,30 @@ class Poll:
         self._draw(self._estimation, n, may_stop=self._looked.last_look > 0)
         return self._estimation.counts
 
-    def take_look(self, best_counts: Counts, best_look_alpha: float) -> None:
-        """Note that a look was taken at all votes so far, and which one is the best by now."""
+    def take_look(self, best: Certification) -> None:
+        """Note and report that a look was taken at all votes so far, and what is the best by now."""
         self._looked = replace(
-            self._record(), last_look=self.n, best_counts=best_counts, best_look_alpha=best_look_alpha
+            self._record(), last_look=self.n, best_counts=best.counts, best_look_alpha=best.look_alpha
         )
-
-    def stopped(self) -> bool:
-        """Whether to stop, asked of the caller."""
-        return self._stop is not None and self._stop()
+        if self._observer is not None:
+            self._observer.on_look(best)
 
     def _draw(self, tally: Tally, n: int, *, may_stop: bool) -> None:
-        """Draw until there are ``n`` votes: in one go unless someone wants to know between the batches."""
-        between = any(caller is not None for caller in (self._stop, self._on_batch, self._on_votes))
+        """Draw until there are ``n`` votes: in one go unless something is to be done between the batches."""
+        in_batches = self._observer is not None or self._rules.time_is_up is not None
         while (left := n - tally.n) > 0:
             try:
-                tally.draw(min(left, self._batch_size) if between else left, self._batch_size)
+                tally.draw(min(left, self._batch_size) if in_batches else left, self._batch_size)
             except SmallerBatch as smaller:
                 self._batch_size = smaller.batch_size
                 if tally is self._selection:  # it is one segment, or it starts over
                     tally.discard()
                 continue
-            if self._on_batch is not None:
-                self._on_batch(self._selection.n + self._estimation.n)
-            if self._on_votes is not None:
-                self._on_votes(self._record())
-            if may_stop and tally.n < n and self.stopped():
+            if self._observer is not None:
+                completed = self._selection.n + self._estimation.n
+                self._observer.on_progress(completed, self._n0 + self._rules.looks[-1].n)
+                self._observer.on_votes(self._record())
+            if may_stop and tally.n < n and self._rules.stopped:
                 break
 
     def _record(self) -> Votes:
@@ -182,6 +204,27 @@ class Poll:
             counts=self._estimation.counts,
             segments=self._estimation.segments,
         )
+
+
+def _sampler(base_classifier: BaseClassifier, image: Tensor, noise: Noise, num_classes: int) -> Sample:
+    """SampleUnderNoise for this image; batches that are too large for the device are the poll's to shrink."""
+
+    def give_up(batch_size: int) -> None:
+        raise SmallerBatch(batch_size)
+
+    def sample(n: int, batch_size: int, generator: torch.Generator) -> Counts:
+        return count_classes(
+            base_classifier,
+            image,
+            noise,
+            n,
+            num_classes=num_classes,
+            batch_size=batch_size,
+            generator=generator,
+            on_smaller_batch=give_up,
+        )
+
+    return sample
 
 
 def no_votes(num_classes: int) -> Votes:

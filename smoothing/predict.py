@@ -1,7 +1,6 @@
 """Predict: the class of the smoothed classifier at an image, with no radius."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import special
@@ -10,8 +9,15 @@ from torch import Tensor
 from smoothing.bounds import Counts
 from smoothing.errors import require
 from smoothing.noises.base import Noise
-from smoothing.randomness import generator_for
-from smoothing.sampling import BaseClassifier, count_classes, require_image, require_pixel_units
+from smoothing.observer import Observer
+from smoothing.randomness import draw_seed, generator_for
+from smoothing.sampling import (
+    BaseClassifier,
+    count_classes,
+    count_of_classes,
+    require_image,
+    require_pixel_units,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +32,7 @@ class Prediction:
         p_value: Of the two-sided test that the top two classes are equally probable.
         alpha: Failure probability.
         abstained: Whether the top two could not be told apart.
+        seed: Of the votes' random stream: 128 bits, given or drawn; None where the votes came from elsewhere.
     """
 
     top_class: int
@@ -35,6 +42,7 @@ class Prediction:
     p_value: float
     alpha: float
     abstained: bool
+    seed: int | None = None
 
 
 def predict(
@@ -42,26 +50,23 @@ def predict(
     image: Tensor,
     noise: Noise,
     *,
-    num_classes: int,
     n: int = 100_000,
     alpha: float = 0.001,
     batch_size: int = 1000,
-    seed: int,
-    on_batch: Callable[[int, int], None] | None = None,
+    seed: int | None = None,
+    observer: Observer | None = None,
 ) -> Prediction:
     """Predict the smoothed classifier's class, or abstain; wrong with probability at most ``alpha``.
 
     Args:
-        base_classifier: f, ``(b, c, h, w)`` in pixel units to logits ``(b, num_classes)``.
+        base_classifier: f, ``(b, c, h, w)`` in pixel units to logits ``(b, k)``.
         image: ``(c, h, w)``, float32 or float64, in [0, 1].
         noise: The noise of g.
-        num_classes: k, at least 2.
         n: Votes.
         alpha: Failure probability, in (0, ½).
         batch_size: Most images in one call of f.
-        seed: 128 bits (``draw_seed``).
-        on_batch: Called with the votes done and the votes planned after each batch. It may raise to abandon
-            the work.
+        seed: 128 bits. Default: drawn. The result keeps it.
+        observer: Hears of progress after each batch; may raise to abandon the work.
 
     Raises:
         InvalidParameter: An argument is out of range.
@@ -77,32 +82,33 @@ def predict(
     >>> def brightest(images: Tensor) -> Tensor:
     ...     return images.flatten(1)
     >>> image = torch.tensor([[[0.9, 0.1, 0.1]]])
-    >>> prediction = predict(brightest, image, Gaussian(0.25), num_classes=3, n=1000, seed=1)
+    >>> prediction = predict(brightest, image, Gaussian(0.25), n=1000, seed=1)
     >>> prediction.top_class, prediction.abstained
     (0, False)
     """
     require_image(image)
     require_pixel_units(image)
     require(0.0 < alpha < 0.5, "alpha", "be in (0, 0.5)", alpha)
+    seed = draw_seed() if seed is None else seed
     completed = 0
 
-    def report(votes: int) -> None:
+    def on_batch(votes: int) -> None:
         nonlocal completed
         completed += votes
-        if on_batch is not None:
-            on_batch(completed, n)
+        if observer is not None:
+            observer.on_progress(completed, n)
 
     counts = count_classes(
         base_classifier,
         image,
         noise,
         n,
-        num_classes=num_classes,
+        num_classes=count_of_classes(base_classifier, image),
         batch_size=batch_size,
         generator=generator_for(seed, "prediction", device=image.device),
-        on_batch=None if on_batch is None else report,
+        on_batch=None if observer is None else on_batch,
     )
-    return decide(counts, alpha)
+    return replace(decide(counts, alpha), seed=seed)
 
 
 def decide(counts: Counts, alpha: float) -> Prediction:

@@ -18,7 +18,7 @@ def check_batch_invariance(
     base_classifier: BaseClassifier,
     shape: Sequence[int],
     *,
-    num_classes: int,
+    num_classes: int | None = None,
     generator: torch.Generator,
     device: torch.device | str = "cpu",
     batch_size: int = 16,
@@ -50,7 +50,7 @@ def check_batch_invariance(
         base_classifier: f, ``(b, c, h, w)`` to logits ``(b, num_classes)``. A classifier in training mode may
             change its own state when it is asked; load it afresh after a refusal.
         shape: Of one image, ``(c, h, w)``.
-        num_classes: k, at least 2.
+        num_classes: k, to be checked as well. Default: any from 2.
         generator: Source of the images; any device.
         device: Where f takes its input.
         batch_size: Images in a batch, at least 2.
@@ -63,10 +63,10 @@ def check_batch_invariance(
 
     >>> from smoothing import generator_for
     >>> generator = generator_for(1, "probe")
-    >>> check_batch_invariance(lambda x: x.flatten(1), (1, 1, 3), num_classes=3, generator=generator)
+    >>> check_batch_invariance(lambda x: x.flatten(1), (1, 1, 3), generator=generator)
     >>> def centred(images: Tensor) -> Tensor:
     ...     return images.flatten(1) - images.flatten(1).mean(dim=0)
-    >>> check_batch_invariance(centred, (1, 1, 3), num_classes=3, generator=generator)
+    >>> check_batch_invariance(centred, (1, 1, 3), generator=generator)
     Traceback (most recent call last):
     smoothing.errors.BatchDependentClassifier: ...
     """
@@ -104,7 +104,7 @@ def _probes(
     return batch, others, places
 
 
-def _ask(base_classifier: BaseClassifier, images: Tensor, num_classes: int) -> Tensor:
+def _ask(base_classifier: BaseClassifier, images: Tensor, num_classes: int | None) -> Tensor:
     """Logits ``(b, k)`` in float64, copied: the classifier may overwrite its input or its output buffer."""
     logits = classify(base_classifier, images.clone(), num_classes).to(torch.float64, copy=True)
     if not bool(torch.isfinite(logits).all()):

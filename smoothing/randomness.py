@@ -31,6 +31,15 @@ def draw_seed() -> int:
     return int.from_bytes(os.urandom(SEED_BITS // 8), "big")
 
 
+def require_seed(seed: int) -> None:
+    """Refuse what is no 128-bit non-negative integer.
+
+    Raises:
+        InvalidParameter: ``seed`` is out of range.
+    """
+    require(isinstance(seed, int) and 0 <= seed < 2**SEED_BITS, "seed", f"be in 0..2**{SEED_BITS} - 1", seed)
+
+
 def generator_for(seed: int, stream: str, *, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator of its own for one named use of a seed.
 
@@ -51,7 +60,7 @@ def generator_for(seed: int, stream: str, *, device: torch.device | str = "cpu")
     >>> bool(torch.equal(torch.randn(4, generator=one), torch.randn(4, generator=two)))
     False
     """
-    require(isinstance(seed, int) and 0 <= seed < 2**SEED_BITS, "seed", f"be in 0..2**{SEED_BITS} - 1", seed)
+    require_seed(seed)
     require(bool(stream), "stream", "not be empty", stream)
     key = hashlib.sha256(_DOMAIN + seed.to_bytes(SEED_BITS // 8, "big") + stream.encode()).digest()
     generator = torch.Generator(device=device)

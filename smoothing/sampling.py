@@ -106,18 +106,41 @@ def count_classes(
     return np.array(votes[:-1], dtype=np.int64)
 
 
-def classify(base_classifier: BaseClassifier, images: Tensor, num_classes: int) -> Tensor:
-    """Logits ``(b, num_classes)`` of a batch ``(b, c, h, w)``, checked for shape and type.
+def count_of_classes(base_classifier: BaseClassifier, image: Tensor) -> int:
+    """k: the classifier's own ``num_classes`` where it has one, else the length of its logits for this image.
+
+    Args:
+        base_classifier: f.
+        image: ``(c, h, w)``.
+
+    Raises:
+        InvalidLogits: The classifier answers in another shape or type than ``(1, k)`` with k >= 2.
+
+    >>> count_of_classes(lambda images: images.flatten(1), torch.zeros(1, 2, 3))
+    6
+    """
+    stated = getattr(base_classifier, "num_classes", None)
+    if isinstance(stated, int) and stated >= 2:
+        return stated
+    with torch.inference_mode():
+        return classify(base_classifier, image.unsqueeze(0).clone()).shape[1]
+
+
+def classify(base_classifier: BaseClassifier, images: Tensor, num_classes: int | None = None) -> Tensor:
+    """Logits ``(b, k)`` of a batch ``(b, c, h, w)``, checked for shape and type; k >= 2 unless it is given.
 
     Raises:
         InvalidLogits: The base classifier answers in another shape or type.
     """
     logits = base_classifier(images)
-    expected = (len(images), num_classes)
-    if tuple(logits.shape) != expected or not logits.is_floating_point():
+    shape = tuple(logits.shape)
+    right = len(shape) == 2 and shape[0] == len(images)
+    right = right and (shape[1] >= 2 if num_classes is None else shape[1] == num_classes)
+    if not right or not logits.is_floating_point():
+        expected = f"({len(images)}, k), k >= 2" if num_classes is None else (len(images), num_classes)
         raise InvalidLogits(
             f"'base_classifier' must give floating logits of shape {expected}, "
-            f"got {logits.dtype} of shape {tuple(logits.shape)}"
+            f"got {logits.dtype} of shape {shape}"
         )
     return logits
 

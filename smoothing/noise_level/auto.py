@@ -9,10 +9,10 @@ from torch import Tensor
 
 from smoothing.bounds import BOUNDS, Counts, minimum_samples, split_alpha
 from smoothing.errors import require
-from smoothing.noise_level.base import ClassifierFor, NoiseLevel, Trial, require_images
+from smoothing.noise_level.base import ChosenSigma, ClassifierFor, SigmaTrial, require_images
 from smoothing.noises.base import Noise
-from smoothing.randomness import generator_for
-from smoothing.sampling import count_classes
+from smoothing.randomness import draw_seed, generator_for
+from smoothing.sampling import count_classes, count_of_classes
 
 AUTO_GRID = (0.12, 0.25, 0.37, 0.50, 0.67, 0.75, 0.87, 1.0)
 """The paper's grid of sigmas, pixel units."""
@@ -26,14 +26,13 @@ def auto_noise(
     noise: type[Noise],
     grid: Sequence[float] = AUTO_GRID,
     *,
-    num_classes: int,
     n: int = 1000,
     alpha: float = 0.001,
     bound: str = "two_sided",
     batch_size: int = 1000,
-    seed: int,
+    seed: int | None = None,
     on_batch: Callable[[int, int], None] | None = None,
-) -> list[NoiseLevel]:
+) -> list[ChosenSigma]:
     """Choose for each image the sigma of the grid with the largest proxy radius; ties go to the smaller.
 
     Every sigma gets up to ``n`` votes of its own, from streams of the seed that no certificate draws from;
@@ -50,17 +49,16 @@ def auto_noise(
         images: ``(m, c, h, w)``, float32 or float64, in [0, 1].
         noise: Kind of noise, such as ``Gaussian``; radii are compared in its own norm, ``noise.norms[0]``.
         grid: Sigmas to try, in any order.
-        num_classes: k, at least 2.
         n: Votes per sigma and image, at most.
         alpha: Failure probability that the proxy is computed at, in (0, ½).
         bound: A name in ``BOUNDS``.
         batch_size: Most images in one call of the base classifier.
-        seed: 128 bits. An image's noise level does not depend on the other images.
+        seed: 128 bits. Default: drawn. An image's noise level does not depend on the other images.
         on_batch: Called with the votes done or spared and the votes planned. It may raise to abandon the
             work.
 
     Returns:
-        A ``NoiseLevel`` for each image, its trials in rising order of sigma, each with the votes it got.
+        A ``ChosenSigma`` for each image, its trials in rising order of sigma, each with the votes it got.
 
     Raises:
         InvalidParameter: An argument is out of range, or ``n`` votes could not certify anything at ``alpha``.
@@ -74,12 +72,14 @@ def auto_noise(
     >>> def brightest(images: Tensor) -> Tensor:
     ...     return images.flatten(1)
     >>> images = torch.tensor([[[[0.9, 0.1, 0.1]]], [[[0.9, 0.6, 0.1]]]])
-    >>> levels = auto_noise(lambda sigma: brightest, images, Gaussian, num_classes=3, seed=3)
+    >>> levels = auto_noise(lambda sigma: brightest, images, Gaussian, seed=3)
     >>> [level.sigma for level in levels]
     [0.37, 0.25]
     """
     sigmas = _require_arguments(images, grid, n, alpha, bound)
+    seed = draw_seed() if seed is None else seed
     asked_once = functools.cache(classifier_for)
+    num_classes = count_of_classes(asked_once(sigmas[0]), images[0])
     looks = _looks(n, batch_size)
     completed, total = 0, len(sigmas) * len(images) * n
 
@@ -116,7 +116,7 @@ def auto_noise(
             )
             for sigma in sigmas
         ]
-        trials: list[Trial] = []
+        trials: list[SigmaTrial] = []
         best = 0.0
         for candidate in sorted(candidates, key=_Candidate.promise, reverse=True):
             for votes in looks[1:]:
@@ -163,12 +163,14 @@ class _Candidate:
         """Makes so many votes of them."""
         self._counts = self._counts + self._draw(votes - self.votes)
 
-    def trial(self) -> Trial:
+    def trial(self) -> SigmaTrial:
         """What its votes say."""
         counts = self._counts
         top_class = int(counts.argmax())
         radius = self._radius(counts, split_alpha(counts, self._alpha))
-        return Trial(self._noise.sigma, radius, radius > 0.0, top_class, int(counts[top_class]), self.votes)
+        return SigmaTrial(
+            self._noise.sigma, radius, radius > 0.0, top_class, int(counts[top_class]), self.votes
+        )
 
     def promise(self) -> tuple[float, int]:
         """What decides which candidate is looked at first."""
@@ -186,17 +188,17 @@ class _Candidate:
     def _radius(self, counts: Counts, alpha_upper: float) -> float:
         bounded = BOUNDS[self._bound](counts, int(counts.argmax()), self._alpha, alpha_upper=alpha_upper)
         radii = self._noise.radius(bounded.p_lower, bounded.p_upper, dimension=self._dimension)
-        return float(getattr(radii, self._noise.norms[0]))
+        return self._noise.own_radius(radii)
 
 
-def _choose(trials: list[Trial]) -> NoiseLevel:
+def _choose(trials: list[SigmaTrial]) -> ChosenSigma:
     """The best of the trials, which come in rising order of sigma; ``max`` takes the first of equals.
 
     It has all its votes: those that were given up are below another, which certifies.
     """
     certifies = any(trial.certifies for trial in trials)
     best = max(trials, key=lambda trial: trial.proxy_radius if certifies else trial.top_count)
-    return NoiseLevel(
+    return ChosenSigma(
         best.sigma, certifies, best.proxy_radius, sum(trial.n for trial in trials), tuple(trials)
     )
 

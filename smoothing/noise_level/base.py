@@ -14,7 +14,7 @@ ClassifierFor = Callable[[float], BaseClassifier]
 
 
 @dataclass(frozen=True)
-class Trial:
+class SigmaTrial:
     """What a few noisy copies say about one noise level. Nothing in it is certified.
 
     Attributes:
@@ -36,7 +36,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class NoiseLevel:
+class ChosenSigma:
     """The noise level chosen for one image. It says where to certify; it certifies nothing.
 
     A certificate at this sigma, from fresh votes, is about g_σ, the classifier smoothed at this one sigma.
@@ -55,7 +55,7 @@ class NoiseLevel:
     certifies: bool
     proxy_radius: float
     samples: int
-    trials: tuple[Trial, ...]
+    trials: tuple[SigmaTrial, ...]
 
 
 def require_images(images: Tensor) -> None:

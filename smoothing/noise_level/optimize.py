@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from smoothing.errors import NonFiniteGradient, NonFiniteLogits, require
-from smoothing.noise_level.base import ClassifierFor, NoiseLevel, Trial, require_images
+from smoothing.noise_level.base import ChosenSigma, ClassifierFor, SigmaTrial, require_images
 from smoothing.noise_level.proxy import soft_proxy_radius
 from smoothing.noises.base import Noise
-from smoothing.randomness import generator_for
+from smoothing.randomness import draw_seed, generator_for
 from smoothing.sampling import BaseClassifier, classify
 
 LOWEST, HIGHEST = 0.25, 2.0
@@ -25,17 +25,16 @@ def optimize_sigma(
     noise: type[Noise],
     sigma: float | Tensor,
     *,
-    num_classes: int,
     steps: int = 20,
     step_size: float = 0.06,
     samples: int = 8,
     bounds: tuple[float, float] | None = None,
     lattice: float | None = None,
     batch_size: int = 1000,
-    seed: int,
+    seed: int | None = None,
     on_step: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] | None = None,
-) -> list[NoiseLevel]:
+) -> list[ChosenSigma]:
     """Choose for each image a sigma by stochastic gradient ascent on ``soft_proxy_radius``.
 
     Each step draws fresh noise, σ_{k+1} = σ_k + a_k·∂R̂/∂σ, and keeps σ within bounds. All images step
@@ -59,7 +58,6 @@ def optimize_sigma(
         noise: Kind of noise, ``Gaussian`` or ``Uniform``.
         sigma: Where the ascent starts, for all images or ``(m,)``; usually the sigma of training. The top
             class there should be the right one: a wrong one is followed just as well.
-        num_classes: k, at least 2.
         steps: K, steps of the ascent.
         step_size: First step, as a fraction of the starting sigma per unit of gradient.
         samples: Noisy copies of each image in each step.
@@ -68,14 +66,14 @@ def optimize_sigma(
         lattice: Round the chosen sigma to a multiple of this, and ask for classifiers at such sigmas only, so
             that adapted statistics can be shared. Default: no rounding.
         batch_size: Most noisy copies in one call of a classifier, if ``samples`` is no more.
-        seed: 128 bits.
+        seed: 128 bits. Default: drawn.
         on_step: Called with the steps done and planned (``steps`` + 1) after each. It may raise to abandon
             the work.
         stop: Asked before each step. Once it is true no further step is taken, and the sigma reached by then
             is the one that is chosen.
 
     Returns:
-        A ``NoiseLevel`` for each image. Its trials are the steps, and one more at the chosen sigma.
+        A ``ChosenSigma`` for each image. Its trials are the steps, and one more at the chosen sigma.
 
     Raises:
         InvalidParameter: An argument is out of range, or torch cannot differentiate a classifier.
@@ -91,16 +89,17 @@ def optimize_sigma(
     ...     inside = 0.8 - (images - 0.5).flatten(1).norm(dim=1)
     ...     return torch.stack((10 * inside, -10 * inside), dim=1)
     >>> grey = torch.full((1, 1, 2, 2), 0.5)
-    >>> (level,) = optimize_sigma(lambda _: ball, grey, Gaussian, 0.3, num_classes=2, samples=64, seed=1)
+    >>> (level,) = optimize_sigma(lambda _: ball, grey, Gaussian, 0.3, samples=64, seed=1)
     >>> 0.2 < level.sigma < 0.25
     True
     """
     start, low, high = _require_arguments(
         images, sigma, steps, step_size, samples, bounds, lattice, batch_size
     )
-    ascent = _Ascent(classifier_for, images, noise, num_classes, samples, batch_size, lattice, low, high)
+    ascent = _Ascent(classifier_for, images, noise, samples, batch_size, lattice, low, high)
+    seed = draw_seed() if seed is None else seed
     generator = generator_for(seed, "noise_level/optimize", device=images.device)
-    trials: list[list[Trial]] = [[] for _ in images]
+    trials: list[list[SigmaTrial]] = [[] for _ in images]
     current = start.clamp(low, high)
     for step in range(steps + 1):
         last = step == steps or (stop is not None and stop())
@@ -135,7 +134,6 @@ class _Ascent:
     classifier_for: ClassifierFor
     images: Tensor
     noise: type[Noise]
-    num_classes: int
     samples: int
     batch_size: int
     lattice: float | None
@@ -192,10 +190,10 @@ class _Ascent:
         differentiate = torch.is_grad_enabled()
         sigma = sigma.clone().requires_grad_(differentiate)
         noisy = self.images[members].unsqueeze(1) + sigma.to(unit.dtype).reshape(-1, 1, 1, 1, 1) * unit
-        logits = classify(base_classifier, noisy.flatten(0, 1), self.num_classes)
+        logits = classify(base_classifier, noisy.flatten(0, 1))
         if not bool(torch.isfinite(logits).all()):
             raise NonFiniteLogits("'base_classifier' must give finite logits, got NaN or infinity")
-        per_image = logits.double().reshape(len(members), -1, self.num_classes)
+        per_image = logits.double().reshape(len(members), -1, logits.shape[1])
         probabilities = per_image.softmax(dim=2).mean(dim=1)
         proxies = soft_proxy_radius(probabilities, sigma, self.noise)
         gradient = torch.zeros_like(sigma)
@@ -210,18 +208,18 @@ class _Ascent:
         return _Evaluation(proxies.detach(), gradient.detach(), top_classes, top_counts)
 
 
-def _trials(sigma: Tensor, found: _Evaluation, samples: int) -> list[Trial]:
+def _trials(sigma: Tensor, found: _Evaluation, samples: int) -> list[SigmaTrial]:
     columns = (column.tolist() for column in (sigma, found.proxies, found.top_classes, found.top_counts))
     return [
-        Trial(at, proxy, proxy > 0.0, top_class, top_count, samples)
+        SigmaTrial(at, proxy, proxy > 0.0, top_class, top_count, samples)
         for at, proxy, top_class, top_count in zip(*columns, strict=True)
     ]
 
 
-def _noise_level(trials: list[Trial]) -> NoiseLevel:
+def _noise_level(trials: list[SigmaTrial]) -> ChosenSigma:
     chosen = trials[-1]
     samples = sum(trial.n for trial in trials)
-    return NoiseLevel(chosen.sigma, chosen.certifies, chosen.proxy_radius, samples, tuple(trials))
+    return ChosenSigma(chosen.sigma, chosen.certifies, chosen.proxy_radius, samples, tuple(trials))
 
 
 def _lattice_range(low: Tensor, high: Tensor, lattice: float) -> tuple[Tensor, Tensor]:

@@ -98,3 +98,12 @@ class Noise(ABC):
         require(0.0 < p_upper <= 1.0, "p_upper", "be in (0, 1]", p_upper)
         require(dimension >= 1, "dimension", "be >= 1", dimension)
         return self._radii(p_lower, p_upper, dimension) if p_lower > p_upper else NO_RADIUS
+
+    def own_radius(self, radii: Radii) -> float:
+        """The radius in this noise's own norm, ``norms[0]``: the one that its theorem is about.
+
+        >>> from smoothing import Gaussian
+        >>> Gaussian(0.5).own_radius(Radii(l2=0.3, l1=0.3, linf=0.1))
+        0.3
+        """
+        return float(getattr(radii, self.norms[0]))

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-import smoothing
 from contract.choices import NoiseKind
 from contract.limits import minimum_prediction_samples, minimum_samples
 from contract.requests import CertifyRequest, PredictRequest
+from smoothing import bounds
 
 
 def faults(**fields: object) -> list[tuple[str, str, str]]:
@@ -125,7 +125,7 @@ def test_the_least_number_of_votes_is_that_of_the_workers() -> None:
     for exponent in range(2, 166):
         for away in (0.0, 1e-15, -1e-15, 1e-13, 1e-12, 3e-12, -1e-12, 1e-10, 1e-9):
             alpha = 2.0**-exponent * (1 + away)
-            assert minimum_samples(alpha) == smoothing.minimum_samples(alpha)
+            assert minimum_samples(alpha) == bounds.minimum_samples(alpha)
 
 
 def test_an_alpha_that_nothing_could_be_computed_at_is_refused() -> None:

@@ -11,18 +11,17 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from service.verification.exact import tail_at_most
-from smoothing import (
-    BOUNDS,
-    InvalidParameter,
+from smoothing import BOUNDS, InvalidParameter, perfect_vote_p_lower
+from smoothing.bounds import (
+    SLACK,
     lower_confidence_bound,
     minimum_samples,
     one_sided,
-    perfect_vote_p_lower,
     split_alpha,
+    t_certify,
     two_sided,
     upper_confidence_bound,
 )
-from smoothing.bounds import SLACK, t_certify
 
 CASES = [
     (successes, trials, alpha)

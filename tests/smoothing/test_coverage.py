@@ -16,21 +16,12 @@ import pytest
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from smoothing import (
-    BOUNDS,
-    NOISES,
-    Certification,
-    Gaussian,
-    Look,
-    Noise,
-    Radii,
-    look_schedule,
-    single_look,
-    split_alpha,
-)
+from smoothing import BOUNDS, NOISES, Certification, Gaussian, Look, Noise, Radii, look_schedule
+from smoothing.bounds import split_alpha
 from smoothing.hybrid import HybridCertification, combine, combine_predictions
 from smoothing.noises import Uniform
 from smoothing.predict import Prediction, decide
+from smoothing.stopping import single_look
 
 TRIALS = 20_000
 ALPHA = 0.05
@@ -252,11 +243,15 @@ def certifications(
             radius=slabs.noise.radius(bounded.p_lower, bounded.p_upper, dimension=DIMENSION),
             bound=bounded,
             bound_name=bound,
-            selection_counts=selected,
             counts=counts,
             look_alpha=look.alpha,
-            n_drawn=look.n,
             alpha=look.alpha,
+            target_radius=None,
+            noise=slabs.noise,
+            dimension=DIMENSION,
+            seed=0,
+            selection_counts=selected,
+            n_drawn=look.n,
         )
 
     top_class = selection.argmax(axis=1).tolist()

@@ -13,20 +13,16 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from smoothing import (
-    BOUNDS,
-    Gaussian,
-    Look,
-    Noise,
-    look_schedule,
+from smoothing import BOUNDS, Gaussian, Look, Noise, look_schedule
+from smoothing.bounds import (
+    Counts,
+    betting_lower_bound,
     lower_confidence_bound,
     split_alpha,
     upper_confidence_bound,
 )
-from smoothing.bounds import Counts
 from smoothing.noises.uniform import Uniform
-from smoothing.schedule import target_schedule
-from smoothing.stopping import betting_lower_bound, hopeless, own_radius, share_beta
+from smoothing.stopping import hopeless, share_beta, target_schedule
 
 TRIALS = 20_000
 ALPHA = 0.05
@@ -193,7 +189,7 @@ HOPEFUL = [
 def just_allowed(bound: str, p: tuple[float, ...], noise: Noise) -> float:
     """A hair less than the radius that the true probabilities allow; 0 near the tie."""
     p_other = 1 - p[0] if bound == "one_sided" else max(p[1:])
-    radius = own_radius(noise, noise.radius(p[0], p_other, dimension=6))
+    radius = noise.own_radius(noise.radius(p[0], p_other, dimension=6))
     return 0.0 if p[0] - p_other < 0.02 else radius * (1 - 1e-9)
 
 

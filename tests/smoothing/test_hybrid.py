@@ -11,24 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from smoothing import (
-    NO_RADIUS,
-    Certification,
-    Gaussian,
-    InvalidParameter,
-    Noise,
-    Radii,
-    certify,
-    look_schedule,
-    predict,
-    two_sided,
-)
-from smoothing.certification import Votes
+from smoothing import Certification, Gaussian, InvalidParameter, Noise, Radii, certify, predict
+from smoothing.bounds import two_sided
 from smoothing.hybrid import (
     BRANCHES,
+    NO_RADIUS,
     HybridCertification,
     branch_seed,
-    certify_hybrid,
     combine,
     combine_predictions,
 )
@@ -51,11 +40,15 @@ def certification(
         radius=radius if label is not None else NO_RADIUS,
         bound=bound,
         bound_name="two_sided",
-        selection_counts=counts,
         counts=counts,
         look_alpha=alpha,
-        n_drawn=int(counts.sum()),
         alpha=alpha,
+        target_radius=None,
+        noise=GAUSSIAN,
+        dimension=6,
+        seed=0,
+        selection_counts=counts,
+        n_drawn=int(counts.sum()),
     )
 
 
@@ -76,10 +69,15 @@ class FirstCoordinate:
         return torch.stack((score, -score), dim=1)
 
 
-def hybrid(classifiers: Any, image: Tensor, **changes: Any) -> HybridCertification:
-    """A hybrid certificate with everything at a small ordinary value unless it is changed."""
-    arguments: dict[str, Any] = {"num_classes": 2, "n": 1000, "batch_size": 500, "seed": 5, **changes}
-    return certify_hybrid(classifiers, image, GAUSSIAN, UNIFORM, **arguments)
+def hybrid(classifier: Any, image: Tensor, alpha: float = 0.001, **changes: Any) -> HybridCertification:
+    """Both branches at half of alpha, each with a seed of its own, combined."""
+    arguments: dict[str, Any] = {"n": 1000, "batch_size": 500, **changes}
+    return combine(
+        *(
+            certify(classifier, image, noise, alpha=alpha / 2, seed=branch_seed(5, noise.name), **arguments)
+            for noise in (GAUSSIAN, UNIFORM)
+        )
+    )
 
 
 ROUND = Radii(l2=0.6, l1=0.6, linf=0.2)  # as a Gaussian gives
@@ -177,28 +175,6 @@ def test_bad_seeds_and_branches_are_named(seed: int, branch: str, message: str) 
         branch_seed(seed, branch)
 
 
-def test_each_branch_is_an_ordinary_certificate_at_half_of_alpha(half_space: Any, image: Tensor) -> None:
-    """The same as ``certify`` with the branch's seed, noise and alpha/2."""
-    got = hybrid(half_space(0.3), image, alpha=0.01)
-    noises: dict[str, Noise] = {"gaussian": GAUSSIAN, "uniform": UNIFORM}
-    for branch, noise in noises.items():
-        alone = certify(
-            half_space(0.3),
-            image,
-            noise,
-            num_classes=2,
-            n=1000,
-            batch_size=500,
-            alpha=0.005,
-            seed=branch_seed(5, branch),
-        )
-        part: Certification = getattr(got, branch)
-        assert part.radius == alone.radius
-        assert part.alpha == 0.005
-        assert np.array_equal(part.counts, alone.counts)
-    assert got.alpha == 0.01
-
-
 def test_branches_draw_from_different_streams(stripes: Any, image: Tensor) -> None:
     """Coin flips by the sign of the noise's sum would coincide if both branches shared a stream."""
     signs: dict[str, list[Tensor]] = {}
@@ -211,44 +187,12 @@ def test_branches_draw_from_different_streams(stripes: Any, image: Tensor) -> No
 
         return classifier
 
-    hybrid({branch: recorder(branch) for branch in BRANCHES}, image, n=2000)
+    for noise in (GAUSSIAN, UNIFORM):
+        certify(recorder(noise.name), image, noise, n=2000, seed=branch_seed(5, noise.name))
     one, other = (torch.cat(signs[branch]) for branch in BRANCHES)
     assert one.shape == other.shape
     agreement = float((one == other).double().mean())
     assert agreement == pytest.approx(0.5, abs=5 * 0.5 / math.sqrt(one.numel()))
-
-
-def test_each_branch_may_have_its_own_classifier(constant: Any, image: Tensor) -> None:
-    """Two constant classifiers of different classes disagree; of the same class they agree."""
-    apart = hybrid({"gaussian": constant(3, 1), "uniform": constant(3, 2)}, image, num_classes=3)
-    assert apart.abstain_reason == "branches_disagree"
-    assert (apart.gaussian.top_class, apart.uniform.top_class) == (1, 2)
-    assert (
-        hybrid({"gaussian": constant(3, 1), "uniform": constant(3, 1)}, image, num_classes=3).top_class == 1
-    )
-
-
-@pytest.mark.parametrize("names", [["gaussian"], ["gaussian", "uniform", "laplace"], []])
-def test_a_classifier_for_each_branch_is_needed(constant: Any, image: Tensor, names: list[str]) -> None:
-    """Neither fewer nor others."""
-    with pytest.raises(
-        InvalidParameter, match="'base_classifiers' must have the keys gaussian, uniform, got"
-    ):
-        hybrid(dict.fromkeys(names, constant(2, 0)), image)
-
-
-@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.5, math.nan])
-def test_alpha_is_checked_before_it_is_halved(constant: Any, image: Tensor, alpha: float) -> None:
-    """The message shows the caller's value."""
-    with pytest.raises(InvalidParameter, match=rf"'alpha' must be in \(0, 0\.5\), got {alpha}"):
-        hybrid(constant(2, 0), image, alpha=alpha)
-
-
-def test_looks_of_all_of_alpha_are_refused(constant: Any, image: Tensor) -> None:
-    """The looks are each branch's, so they may spend half."""
-    with pytest.raises(InvalidParameter, match=r"'looks' must spend at most alpha = 0\.005"):
-        hybrid(constant(2, 0), image, alpha=0.01, looks=look_schedule(1000, 0.01))
-    assert hybrid(constant(2, 0), image, alpha=0.01, looks=look_schedule(1000, 0.005)).top_class == 0
 
 
 def test_radii_of_a_plane_come_near_its_distance(image: Tensor, device: str) -> None:
@@ -263,102 +207,21 @@ def test_radii_of_a_plane_come_near_its_distance(image: Tensor, device: str) -> 
     assert 0.38 < got.same_class_radius.l1 <= got.radius.l1
 
 
-def test_progress_counts_both_branches(constant: Any, image: Tensor) -> None:
-    """Votes done rise to all that were planned, selection and estimation of both."""
-    seen: list[tuple[int, int]] = []
-    hybrid(constant(2, 0), image, n0=50, on_batch=lambda done, planned: seen.append((done, planned)))
-    assert seen == [(done, 2100) for done in (50, 550, 1050, 1100, 1600, 2100)]
-
-
-def test_looks_are_reported_by_branch_and_may_end_it(constant: Any, image: Tensor) -> None:
-    """A true answer ends one branch; the other goes on to its last look."""
-    seen: list[tuple[str, int]] = []
-
-    def stop_gaussian(branch: str, latest: Certification) -> bool:
-        seen.append((branch, latest.n_drawn))
-        return branch == "gaussian"
-
-    looks = look_schedule(2000, 0.0005)
-    got = hybrid(constant(2, 0), image, n=2000, looks=looks, on_look=stop_gaussian)
-    first, *_, last = (look.n for look in looks)
-    assert seen[0] == ("gaussian", first)
-    assert seen[1:] == [("uniform", look.n) for look in looks]
-    assert (got.gaussian.n_drawn, got.uniform.n_drawn) == (first, last)
-
-
 def test_a_target_is_each_branchs_in_its_own_norm(image: Tensor) -> None:
     """A plane at 0.4: both decide that 0.25 can be certified, long before all votes are drawn."""
     classifier = FirstCoordinate(float(image.flatten()[0]) - 0.4)
-    got = hybrid(classifier, image, n=100_000, target_radius=0.25)
+    got = hybrid(classifier, image, n=100_000, stop=Target(0.25))
     assert got.gaussian.stop_reason == got.uniform.stop_reason == "target_reached"
     assert got.gaussian.radius.l2 >= 0.25
     assert got.uniform.radius.l1 >= 0.25
     assert max(got.gaussian.n_drawn, got.uniform.n_drawn) < 20_000
 
 
-def test_half_of_beta_gives_up_each_branch(image: Tensor) -> None:
-    """On the plane itself both branches are hopeless."""
-    classifier = FirstCoordinate(float(image.flatten()[0]))
-    got = hybrid(classifier, image, n=10_000, alpha=0.01, beta=0.2)
-    alone = certify(
-        classifier,
-        image,
-        GAUSSIAN,
-        num_classes=2,
-        n=10_000,
-        alpha=0.005,
-        beta=0.1,
-        batch_size=500,
-        seed=branch_seed(5, "gaussian"),
-    )
-    assert got.gaussian.stop_reason == alone.stop_reason
-    assert got.gaussian.n_drawn == alone.n_drawn
-    assert got.abstained
-    with pytest.raises(InvalidParameter, match=r"'beta' must be in \[0, 1\), got 1\.5"):
-        hybrid(classifier, image, beta=1.5)
-
-
-def test_stop_ends_both_branches_after_their_first_look(constant: Any, image: Tensor) -> None:
-    """When the time is up, what is known so far is answered."""
-    looks = look_schedule(2000, 0.0005)
-    got = hybrid(constant(2, 0), image, n=2000, looks=looks, stop=lambda: True)
-    assert (got.gaussian.n_drawn, got.uniform.n_drawn) == (looks[0].n, looks[0].n)
-    assert got.top_class == 0
-
-
-def test_an_interrupted_hybrid_goes_on_from_its_votes(half_space: Any, image: Tensor) -> None:
-    """A crash in the second branch: neither branch loses its votes, and none is drawn twice."""
-    kept: dict[str, Votes] = {}
-
-    def crash(done: int, planned: int) -> None:
-        if done > 0.75 * planned:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        hybrid(half_space(0.3), image, n=2000, on_votes=kept.__setitem__, on_batch=crash)
-    assert set(kept) == set(BRANCHES)
-    drawn = sum(int(votes.counts.sum()) for votes in kept.values())
-    assert 2000 < drawn < 4000
-    votes_seen: list[Tensor] = []
-
-    def counting(images: Tensor) -> Tensor:
-        votes_seen.append(images)
-        logits: Tensor = half_space(0.3)(images)
-        return logits
-
-    got = hybrid(counting, image, n=2000, resume=kept)
-    assert (got.gaussian.n_drawn, got.uniform.n_drawn) == (2000, 2000)
-    assert sum(map(len, votes_seen)) == 4000 - drawn
-    assert np.array_equal(got.gaussian.counts, kept["gaussian"].counts)
-    with pytest.raises(InvalidParameter, match="'resume' must have keys of gaussian, uniform, got"):
-        hybrid(counting, image, n=2000, resume={"laplace": kept["uniform"]})
-
-
 def test_predictions_of_both_branches_combine(half_space: Any, image: Tensor) -> None:
     """Through the real thing: sampled predictions under both noises."""
     noises: dict[str, Noise] = {"gaussian": GAUSSIAN, "uniform": UNIFORM}
     answers = {
-        branch: predict(half_space(0.3), image, noise, num_classes=2, n=500, seed=branch_seed(5, branch))
+        branch: predict(half_space(0.3), image, noise, n=500, seed=branch_seed(5, branch))
         for branch, noise in noises.items()
     }
     assert combine_predictions(**answers) == 0

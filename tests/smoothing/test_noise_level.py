@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from scipy import special, stats
 from torch import Tensor, nn
 
-from smoothing import BaseClassifier, Gaussian, InvalidParameter, Noise, NonFiniteGradient, NonFiniteLogits
+from smoothing import BaseClassifier, Gaussian, InvalidParameter, Noise
 from smoothing.bounds import BOUNDS, split_alpha
-from smoothing.noise_level import NoiseLevel, auto, auto_noise, optimize, optimize_sigma, soft_proxy_radius
+from smoothing.errors import NonFiniteGradient, NonFiniteLogits
+from smoothing.noise_level import ChosenSigma, auto, auto_noise, optimize, optimize_sigma, soft_proxy_radius
 from smoothing.noises.uniform import Uniform
 
 GREY = torch.full((1, 1, 1, 1), 0.5, dtype=torch.float64)
@@ -39,15 +40,15 @@ class Interval:
 
 def auto_levels(
     classifier_for: Callable[[float], BaseClassifier], images: Tensor = GREY, **options: Any
-) -> list[NoiseLevel]:
-    given: dict[str, Any] = {"noise": Gaussian, "num_classes": 2, "seed": 1} | options
+) -> list[ChosenSigma]:
+    given: dict[str, Any] = {"noise": Gaussian, "seed": 1} | options
     return auto_noise(classifier_for, images, **given)
 
 
 def optimized(
     classifier: BaseClassifier, images: Tensor = GREY, sigma: float | Tensor = 0.25, **options: Any
-) -> list[NoiseLevel]:
-    given: dict[str, Any] = {"noise": Gaussian, "num_classes": 2, "seed": 1} | options
+) -> list[ChosenSigma]:
+    given: dict[str, Any] = {"noise": Gaussian, "seed": 1} | options
     return optimize_sigma(lambda _: classifier, images, sigma=sigma, **given)
 
 
@@ -89,9 +90,10 @@ def test_spared_votes_change_no_choice(data: st.DataObject) -> None:
             votes = torch.from_numpy(np.minimum(np.searchsorted(cuts, random.random(len(images))), 3))
             return nn.functional.one_hot(votes, 4).double()
 
+        classify.num_classes = 4  # type: ignore[attr-defined]  # so that no image is asked for the number
         return classify
 
-    (level,) = auto_levels(drawing, noise=kind, grid=grid, n=n, alpha=alpha, bound=bound, num_classes=4)
+    (level,) = auto_levels(drawing, noise=kind, grid=grid, n=n, alpha=alpha, bound=bound)
     radii, tops = {}, {}
     for sigma in grid:
         counts = drawing(sigma)(GREY.expand(n, -1, -1, -1)).sum(0).long().numpy()
@@ -148,7 +150,7 @@ def test_without_a_certifying_noise_level_the_largest_top_count_decides(
     """Probabilities are chosen so that 1000 votes cannot separate the top two at any sigma."""
     probabilities = {0.25: (0.40, 0.40, 0.20), 0.5: (0.485, 0.485, 0.03), 1.0: (0.35, 0.34, 0.31)}
     (level,) = auto_levels(
-        lambda sigma: stripes(probabilities[sigma], sigma), image[None], grid=(0.25, 0.5, 1.0), num_classes=3
+        lambda sigma: stripes(probabilities[sigma], sigma), image[None], grid=(0.25, 0.5, 1.0)
     )
     assert not level.certifies
     assert level.sigma == 0.5
@@ -272,7 +274,7 @@ def test_on_a_lattice_classifiers_are_asked_there_only_and_images_grouped() -> N
 
     images = torch.tensor([0.5, 0.5, 0.35], dtype=torch.float64).reshape(3, 1, 1, 1)
     levels = optimize_sigma(
-        classifier_for, images, Gaussian, 0.25, num_classes=2, lattice=0.005, bounds=(0.101, 0.3), seed=1
+        classifier_for, images, Gaussian, 0.25, lattice=0.005, bounds=(0.101, 0.3), seed=1
     )
     on_lattice = [round(0.005 * k, 3) for k in range(21, 61)]
     assert set(classifiers) <= set(on_lattice)
@@ -302,7 +304,7 @@ def test_the_same_classifier_at_every_sigma_is_called_once_a_step() -> None:
 def test_the_ascent_can_be_ended_before_its_last_step() -> None:
     """The level reached by then is evaluated once more, and chosen; at worst that is the start."""
 
-    def ended(after: int) -> NoiseLevel:
+    def ended(after: int) -> ChosenSigma:
         asked = iter(range(after + 1))
         return optimized(Interval(), steps=10, stop=lambda: next(asked) == after)[0]
 
@@ -329,9 +331,9 @@ def test_choosing_leaves_parameters_and_the_global_generator_alone() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
     images = torch.full((2, 1, 2, 2), 0.5)
     state = torch.get_rng_state()
-    levels = optimized(net, images, num_classes=3)
+    levels = optimized(net, images)
     with torch.inference_mode():
-        again = optimized(net, images.clone(), num_classes=3)
+        again = optimized(net, images.clone())
     assert levels == again
     assert torch.equal(torch.get_rng_state(), state)
     assert all(parameter.grad is None for parameter in net.parameters())

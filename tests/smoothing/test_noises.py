@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 from torch import Tensor
 
-from smoothing import NO_RADIUS, NOISES, Gaussian, InvalidParameter, Noise, certify, generator_for
+from smoothing import NOISES, Gaussian, InvalidParameter, Noise, certify, generator_for
+from smoothing.hybrid import NO_RADIUS
 from smoothing.noises import Uniform
 
 NAMES = sorted(NOISES)
@@ -181,7 +182,7 @@ def test_votes_and_radii_of_a_half_space_are_the_known_ones(
     """
     noise = NOISES[name](0.4)
     classifier = FirstCoordinate(float(image.flatten()[0]) - margin)
-    got = certify(classifier, image.to(device), noise, num_classes=2, n=40_000, batch_size=10_000, seed=11)
+    got = certify(classifier, image.to(device), noise, n=40_000, batch_size=10_000, seed=11)
     p = probability_above(noise, margin)
     assert stats.binomtest(int(got.counts[0]), 40_000, p).pvalue > 1e-6
     assert got.top_class == 0

@@ -8,13 +8,14 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from smoothing import Gaussian, InvalidParameter, NonFiniteLogits, Prediction, predict
+from smoothing import Gaussian, InvalidParameter, Observer, Prediction, predict
+from smoothing.errors import NonFiniteLogits
 from smoothing.predict import decide
 
 
 def prediction(classifier: Any, image: Tensor, **changes: Any) -> Prediction:
     """A prediction with everything at a small ordinary value unless it is changed."""
-    arguments: dict[str, Any] = {"num_classes": 2, "n": 1000, "batch_size": 300, "seed": 1, **changes}
+    arguments: dict[str, Any] = {"n": 1000, "batch_size": 300, "seed": 1, **changes}
     return predict(classifier, image, Gaussian(0.5), **arguments)
 
 
@@ -35,7 +36,7 @@ def test_tie_abstains(half_space: Any, image: Tensor) -> None:
 
 def test_unanimous_votes_have_no_runner_up(constant: Any, image: Tensor) -> None:
     """The p-value of n equal votes is 2·2⁻ⁿ."""
-    got = prediction(constant(3, 2), image, num_classes=3, n=20)
+    got = prediction(constant(3, 2), image, n=20)
     assert (got.top_class, got.runner_up, got.abstained) == (2, None, False)
     assert got.p_value == pytest.approx(2.0**-19, rel=1e-12)
 
@@ -65,10 +66,23 @@ def test_same_seed_gives_the_same_votes_on_a_stream_of_its_own(stripes: Any, ima
 
 
 def test_progress_counts_every_vote(constant: Any, image: Tensor) -> None:
-    """``on_batch`` hears completed and total."""
+    """The observer hears completed and planned."""
     heard: list[tuple[int, int]] = []
-    prediction(constant(2, 0), image, on_batch=lambda *now: heard.append(now))
+
+    class Hearing(Observer):
+        def on_progress(self, completed: int, planned: int) -> None:
+            heard.append((completed, planned))
+
+    prediction(constant(2, 0), image, observer=Hearing())
     assert heard == [(300, 1000), (600, 1000), (900, 1000), (1000, 1000)]
+
+
+def test_the_seed_is_drawn_and_kept(stripes: Any, image: Tensor) -> None:
+    """The votes can be drawn again from the result."""
+    classifier = stripes((0.5, 0.5), 0.5)
+    one, two = prediction(classifier, image, seed=None), prediction(classifier, image, seed=None)
+    assert one.seed != two.seed
+    assert prediction(classifier, image, seed=one.seed).counts.tolist() == one.counts.tolist()
 
 
 def test_nan_is_not_predicted(image: Tensor) -> None:

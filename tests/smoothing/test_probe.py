@@ -8,14 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from smoothing import (
-    BatchDependentClassifier,
-    InvalidLogits,
-    InvalidParameter,
-    NonFiniteLogits,
-    check_batch_invariance,
-    generator_for,
-)
+from smoothing import InvalidParameter, check_batch_invariance, generator_for
+from smoothing.errors import BatchDependentClassifier, InvalidLogits, NonFiniteLogits
 
 SHAPE = (3, 8, 8)
 

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from smoothing.errors import InvalidParameter, SmoothingError
 from smoothing.regions import (
     BrokenInvariant,
+    CertifiedRegion,
     Distance,
     Reconciled,
-    Region,
     Undecidable,
     contains,
     distance,
@@ -63,7 +63,7 @@ def exact(image: np.ndarray) -> Point:
     return tuple(Fraction(value) * unit for value in image.ravel().tolist())
 
 
-def place(image: np.ndarray, region: Region) -> Placed:
+def place(image: np.ndarray, region: CertifiedRegion) -> Placed:
     return Placed(exact(image), region.label, Fraction(region.l2), Fraction(region.l1))
 
 
@@ -167,7 +167,7 @@ def on_a_border(answer: Placed, memory: Sequence[Placed]) -> set[int]:
 
 # --- Certificates to place --------------------------------------------------------------------------------
 
-Certificate = tuple[np.ndarray, Region]
+Certificate = tuple[np.ndarray, CertifiedRegion]
 
 
 @st.composite
@@ -180,11 +180,11 @@ def radii_of(draw: st.DrawFn) -> float:
 
 
 @st.composite
-def regions_of(draw: st.DrawFn, kinds: Sequence[str], num_classes: int) -> Region:
+def regions_of(draw: st.DrawFn, kinds: Sequence[str], num_classes: int) -> CertifiedRegion:
     kind = draw(st.sampled_from(kinds))
     l2 = draw(radii_of()) if kind in ("l2", "hybrid") else 0.0
     l1 = draw(radii_of()) if kind in ("l1", "hybrid") else 0.0
-    return Region(draw(st.integers(0, num_classes - 1)), l2, l1)
+    return CertifiedRegion(draw(st.integers(0, num_classes - 1)), l2, l1)
 
 
 KINDS = (("l2",), ("l1",), ("hybrid",), ("l2", "point"), ("l2", "l1", "hybrid", "point"))
@@ -204,7 +204,7 @@ def certificates(draw: st.DrawFn, dtype: Any = np.uint8) -> list[Certificate]:
     return draw(st.lists(one, min_size=2, max_size=8))
 
 
-def answer_from(memory: Sequence[Certificate], image: np.ndarray, region: Region) -> Reconciled:
+def answer_from(memory: Sequence[Certificate], image: np.ndarray, region: CertifiedRegion) -> Reconciled:
     """One reconciled answer, with all of the memory as neighbours."""
     neighbours = [(stored, distance(image, at)) for at, stored in memory]
     return reconcile(region, neighbours, dimension=image.size)
@@ -362,33 +362,37 @@ def at(length: float) -> Distance:
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (Region(0, l2=1.0), Region(1, l2=0.25)),
-        (Region(0, l2=0.125), Region(1, l2=0.125)),
-        (Region(0, l1=1.0), Region(1, l1=0.25)),
-        (Region(0, l2=1.0, l1=0.125), Region(1, l2=0.25, l1=0.125)),
-        (Region(0), Region(1)),
+        (CertifiedRegion(0, l2=1.0), CertifiedRegion(1, l2=0.25)),
+        (CertifiedRegion(0, l2=0.125), CertifiedRegion(1, l2=0.125)),
+        (CertifiedRegion(0, l1=1.0), CertifiedRegion(1, l1=0.25)),
+        (CertifiedRegion(0, l2=1.0, l1=0.125), CertifiedRegion(1, l2=0.25, l1=0.125)),
+        (CertifiedRegion(0), CertifiedRegion(1)),
     ],
 )
-def test_a_point_inside_a_region_of_another_label(answer: Region, expected: Region) -> None:
+def test_a_point_inside_a_region_of_another_label(answer: CertifiedRegion, expected: CertifiedRegion) -> None:
     """It takes the label and what is left of the region, but never more than it had; far regions do nothing."""
-    far = (Region(0, l2=0.125), at(4.0))
-    got = reconcile(answer, [far, (Region(1, l2=0.5), at(0.25))], dimension=4)
+    far = (CertifiedRegion(0, l2=0.125), at(4.0))
+    got = reconcile(answer, [far, (CertifiedRegion(1, l2=0.5), at(0.25))], dimension=4)
     assert got == Reconciled(expected, "relabelled", (1,))
 
 
 def test_the_deepest_of_several_regions_counts() -> None:
     """In each norm by itself: one holds the larger ℓ2 ball, another the larger ℓ1 ball."""
-    neighbours = [(Region(1, l2=0.75), at(0.5)), (Region(2, l2=0.1), at(0.6)), (Region(1, l1=0.875), at(0.5))]
-    got = reconcile(Region(0, l2=1.0, l1=1.0), neighbours, dimension=4)
-    assert got == Reconciled(Region(1, l2=0.25, l1=0.375), "relabelled", (0, 2))
+    neighbours = [
+        (CertifiedRegion(1, l2=0.75), at(0.5)),
+        (CertifiedRegion(2, l2=0.1), at(0.6)),
+        (CertifiedRegion(1, l1=0.875), at(0.5)),
+    ]
+    got = reconcile(CertifiedRegion(0, l2=1.0, l1=1.0), neighbours, dimension=4)
+    assert got == Reconciled(CertifiedRegion(1, l2=0.25, l1=0.375), "relabelled", (0, 2))
 
 
 def test_inside_the_l1_ball_alone() -> None:
     """Of a hybrid region whose ℓ2 ball ends before; an ℓ2 ball in an ℓ1 ball pays √dimension."""
-    held = Region(1, l2=0.125, l1=1.0)
-    got = reconcile(Region(0, l2=0.5, l1=0.5), [(held, at(0.5))], dimension=16)
-    assert got == Reconciled(Region(1, l2=0.125, l1=0.5), "relabelled", (0,))
-    ball = reconcile(Region(0, l2=0.5), [(held, at(0.5))], dimension=2).region
+    held = CertifiedRegion(1, l2=0.125, l1=1.0)
+    got = reconcile(CertifiedRegion(0, l2=0.5, l1=0.5), [(held, at(0.5))], dimension=16)
+    assert got == Reconciled(CertifiedRegion(1, l2=0.125, l1=0.5), "relabelled", (0,))
+    ball = reconcile(CertifiedRegion(0, l2=0.5), [(held, at(0.5))], dimension=2).region
     assert ball.l2 == pytest.approx(0.5 / math.sqrt(2), abs=1e-15)
     assert 2 * Fraction(ball.l2) ** 2 < Fraction(1, 4)
 
@@ -396,66 +400,84 @@ def test_inside_the_l1_ball_alone() -> None:
 def test_the_same_point_again_with_another_label() -> None:
     """What was answered first stands, with the smaller radii; also where both are mere points."""
     same = distance(pixels(1, 2), pixels(1, 2))
-    assert reconcile(Region(0, l2=0.5), [(Region(1, l2=0.25), same)], dimension=2).region == Region(
-        1, l2=0.25
+    assert reconcile(
+        CertifiedRegion(0, l2=0.5), [(CertifiedRegion(1, l2=0.25), same)], dimension=2
+    ).region == CertifiedRegion(1, l2=0.25)
+    assert reconcile(CertifiedRegion(0), [(CertifiedRegion(1), same)], dimension=2) == Reconciled(
+        CertifiedRegion(1), "relabelled", (0,)
     )
-    assert reconcile(Region(0), [(Region(1), same)], dimension=2) == Reconciled(Region(1), "relabelled", (0,))
 
 
 def test_touching_is_overlap() -> None:
     """One float64 less is enough, and one less than that already does no harm."""
-    d, stored = distance(pixels(0), pixels(255)), Region(1, l2=0.5)
-    assert overlaps(Region(0, l2=0.5), stored, d)
+    d, stored = distance(pixels(0), pixels(255)), CertifiedRegion(1, l2=0.5)
+    assert overlaps(CertifiedRegion(0, l2=0.5), stored, d)
     below = math.nextafter(0.5, 0.0)
-    assert reconcile(Region(0, l2=0.5), [(stored, d)], dimension=1) == Reconciled(
-        Region(0, l2=below), "clipped", (0,)
+    assert reconcile(CertifiedRegion(0, l2=0.5), [(stored, d)], dimension=1) == Reconciled(
+        CertifiedRegion(0, l2=below), "clipped", (0,)
     )
-    assert reconcile(Region(0, l2=below), [(stored, d)], dimension=1).outcome == "kept"
+    assert reconcile(CertifiedRegion(0, l2=below), [(stored, d)], dimension=1).outcome == "kept"
 
 
 def test_the_border_belongs_to_the_region() -> None:
     """A point on it takes the label, with nothing left."""
-    got = reconcile(Region(0, l2=0.5), [(Region(1, l2=1.0), distance(pixels(0), pixels(255)))], dimension=1)
-    assert got == Reconciled(Region(1), "relabelled", (0,))
+    got = reconcile(
+        CertifiedRegion(0, l2=0.5),
+        [(CertifiedRegion(1, l2=1.0), distance(pixels(0), pixels(255)))],
+        dimension=1,
+    )
+    assert got == Reconciled(CertifiedRegion(1), "relabelled", (0,))
 
 
 def test_a_pocket_between_three_labels() -> None:
     """All that overlap are decisive, and the nearest decides the radius."""
-    neighbours = [(Region(0, l2=0.25), at(1.0)), (Region(1, l2=0.5), at(0.75)), (Region(2, l2=9.0), at(0.5))]
-    got = reconcile(Region(2, l2=1.0), neighbours, dimension=3)
-    assert got == Reconciled(Region(2, l2=math.nextafter(0.25, 0.0)), "clipped", (0, 1))
+    neighbours = [
+        (CertifiedRegion(0, l2=0.25), at(1.0)),
+        (CertifiedRegion(1, l2=0.5), at(0.75)),
+        (CertifiedRegion(2, l2=9.0), at(0.5)),
+    ]
+    got = reconcile(CertifiedRegion(2, l2=1.0), neighbours, dimension=3)
+    assert got == Reconciled(CertifiedRegion(2, l2=math.nextafter(0.25, 0.0)), "clipped", (0, 1))
 
 
 def test_kinds_decide_how_far_a_ball_may_reach() -> None:
     """Two ℓ1 balls by their ℓ1 distance, different kinds by the balls round them."""
     d = distance(pixels(0, 0), pixels(153, 204))  # 3-4-5: 1.0 in ℓ2, 1.4 in ℓ1
-    flat = reconcile(Region(0, l1=2.0), [(Region(1, l1=0.5), d)], dimension=2)
+    flat = reconcile(CertifiedRegion(0, l1=2.0), [(CertifiedRegion(1, l1=0.5), d)], dimension=2)
     assert flat.region.l1 == pytest.approx(0.9)
-    mixed = reconcile(Region(0, l1=2.0), [(Region(1, l2=0.5), d)], dimension=2)
+    mixed = reconcile(CertifiedRegion(0, l1=2.0), [(CertifiedRegion(1, l2=0.5), d)], dimension=2)
     assert mixed.region.l1 == math.nextafter(0.5, 0.0)
-    assert overlaps(Region(0, l1=0.5), Region(1, l1=0.5), at(1.0))
-    assert not overlaps(Region(0, l1=0.5), Region(1, l1=math.nextafter(0.5, 0.0)), at(1.0))
-    hybrid = reconcile(Region(0, l2=0.25, l1=2.0), [(Region(1, l2=0.125, l1=0.5), d)], dimension=2)
-    assert hybrid.region == Region(0, l2=0.25, l1=math.nextafter(0.5, 0.0))
-    inside_the_cover = reconcile(Region(0, l2=0.25), [(Region(1, l1=1.25), d)], dimension=2)
-    assert inside_the_cover == Reconciled(Region(0), "clipped", (0,))
+    assert overlaps(CertifiedRegion(0, l1=0.5), CertifiedRegion(1, l1=0.5), at(1.0))
+    assert not overlaps(CertifiedRegion(0, l1=0.5), CertifiedRegion(1, l1=math.nextafter(0.5, 0.0)), at(1.0))
+    hybrid = reconcile(
+        CertifiedRegion(0, l2=0.25, l1=2.0), [(CertifiedRegion(1, l2=0.125, l1=0.5), d)], dimension=2
+    )
+    assert hybrid.region == CertifiedRegion(0, l2=0.25, l1=math.nextafter(0.5, 0.0))
+    inside_the_cover = reconcile(CertifiedRegion(0, l2=0.25), [(CertifiedRegion(1, l1=1.25), d)], dimension=2)
+    assert inside_the_cover == Reconciled(CertifiedRegion(0), "clipped", (0,))
 
 
 def test_points_without_a_radius() -> None:
     """They overlap what contains them, and stay as they are elsewhere."""
-    point = Region(0)
-    assert reconcile(point, [(Region(1, l2=0.5), at(0.75))], dimension=2) == Reconciled(point, "kept", ())
-    assert overlaps(point, Region(1, l1=0.5), at(0.5))
-    assert not overlaps(point, Region(1), at(0.5))
-    assert overlaps(point, Region(1), at(0.0))
-    met = reconcile(Region(0, l2=1.0), [(Region(1), at(0.75))], dimension=2)
-    assert met == Reconciled(Region(0, l2=math.nextafter(0.75, 0.0)), "clipped", (0,))
+    point = CertifiedRegion(0)
+    assert reconcile(point, [(CertifiedRegion(1, l2=0.5), at(0.75))], dimension=2) == Reconciled(
+        point, "kept", ()
+    )
+    assert overlaps(point, CertifiedRegion(1, l1=0.5), at(0.5))
+    assert not overlaps(point, CertifiedRegion(1), at(0.5))
+    assert overlaps(point, CertifiedRegion(1), at(0.0))
+    met = reconcile(CertifiedRegion(0, l2=1.0), [(CertifiedRegion(1), at(0.75))], dimension=2)
+    assert met == Reconciled(CertifiedRegion(0, l2=math.nextafter(0.75, 0.0)), "clipped", (0,))
 
 
 def test_regions_of_the_own_label_change_nothing() -> None:
     """Wherever they are; and with no neighbours at all."""
-    neighbours = [(Region(3, l2=1.0), at(0.5)), (Region(3, l1=1.0), at(0.0)), (Region(3), at(0.0))]
-    answer = Region(3, l2=0.7, l1=0.2)
+    neighbours = [
+        (CertifiedRegion(3, l2=1.0), at(0.5)),
+        (CertifiedRegion(3, l1=1.0), at(0.0)),
+        (CertifiedRegion(3), at(0.0)),
+    ]
+    answer = CertifiedRegion(3, l2=0.7, l1=0.2)
     assert reconcile(answer, neighbours, dimension=2) == Reconciled(answer, "kept", ())
     assert reconcile(answer, [], dimension=2) == Reconciled(answer, "kept", ())
 
@@ -465,39 +487,49 @@ BORDER = Distance(0.5, 0.75, 0.5, 0.75)  # a region of radius 0.625 may hold the
 
 def test_rounding_at_a_border_of_another_label() -> None:
     """If it is the only region that may hold the point, its label is taken and nothing is left."""
-    got = reconcile(Region(0, l2=0.5), [(Region(1, l2=0.625), BORDER)], dimension=2)
-    assert got == Reconciled(Region(1), "relabelled", (0,))
+    got = reconcile(CertifiedRegion(0, l2=0.5), [(CertifiedRegion(1, l2=0.625), BORDER)], dimension=2)
+    assert got == Reconciled(CertifiedRegion(1), "relabelled", (0,))
 
 
-@pytest.mark.parametrize("answer", [Region(0, l2=0.5), Region(0, l2=0.5, l1=0.25), Region(0, l1=0.25)])
-def test_surely_inside_the_own_label_at_a_border_of_another(answer: Region) -> None:
+@pytest.mark.parametrize(
+    "answer", [CertifiedRegion(0, l2=0.5), CertifiedRegion(0, l2=0.5, l1=0.25), CertifiedRegion(0, l1=0.25)]
+)
+def test_surely_inside_the_own_label_at_a_border_of_another(answer: CertifiedRegion) -> None:
     """The label stays, and every ball ends at the border."""
-    neighbours = [(Region(1, l2=0.625), BORDER), (Region(0, l2=1.0), at(0.25))]
-    assert reconcile(answer, neighbours, dimension=2) == Reconciled(Region(0), "clipped", (0,))
-    assert reconcile(Region(0), neighbours, dimension=2) == Reconciled(Region(0), "kept", ())
+    neighbours = [(CertifiedRegion(1, l2=0.625), BORDER), (CertifiedRegion(0, l2=1.0), at(0.25))]
+    assert reconcile(answer, neighbours, dimension=2) == Reconciled(CertifiedRegion(0), "clipped", (0,))
+    assert reconcile(CertifiedRegion(0), neighbours, dimension=2) == Reconciled(
+        CertifiedRegion(0), "kept", ()
+    )
 
 
 def test_surely_inside_one_label_at_a_border_of_another() -> None:
     """The point takes the label that is sure, though a third and its own may hold it too."""
-    border, sure = (Region(2, l2=0.625), BORDER), (Region(1, l2=1.0), at(0.25))
-    got = reconcile(Region(0, l2=0.5), [border, (Region(0, l2=0.625), BORDER), sure], dimension=2)
-    assert got == Reconciled(Region(1, l2=0.5), "relabelled", (2,))
+    border, sure = (CertifiedRegion(2, l2=0.625), BORDER), (CertifiedRegion(1, l2=1.0), at(0.25))
+    got = reconcile(
+        CertifiedRegion(0, l2=0.5), [border, (CertifiedRegion(0, l2=0.625), BORDER), sure], dimension=2
+    )
+    assert got == Reconciled(CertifiedRegion(1, l2=0.5), "relabelled", (2,))
 
 
 @pytest.mark.parametrize("own", [0, 1, 2])
 def test_two_borders_are_undecidable(own: int) -> None:
     """Whether or not one of them has the answer's own label."""
-    neighbours = [(Region(1, l2=0.625), BORDER), (Region(2, l1=0.625), BORDER)]
+    neighbours = [(CertifiedRegion(1, l2=0.625), BORDER), (CertifiedRegion(2, l1=0.625), BORDER)]
     with pytest.raises(Undecidable, match=r"^regions 0 \(label 1\), 1 \(label 2\) may contain the point"):
-        reconcile(Region(own, l2=0.5), neighbours, dimension=2)
+        reconcile(CertifiedRegion(own, l2=0.5), neighbours, dimension=2)
 
 
 @pytest.mark.parametrize("own", [0, 1, 2])
 def test_a_broken_invariant_is_named(own: int) -> None:
     """A memory that nobody should have is not papered over; the answer's own label is no excuse."""
-    neighbours = [(Region(0, l2=0.1), at(0.5)), (Region(1, l2=1.0), at(0.5)), (Region(2, l1=1.0), at(0.75))]
+    neighbours = [
+        (CertifiedRegion(0, l2=0.1), at(0.5)),
+        (CertifiedRegion(1, l2=1.0), at(0.5)),
+        (CertifiedRegion(2, l1=1.0), at(0.75)),
+    ]
     with pytest.raises(BrokenInvariant, match=r"^regions 1 \(label 1\), 2 \(label 2\) overlap") as caught:
-        reconcile(Region(own, l2=0.5), neighbours, dimension=2)
+        reconcile(CertifiedRegion(own, l2=0.5), neighbours, dimension=2)
     assert isinstance(caught.value, SmoothingError)
 
 
@@ -506,24 +538,24 @@ def test_a_broken_invariant_is_named(own: int) -> None:
 
 def test_the_oracle_sees_a_radius_that_is_not_rounded_down() -> None:
     """Plain float64 arithmetic, or the upper bound of the distance, goes too far by less than 1e-17."""
-    x, y, stored = pixels(0, 0), pixels(1, 3), Region(1, l2=2 / 255)
+    x, y, stored = pixels(0, 0), pixels(1, 3), CertifiedRegion(1, l2=2 / 255)
     d, theirs = distance(x, y), place(y, stored)
     assert d.l2_low < d.l2_high
 
     def reaches(radius: float) -> bool:
-        return intersect(place(x, Region(0, l2=radius)), theirs)
+        return intersect(place(x, CertifiedRegion(0, l2=radius)), theirs)
 
     beyond = Distance(d.l2_high, d.l2_high, d.l1_high, d.l1_high)
     assert reaches(math.sqrt(10) / 255 - stored.l2)
-    assert reaches(reconcile(Region(0, l2=1.0), [(stored, beyond)], dimension=2).region.l2)
-    radius = reconcile(Region(0, l2=1.0), [(stored, d)], dimension=2).region.l2
+    assert reaches(reconcile(CertifiedRegion(0, l2=1.0), [(stored, beyond)], dimension=2).region.l2)
+    radius = reconcile(CertifiedRegion(0, l2=1.0), [(stored, d)], dimension=2).region.l2
     assert not reaches(radius)
     assert reaches(radius + 2e-17)
 
 
 def test_the_oracle_sees_too_much_left_of_a_region() -> None:
     """The lower bound of the distance leaves a ball that sticks out."""
-    x, y, region = pixels(0, 0), pixels(1, 3), Region(1, l2=5 / 255)
+    x, y, region = pixels(0, 0), pixels(1, 3), CertifiedRegion(1, l2=5 / 255)
     d, v = distance(x, y), offset(exact(x), exact(y))
 
     def sticks_out(radius: float) -> bool:
@@ -559,7 +591,7 @@ def test_the_oracle_tells_balls_of_different_kinds_apart() -> None:
 )
 def test_bad_regions_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidParameter, match=message):
-        Region(**arguments)
+        CertifiedRegion(**arguments)
 
 
 @pytest.mark.parametrize(
@@ -597,6 +629,6 @@ def test_bad_points_are_refused(x: np.ndarray, y: np.ndarray, message: str) -> N
 
 def test_a_point_has_coordinates() -> None:
     with pytest.raises(InvalidParameter, match="'dimension' must be >= 1, got 0"):
-        reconcile(Region(0), [], dimension=0)
+        reconcile(CertifiedRegion(0), [], dimension=0)
     with pytest.raises(InvalidParameter, match="'dimension' must be >= 1, got 0"):
-        remaining(Region(0), at(0.0), dimension=0)
+        remaining(CertifiedRegion(0), at(0.0), dimension=0)

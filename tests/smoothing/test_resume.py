@@ -17,20 +17,22 @@ from smoothing import (
     Gaussian,
     InvalidParameter,
     Look,
+    Looks,
+    Observer,
     certify,
     count_classes,
     generator_for,
     look_schedule,
 )
 from smoothing.bounds import Counts
-from smoothing.certification import Segment, Votes
+from smoothing.votes import Segment, Votes
 
 SIGMA = 0.5
 
 
 def certificate(classifier: Any, image: Tensor, **changes: Any) -> Certification:
     """A certificate with everything at a small ordinary value unless it is changed."""
-    arguments: dict[str, Any] = {"num_classes": 2, "n": 1000, "batch_size": 500, "seed": 1, **changes}
+    arguments: dict[str, Any] = {"n": 1000, "batch_size": 500, "seed": 1, **changes}
     return certify(classifier, image, Gaussian(SIGMA), **arguments)
 
 
@@ -38,48 +40,76 @@ class Crash(Exception):
     """The process dies."""
 
 
-def with_crashes(classifier: Any, image: Tensor, crashes: Sequence[int], **changes: Any) -> Certification:
+class Store(Observer):
+    """Keeps every record, and crashes after so many of them; hands the rest of what it hears on."""
+
+    def __init__(self, records: int | None = None, hearing: Observer | None = None) -> None:
+        self.kept: list[Votes] = []
+        self._records = records
+        self._hearing = hearing or Observer()
+
+    def on_votes(self, votes: Votes) -> None:
+        self.kept.append(votes)
+        if len(self.kept) == self._records:
+            raise Crash
+
+    def on_progress(self, completed: int, planned: int) -> None:
+        self._hearing.on_progress(completed, planned)
+
+    def on_look(self, best: Certification) -> None:
+        self._hearing.on_look(best)
+
+
+class Hearing(Observer):
+    """Keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.done: list[int] = []
+        self.looks: list[int] = []
+
+    def on_progress(self, completed: int, planned: int) -> None:
+        self.done.append(completed)
+
+    def on_look(self, best: Certification) -> None:
+        self.looks.append(best.n_drawn)
+
+
+def with_crashes(
+    classifier: Any, image: Tensor, crashes: Sequence[int], hearing: Observer | None = None, **changes: Any
+) -> Certification:
     """A certificate that crashes after so many records, is resumed from the last, and so on."""
     record: dict[str, Any] | None = None
     for records in (*crashes, None):
-        left = records
-
-        def store(votes: Votes) -> None:
-            nonlocal left, record
-            record = votes.to_json()
-            if left is not None:
-                left -= 1
-                if left == 0:
-                    raise Crash
-
         resume = None if record is None else Votes.from_json(json.loads(json.dumps(record)))
+        store = Store(records, hearing)
         try:
-            return certificate(classifier, image, resume=resume, on_votes=store, **changes)
+            return certificate(classifier, image, resume=resume, observer=store, **changes)
         except Crash:
-            continue
+            record = store.kept[-1].to_json()
     raise AssertionError("the last attempt does not crash")
 
 
-RESUMED = {"n0": 50, "n": 1000, "batch_size": 30, "looks": look_schedule(1000, 0.001), "num_classes": 3}
+LOOKS = look_schedule(1000, 0.001)
+RESUMED = {"n0": 50, "n": 1000, "batch_size": 30, "stop": Looks(LOOKS)}
 
 
 def records_in_all(classifier: Any, image: Tensor) -> int:
-    heard: list[Votes] = []
-    certificate(classifier, image, on_votes=heard.append, **RESUMED)
-    return len(heard)
+    store = Store()
+    certificate(classifier, image, observer=store, **RESUMED)
+    return len(store.kept)
 
 
 def test_resumes_after_a_crash_at_any_batch(stripes: Any, image: Tensor) -> None:
     """Same totals, new streams, and a certificate that its own counts bear out, wherever the crash was."""
     classifier = stripes((0.7, 0.2, 0.1), SIGMA)
     batches = records_in_all(classifier, image)
-    assert batches == 2 + sum(math.ceil(n / 30) for n in np.diff([0, *(look.n for look in RESUMED["looks"])]))
+    assert batches == 2 + sum(math.ceil(n / 30) for n in np.diff([0, *(look.n for look in LOOKS)]))
     for crash in range(1, batches + 1):
         got = with_crashes(classifier, image, [crash], **RESUMED)
         assert got.n_drawn == got.counts.sum() == 1000
         assert got.selection_counts.sum() == 50
         assert got.stop_reason == "complete"
-        assert Look(got.n, got.look_alpha) in RESUMED["looks"]
+        assert Look(got.n, got.look_alpha) in LOOKS
         assert sum(segment.n for segment in got.segments) == 1000
         expected = ["estimation"] if crash <= 2 or crash == batches else ["estimation", "estimation/1"]
         assert [segment.stream for segment in got.segments] == expected
@@ -93,13 +123,13 @@ def test_resumes_after_a_crash_at_any_batch(stripes: Any, image: Tensor) -> None
 
 def test_many_crashes_never_use_a_stream_twice(stripes: Any, image: Tensor) -> None:
     """Each resumption opens the next stream; a selection cut short is started over on another one."""
-    opened: list[str] = []
+    hearing = Hearing()
     got = with_crashes(
         stripes((0.7, 0.2, 0.1), SIGMA),
         image,
         [1, 1, 2, 1, 3, 5, 1],
+        hearing,
         **RESUMED,
-        on_look=lambda best: opened.append("look"),
     )
     assert got.selection_segments == (Segment("selection/2", 50, 30),)
     assert [(segment.stream, segment.n) for segment in got.segments][:3] == [
@@ -110,7 +140,7 @@ def test_many_crashes_never_use_a_stream_twice(stripes: Any, image: Tensor) -> N
     streams = [segment.stream for segment in got.segments]
     assert streams == ["estimation", *(f"estimation/{place}" for place in range(1, len(streams)))]
     assert got.n_drawn == 1000
-    assert len(opened) == len(RESUMED["looks"])
+    assert len(hearing.looks) == len(LOOKS)
 
 
 def test_segments_say_how_to_draw_the_votes_again(stripes: Any, image: Tensor) -> None:
@@ -121,7 +151,7 @@ def test_segments_say_how_to_draw_the_votes_again(stripes: Any, image: Tensor) -
 
 
 def drawn_again(classifier: Any, image: Tensor, got: Certification) -> Counts:
-    cuts = [look.n for look in RESUMED["looks"]]
+    cuts = [look.n for look in LOOKS]
     counts, done = np.zeros(3, dtype=np.int64), 0
     for segment in got.segments:
         generator = generator_for(1, segment.stream)
@@ -146,7 +176,7 @@ def forgetful(classifier: Any, largest: Callable[[int], int]) -> Callable[[Tenso
 
     def classify(images: Tensor) -> Tensor:
         nonlocal calls
-        calls += 1
+        calls += len(images) > 1  # one image alone is asked for the number of classes
         if len(images) > largest(calls):
             raise torch.OutOfMemoryError("CUDA out of memory")
         answer: Tensor = classifier(images)
@@ -159,11 +189,11 @@ def forgetful(classifier: Any, largest: Callable[[int], int]) -> Callable[[Tenso
 def test_segments_show_where_the_batch_was_halved(stripes: Any, image: Tensor, watched: bool) -> None:
     """Estimation goes on with half the size on a new stream, and can be drawn again all the same."""
     classifier = stripes((0.7, 0.2, 0.1), SIGMA)
-    done: list[int] = []
+    hearing = Hearing()
     got = certificate(
         forgetful(classifier, lambda call: 30 if call < 12 else 10),
         image,
-        on_batch=(lambda completed, _planned: done.append(completed)) if watched else None,
+        observer=hearing if watched else None,
         **RESUMED,
     )
     assert got.selection_segments == (Segment("selection", 50, 30),)
@@ -172,8 +202,8 @@ def test_segments_show_where_the_batch_was_halved(stripes: Any, image: Tensor, w
     assert second.batch_size <= 10
     assert sum(segment.n for segment in got.segments) == got.n_drawn == got.counts.sum() == 1000
     assert drawn_again(classifier, image, got).tolist() == got.counts.tolist()
-    assert done == sorted(set(done))
-    assert done[-1:] == ([1050] if watched else [])
+    assert hearing.done == sorted(set(hearing.done))
+    assert hearing.done[-1:] == ([1050] if watched else [])
 
 
 def test_selection_starts_over_when_the_batch_was_halved(stripes: Any, image: Tensor) -> None:
@@ -181,7 +211,7 @@ def test_selection_starts_over_when_the_batch_was_halved(stripes: Any, image: Te
     got = certificate(
         forgetful(stripes((0.7, 0.2, 0.1), SIGMA), lambda call: 30 if call < 2 else 20),
         image,
-        on_batch=lambda *_: None,
+        observer=Observer(),
         **{**RESUMED, "n0": 60},
     )
     assert got.selection_segments == (Segment("selection/1", 60, 15),)
@@ -197,42 +227,32 @@ def test_best_look_survives_a_crash(image: Tensor) -> None:
         return torch.nn.functional.one_hot(torch.full((len(images),), label), 2).double()
 
     looks = (Look(100, 0.0003), Look(200, 0.0003), Look(400, 0.0003))
-    arguments = {"n": 400, "looks": looks, "batch_size": 100, "alpha": 0.01}
-    heard: list[Votes] = []
-
-    def store(votes: Votes) -> None:
-        heard.append(votes)
-        if votes.n == 200:
-            raise Crash
-
+    arguments = {"n": 400, "stop": Looks(looks), "batch_size": 100, "alpha": 0.01}
+    store = Store(3)  # the selection votes and two batches
     with pytest.raises(Crash):
-        certificate(turning, image, on_votes=store, **arguments)
+        certificate(turning, image, observer=store, **arguments)
+    heard = store.kept
     assert (heard[-1].n, heard[-1].last_look, heard[-1].best_look_alpha) == (200, 100, 0.0003)
     label = 1
-    taken: list[int] = []
-    got = certificate(
-        turning, image, resume=heard[-1], on_look=lambda best: taken.append(best.n_drawn), **arguments
-    )
-    assert taken == [200, 400]
+    hearing = Hearing()
+    got = certificate(turning, image, resume=heard[-1], observer=hearing, **arguments)
+    assert hearing.looks == [200, 400]
     assert (got.counts.tolist(), got.n_drawn, got.n) == ([200, 0], 400, 200)
     assert not got.abstained
 
 
 def test_resuming_counts_progress_on(stripes: Any, image: Tensor) -> None:
     """Votes that are there already count as done."""
-    done: list[int] = []
-    with_crashes(
-        stripes((0.7, 0.2, 0.1), SIGMA), image, [10], **RESUMED, on_batch=lambda *now: done.append(now[0])
-    )
-    assert done == sorted(set(done))
-    assert done[-1] == 1050
+    hearing = Hearing()
+    with_crashes(stripes((0.7, 0.2, 0.1), SIGMA), image, [10], hearing, **RESUMED)
+    assert hearing.done == sorted(set(hearing.done))
+    assert hearing.done[-1] == 1050
 
 
 def test_resumed_certificate_rarely_exceeds_the_distance_to_the_plane(half_space: Any, image: Tensor) -> None:
     """One in 20 may fail at alpha = 0.05, with crashes or without; a crash at any time, by another die."""
     classifier, trials, wrong = half_space(0.3), 500, 0
     rng = np.random.default_rng(3)
-    looks = look_schedule(1000, 0.05)
     for seed in range(trials):
         got = with_crashes(
             classifier,
@@ -241,7 +261,7 @@ def test_resumed_certificate_rarely_exceeds_the_distance_to_the_plane(half_space
             n0=20,
             n=1000,
             alpha=0.05,
-            looks=looks,
+            stop=Looks(),
             batch_size=250,
             seed=seed,
         )
@@ -252,24 +272,24 @@ def test_resumed_certificate_rarely_exceeds_the_distance_to_the_plane(half_space
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_classes": 2}, "'resume' must be of 2 classes, got 3"),
+        ({"classes": (0.7, 0.3)}, "'resume' must be of 2 classes, got 3"),
         ({"n0": 49}, "'resume' must have at most n0 = 49 selection votes, got 50"),
         ({"n0": 51}, "'resume' must have n0 = 51 selection votes first, got 50"),
-        ({"n": 200, "looks": None}, "'resume' must have at most n = 200 votes, got"),
-        ({"looks": None}, "'resume' must have the last look at 0 votes, got 250"),
-        ({"looks": look_schedule(1000, 0.0009)}, "'resume' must have its best look in looks, got"),
+        ({"n": 200, "stop": None}, "'resume' must have at most n = 200 votes, got"),
+        ({"stop": None}, "'resume' must have the last look at 0 votes, got 250"),
+        ({"stop": Looks(look_schedule(1000, 0.0009))}, "'resume' must have its best look in looks, got"),
     ],
 )
 def test_votes_of_other_arguments_are_not_resumed(
     stripes: Any, image: Tensor, changes: dict[str, Any], message: str
 ) -> None:
     """More looks than alpha pays for, or votes for something else."""
-    heard: list[Votes] = []
-    classifier = stripes((0.7, 0.2, 0.1), SIGMA)
-    certificate(classifier, image, on_votes=heard.append, **RESUMED)
-    votes = next(votes for votes in heard if votes.n > 300)
+    store = Store()
+    certificate(stripes((0.7, 0.2, 0.1), SIGMA), image, observer=store, **RESUMED)
+    votes = next(votes for votes in store.kept if votes.n > 300)
+    arguments = {"classes": (0.7, 0.2, 0.1), **RESUMED, **changes}
     with pytest.raises(InvalidParameter, match=message):
-        certificate(classifier, image, resume=votes, **{**RESUMED, **changes})
+        certificate(stripes(arguments.pop("classes"), SIGMA), image, resume=votes, **arguments)
 
 
 GOOD = {

@@ -9,14 +9,8 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from smoothing import (
-    Gaussian,
-    InvalidLogits,
-    InvalidParameter,
-    NonFiniteLogits,
-    count_classes,
-    generator_for,
-)
+from smoothing import Gaussian, InvalidParameter, count_classes, generator_for
+from smoothing.errors import InvalidLogits, NonFiniteLogits
 
 
 def count(classifier: Callable[[Tensor], Tensor], image: Tensor, n: int, **changes: Any) -> np.ndarray:

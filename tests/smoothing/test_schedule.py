@@ -8,16 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from smoothing import (
-    InvalidParameter,
-    Look,
-    look_schedule,
-    lower_confidence_bound,
-    minimum_samples,
-    perfect_vote_p_lower,
-    single_look,
-)
-from smoothing.schedule import target_schedule
+from smoothing import InvalidParameter, Look, look_schedule, perfect_vote_p_lower
+from smoothing.bounds import lower_confidence_bound, minimum_samples
+from smoothing.stopping import single_look, target_schedule
 
 alphas = st.floats(1e-12, 0.49)
 sizes = st.integers(1, 1_000_000)

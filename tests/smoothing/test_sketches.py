@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from smoothing.errors import InvalidParameter
-from smoothing.sketches import BlockGrid, l1_lower_bounds, l2_lower_bounds, l2_within
+from smoothing.regions.sketches import BlockGrid, l1_lower_bounds, l2_lower_bounds, l2_within
 from tests.properties import examples
 
 SHAPES = [(1, 5, 7), (3, 2, 1), (1, 1, 1), (2, 4, 4), (3, 9, 6)]

@@ -10,17 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from smoothing import (
-    BOUNDS,
-    NOISES,
-    Gaussian,
-    InvalidParameter,
-    Look,
-    lower_confidence_bound,
-)
-from smoothing.bounds import Counts
-from smoothing.schedule import look_schedule, target_schedule
-from smoothing.stopping import betting_lower_bound, hopeless, out_of_reach, own_radius, share_beta
+from smoothing import BOUNDS, NOISES, Gaussian, InvalidParameter, Look
+from smoothing.bounds import Counts, betting_lower_bound, lower_confidence_bound
+from smoothing.stopping import hopeless, look_schedule, out_of_reach, share_beta, target_schedule
 
 GAUSSIAN = Gaussian(0.5)
 
@@ -33,7 +25,7 @@ def is_hopeless(votes: list[int], **changes: Any) -> bool:
 def radius_at(bound: str = "two_sided", noise: Any = GAUSSIAN) -> Any:
     def at(counts: Counts, look: Look) -> float:
         bounded = BOUNDS[bound](counts, 0, look.alpha)
-        return own_radius(noise, noise.radius(bounded.p_lower, bounded.p_upper, dimension=6))
+        return noise.own_radius(noise.radius(bounded.p_lower, bounded.p_upper, dimension=6))
 
     return at
 
@@ -73,7 +65,7 @@ def test_scattered_classes_bound_the_largest_by_their_mean() -> None:
 def test_target_is_in_the_noises_own_norm(noise: str) -> None:
     """True p = 0.8 allows its own radius: much less is possible, much more is hopeless."""
     made = NOISES[noise](0.5)
-    truth = own_radius(made, made.radius(0.8, 0.2, dimension=6))
+    truth = made.own_radius(made.radius(0.8, 0.2, dimension=6))
     assert not is_hopeless([8000, 2000], noise=made, target=0.95 * truth)
     assert is_hopeless([8000, 2000], noise=made, target=1.1 * truth)
 

@@ -9,8 +9,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from smoothing import InvalidParameter, lower_confidence_bound, one_sided, two_sided, upper_confidence_bound
-from smoothing.bounds import Bound, joint_upper_confidence_bound, split_alpha, t_certify
+from smoothing import InvalidParameter
+from smoothing.bounds import (
+    Bound,
+    joint_upper_confidence_bound,
+    lower_confidence_bound,
+    one_sided,
+    split_alpha,
+    t_certify,
+    two_sided,
+    upper_confidence_bound,
+)
 from tests.properties import examples
 
 GRID = [step / 10 for step in range(1, 11)]  # the paper's, α'/α

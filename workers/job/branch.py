@@ -19,7 +19,6 @@ from smoothing import (
     branch_seed,
     certify,
     look_schedule,
-    own_radius,
     round_down,
     target_schedule,
 )

@@ -4,7 +4,7 @@ from math import prod
 
 from contract.certificates import Look, NoiseEvidence, Radius, Segment
 from contract.choices import StopReason
-from smoothing import Radii, own_radius, perfect_vote_p_lower, round_down
+from smoothing import Radii, perfect_vote_p_lower, round_down
 from smoothing import Segment as DrawnSegment
 from workers.job.branch import Branch
 

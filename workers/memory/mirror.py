@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.regions import StoredRegion
-from smoothing.regions import Distance, Region, distance
-from smoothing.sketches import BlockGrid, l2_within
+from smoothing.regions import CertifiedRegion, Distance, distance
+from smoothing.regions.sketches import BlockGrid, l2_within
 from workers.memory.store import Head, MemoryDamaged, RegionStore, chained
 
 Pixels = NDArray[np.uint8]
@@ -32,7 +32,7 @@ class Near:
     """A region near an image, and the distance from its centre."""
 
     index: int
-    region: Region
+    region: CertifiedRegion
     distance: Distance
 
 
@@ -166,9 +166,9 @@ class Mirror:
             places = places[(values[:, places] == hashed[:, None]).all(axis=0)]
         return [int(place) for place in places]
 
-    def _region(self, place: int) -> Region:
+    def _region(self, place: int) -> CertifiedRegion:
         l2, l1 = (float(radius) for radius in self._radii.values[:, place])
-        return Region(int(self._labels.values[0, place]), l2=l2, l1=l1)
+        return CertifiedRegion(int(self._labels.values[0, place]), l2=l2, l1=l1)
 
 
 class _Columns:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from contract.certificates import Memory, Radius
 from contract.choices import MemoryOutcome, NoiseKind
 from smoothing import round_down
-from smoothing.regions import Region, Undecidable, reconcile, remaining, surely_contains
+from smoothing.regions import CertifiedRegion, Undecidable, reconcile, remaining, surely_contains
 from workers.memory.mirror import Mirror, Near, OnLoad, Pixels
 from workers.memory.store import Head, new_epoch
 
@@ -42,7 +42,7 @@ class Placed:
     label: int | None
     radius: Radius
     memory: Memory
-    region: Region | None
+    region: CertifiedRegion | None
     head: Head
 
 
@@ -151,10 +151,10 @@ class Placement:
         if not holders:
             return [], None
         left = [remaining(near.region, near.distance, dimension=self._image.size) for near in holders]
-        largest = Region(label, l2=max(one.l2 for one in left), l1=max(one.l1 for one in left))
+        largest = CertifiedRegion(label, l2=max(one.l2 for one in left), l1=max(one.l1 for one in left))
         return holders, self._published(_rounded(largest))
 
-    def _published(self, region: Region) -> Radius:
+    def _published(self, region: CertifiedRegion) -> Radius:
         """The largest ball of each norm inside the region: no more than this is promised."""
         root = math.sqrt(self._image.size)
         return Radius(
@@ -169,17 +169,17 @@ class Placement:
         return Head(head.epoch or self._first_epoch, head.chain, head.length)
 
 
-def _region(noise: NoiseKind, finding: Finding) -> Region | None:
+def _region(noise: NoiseKind, finding: Finding) -> CertifiedRegion | None:
     """What the votes certify: the ball of the noise's own norm, or both balls for a hybrid."""
     if finding.label is None:
         return None
     l2 = 0.0 if noise is NoiseKind.UNIFORM else finding.radius.l2
     l1 = 0.0 if noise is NoiseKind.GAUSSIAN else finding.radius.l1
-    return Region(finding.label, l2=l2, l1=l1)
+    return CertifiedRegion(finding.label, l2=l2, l1=l1)
 
 
-def _rounded(region: Region) -> Region:
-    return Region(region.label, l2=round_down(region.l2), l1=round_down(region.l1))
+def _rounded(region: CertifiedRegion) -> CertifiedRegion:
+    return CertifiedRegion(region.label, l2=round_down(region.l2), l1=round_down(region.l1))
 
 
 def in_each_norm(choose: Callable[[float, float], float], one: Radius, other: Radius) -> Radius:

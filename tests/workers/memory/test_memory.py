@@ -16,7 +16,7 @@ from contract.images import pixel_digest
 from contract.jobs import Progress
 from contract.regions import StoredRegion
 from radii.memory.geometry import Balls, smallest_gap
-from smoothing.regions import Region
+from smoothing.regions import CertifiedRegion
 from tests.end_to_end.committing import addition_of
 from workers.memory.commit import Addition, Outcome, commit
 from workers.memory.mirror import Mirror
@@ -145,7 +145,7 @@ def test_what_holds_an_image_is_inherited(redis: Redis) -> None:
     inside = bytes([110, *[100] * 15])
     small = store(redis, mirror, "2" * 32, inside, finding(0, 0.1))
     assert small.memory.outcome is MemoryOutcome.ADDED
-    assert small.region == Region(0, l2=0.1)
+    assert small.region == CertifiedRegion(0, l2=0.1)
     assert 0.5 - 10 / 255 - 2e-6 < small.radius.l2 <= 0.5 - 10 / 255
     assert small.memory.inherited is not None
     assert small.radius.l2 == small.memory.inherited.l2

@@ -1,37 +1,19 @@
-"""When to stop voting: because nothing more can be had, or by a bound that holds at every moment.
+"""Giving up: no more votes for an input that they would not certify.
 
-Giving up never endangers a certificate: who stops early has fewer votes and claims less. What can go wrong is
-only that an input is given up which more votes would have certified. ``out_of_reach`` never does so;
-``hopeless`` does with a probability ``beta`` of its own, which has nothing to do with alpha.
+Giving up never endangers a certificate: it rests on fewer votes and claims less. What can go wrong is only
+that an input is given up which more votes would have certified. ``out_of_reach`` never does so; ``hopeless``
+does with a probability ``beta`` of its own, which has nothing to do with alpha.
 """
 
 import math
 from collections.abc import Callable, Sequence
 
-from scipy import special
-
-from smoothing.bounds import (
-    SLACK,
-    SMALLEST_SPLIT,
-    Counts,
-    lower_confidence_bound,
-    upper_confidence_bound,
-)
+from smoothing.bounds import SMALLEST_SPLIT, Counts, lower_confidence_bound, upper_confidence_bound
 from smoothing.errors import require
-from smoothing.noises.base import Noise, Radii
-from smoothing.schedule import Look
+from smoothing.noises.base import Noise
+from smoothing.stopping.schedule import Look
 
 _SHAVE = 1.0 - 2.0**-40  # so that rounding cannot carry the sum of the betas above beta
-
-
-def own_radius(noise: Noise, radii: Radii) -> float:
-    """The radius in the noise's own norm, ``noise.norms[0]``: the one its theorem is about.
-
-    >>> from smoothing import Gaussian
-    >>> own_radius(Gaussian(0.5), Radii(l2=0.3, l1=0.3, linf=0.1))
-    0.3
-    """
-    return float(getattr(radii, noise.norms[0]))
 
 
 def hopeless(
@@ -88,7 +70,7 @@ def hopeless(
         most = max(int(votes) for label, votes in enumerate(counts) if label != top_class)
         p_other = max(lower_confidence_bound(most, n, beta / 2 / others), p_other / others)
         p_top = min(p_top, 1.0 - p_other)
-    return own_radius(noise, noise.radius(p_top, p_other, dimension=dimension)) <= target
+    return noise.own_radius(noise.radius(p_top, p_other, dimension=dimension)) <= target
 
 
 def out_of_reach(
@@ -112,7 +94,8 @@ def out_of_reach(
         target: In the noise's own norm, pixel units.
 
     >>> import numpy as np
-    >>> from smoothing import Gaussian, one_sided
+    >>> from smoothing.noises import Gaussian
+    >>> from smoothing.bounds import one_sided
     >>> def radius_at(counts: Counts, look: Look) -> float:
     ...     bound = one_sided(counts, 0, look.alpha)
     ...     return Gaussian(0.5).radius(bound.p_lower, bound.p_upper, dimension=784).l2
@@ -150,48 +133,3 @@ def share_beta(looks: Sequence[Look], beta: float) -> tuple[float, ...]:
     if beta < SMALLEST_SPLIT:
         return (0.0,) * len(looks)
     return (*(beta * (look.alpha / earlier) * _SHAVE for look in looks[:-1]), 0.0)
-
-
-def betting_lower_bound(successes: int, trials: int, alpha: float) -> float:
-    """Lower bound on a probability that holds after *every* vote at once, except with probability ``alpha``.
-
-    Useful where a bound is wanted at any time and no schedule of looks can be fixed in advance: look after
-    every batch, stop for whatever reason the votes give, keep the largest value seen. A gambler who bets on
-    the next vote by the Krichevsky–Trofimov rule, (successes + ½) / (trials + 1), multiplies the stake by
-    more than 1 / alpha against a true p with probability at most alpha (Ville's inequality), ever; the bound
-    is the smallest p against which that did not happen. Where looks are fixed in advance, Clopper–Pearson
-    with a share of alpha for each look (``look_schedule``) is tighter at the end.
-
-    Args:
-        successes: Votes for the class, 0 to ``trials``.
-        trials: Votes in all, at least 1.
-        alpha: Failure probability over all times together, in (0, 1).
-
-    Raises:
-        InvalidParameter: An argument is out of range.
-
-    Reference:
-        Voráček, "Treatment of Statistical Estimation Problems in Randomized Smoothing for Adversarial
-        Robustness", NeurIPS 2024, here one-sided with threshold ln(1 / alpha); Krichevsky & Trofimov,
-        "The performance of universal encoding", IEEE Transactions on Information Theory 27 (1981).
-
-    >>> round(betting_lower_bound(990, 1000, 0.001), 6)
-    0.968035
-    >>> betting_lower_bound(0, 1000, 0.001)
-    0.0
-    """
-    require(0.0 < alpha < 1.0, "alpha", "be in (0, 1)", alpha)
-    require(trials >= 1, "trials", "be >= 1", trials)
-    require(0 <= successes <= trials, "successes", f"be in 0..{trials}", successes)
-    if successes == 0:
-        return 0.0
-    failures = trials - successes
-    log_wealth = float(special.betaln(successes + 0.5, failures + 0.5) - special.betaln(0.5, 0.5))
-    floor = log_wealth + math.log(alpha) - SLACK * (1.0 - log_wealth)  # of log-likelihoods not rejected
-    low, high = 0.0, successes / trials
-    while low < (middle := (low + high) / 2.0) < high:
-        if special.xlogy(successes, middle) + special.xlog1py(failures, -middle) <= floor:
-            low = middle
-        else:
-            high = middle
-    return low * (1.0 - SLACK)

@@ -18,15 +18,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Literal
 
 from smoothing.errors import SmoothingError, require
-
-_LEVELS = 255  # a uint8 pixel counts steps of 1/255
-_SUM_ERROR = 2.0**-50  # relative; subtraction, fsum or dist (less than 1 ulp) and product err by 4 · 2^-53
+from smoothing.regions.distances import Distance, fraction_down, sqrt_bounds
 
 
 class BrokenInvariant(SmoothingError):
@@ -38,7 +33,7 @@ class Undecidable(SmoothingError):
 
 
 @dataclass(frozen=True)
-class Region:
+class CertifiedRegion:
     """The union of a closed ℓ2 ball and a closed ℓ1 ball round one centre, in which the answer is one label.
 
     A ball of radius 0 is the centre alone, so the region always holds its centre.
@@ -69,26 +64,6 @@ class Region:
 
 
 @dataclass(frozen=True)
-class Distance:
-    """Intervals that surely hold the true distance of two points in each norm, pixel units.
-
-    Raises:
-        InvalidParameter: An interval is empty or not in [0, ∞), or an ℓ1 bound is below that of ℓ2.
-    """
-
-    l2_low: float
-    l2_high: float
-    l1_low: float
-    l1_high: float
-
-    def __post_init__(self) -> None:
-        require(0.0 <= self.l2_low <= self.l2_high < math.inf, "l2", "be an interval in [0, inf)", self)
-        require(0.0 <= self.l1_low <= self.l1_high < math.inf, "l1", "be an interval in [0, inf)", self)
-        ordered = self.l2_low <= self.l1_low and self.l2_high <= self.l1_high
-        require(ordered, "l1", "have no bound below that of l2", self)
-
-
-@dataclass(frozen=True)
 class Reconciled:
     """A region that overlaps no region of another label, and how it came about.
 
@@ -99,47 +74,28 @@ class Reconciled:
         decisive: Positions, in the given sequence, of the regions that changed the label or a radius.
     """
 
-    region: Region
+    region: CertifiedRegion
     outcome: Literal["kept", "clipped", "relabelled"]
     decisive: tuple[int, ...]
 
 
-def distance(x: NDArray[Any], y: NDArray[Any]) -> Distance:
-    """The distance of two images in both norms, between bounds that are at most a few float64 apart.
-
-    Args:
-        x: Any shape; uint8 in steps of 1/255, or float64 in pixel units.
-        y: Of the same shape and type.
-
-    Raises:
-        InvalidParameter: The shapes or types differ, the type is another, or an array is empty or not finite.
-
-    >>> distance(np.array([0, 255], dtype=np.uint8), np.array([255, 255], dtype=np.uint8))
-    Distance(l2_low=1.0, l2_high=1.0, l1_low=1.0, l1_high=1.0)
-    """
-    require(x.dtype in (np.uint8, np.float64), "x", "be uint8 or float64", str(x.dtype))
-    require(y.dtype == x.dtype, "y", f"be {x.dtype} as 'x' is", str(y.dtype))
-    require(x.size > 0, "x", "not be empty", x.shape)
-    require(y.shape == x.shape, "y", f"have the shape {x.shape} of 'x'", y.shape)
-    return _pixel_distance(x, y) if x.dtype == np.uint8 else _float_distance(x, y)
-
-
-def contains(region: Region, d: Distance) -> bool:
+def contains(region: CertifiedRegion, d: Distance) -> bool:
     """Whether a point at distance ``d`` of the centre may lie in the region; the border belongs to it."""
     return d.l2_low <= region.l2 or d.l1_low <= region.l1
 
 
-def surely_contains(region: Region, d: Distance) -> bool:
+def surely_contains(region: CertifiedRegion, d: Distance) -> bool:
     """Whether every point at distance ``d`` of the centre lies in the region; the border belongs to it."""
     return d.l2_high <= region.l2 or d.l1_high <= region.l1
 
 
-def overlaps(a: Region, b: Region, d: Distance) -> bool:
+def overlaps(a: CertifiedRegion, b: CertifiedRegion, d: Distance) -> bool:
     """Whether two regions, their centres at distance ``d``, may have a point in common; labels do not matter.
 
     Where the kinds differ the smallest ℓ2 balls round them are compared, so they may be apart all the same.
 
-    >>> overlaps(Region(0, l2=0.5), Region(1, l2=0.25), Distance(0.75, 0.75, 1.0, 1.0))  # touching
+    >>> a, b = CertifiedRegion(0, l2=0.5), CertifiedRegion(1, l2=0.25)
+    >>> overlaps(a, b, Distance(0.75, 0.75, 1.0, 1.0))  # touching
     True
     """
     if a.cover == 0.0 or b.cover == 0.0:
@@ -149,7 +105,7 @@ def overlaps(a: Region, b: Region, d: Distance) -> bool:
     return Fraction(d.l2_low) <= Fraction(a.cover) + Fraction(b.cover)
 
 
-def remaining(region: Region, d: Distance, *, dimension: int) -> Region:
+def remaining(region: CertifiedRegion, d: Distance, *, dimension: int) -> CertifiedRegion:
     """Balls round a point at distance ``d`` of the centre that surely lie inside the region.
 
     In each norm it is the larger of what the region's two balls leave: an ℓ1 ball of radius r lies in the
@@ -163,19 +119,23 @@ def remaining(region: Region, d: Distance, *, dimension: int) -> Region:
     Raises:
         InvalidParameter: ``dimension`` is below 1.
 
-    >>> remaining(Region(1, l2=0.75), Distance(0.5, 0.5, 0.5, 0.5), dimension=4)
-    Region(label=1, l2=0.25, l1=0.25)
-    >>> remaining(Region(1, l1=0.75), Distance(0.25, 0.25, 0.25, 0.25), dimension=4)
-    Region(label=1, l2=0.25, l1=0.5)
+    >>> remaining(CertifiedRegion(1, l2=0.75), Distance(0.5, 0.5, 0.5, 0.5), dimension=4)
+    CertifiedRegion(label=1, l2=0.25, l1=0.25)
+    >>> remaining(CertifiedRegion(1, l1=0.75), Distance(0.25, 0.25, 0.25, 0.25), dimension=4)
+    CertifiedRegion(label=1, l2=0.25, l1=0.5)
     """
     require(dimension >= 1, "dimension", "be >= 1", dimension)
     l2_left = max(Fraction(region.l2) - Fraction(d.l2_high), Fraction(0))
     l1_left = max(Fraction(region.l1) - Fraction(d.l1_high), Fraction(0))
-    root = Fraction(_sqrt_bounds(Fraction(dimension))[1])
-    return Region(region.label, _round_down(max(l2_left, l1_left / root)), _round_down(max(l1_left, l2_left)))
+    root = Fraction(sqrt_bounds(Fraction(dimension))[1])
+    return CertifiedRegion(
+        region.label, fraction_down(max(l2_left, l1_left / root)), fraction_down(max(l1_left, l2_left))
+    )
 
 
-def reconcile(answer: Region, neighbours: Sequence[tuple[Region, Distance]], *, dimension: int) -> Reconciled:
+def reconcile(
+    answer: CertifiedRegion, neighbours: Sequence[tuple[CertifiedRegion, Distance]], *, dimension: int
+) -> Reconciled:
     """Change a new region as little as needed, so that it overlaps no region of another label.
 
     1. Where its centre lies in regions of another label, it takes their label, and each of its balls shrinks
@@ -197,13 +157,14 @@ def reconcile(answer: Region, neighbours: Sequence[tuple[Region, Distance]], *, 
 
     >>> def at(distance):  # along an axis, where it is the same in both norms
     ...     return Distance(distance, distance, distance, distance)
-    >>> answer, same_label = Region(0, l2=0.5), (Region(0, l2=1.0), at(0.25))
-    >>> reconcile(answer, [same_label, (Region(1, l2=0.25), at(1.0))], dimension=2)
-    Reconciled(region=Region(label=0, l2=0.5, l1=0.0), outcome='kept', decisive=())
-    >>> reconcile(answer, [same_label, (Region(1, l2=0.75), at(1.0))], dimension=2)  # touching is overlap
-    Reconciled(region=Region(label=0, l2=0.24999999999999997, l1=0.0), outcome='clipped', decisive=(1,))
-    >>> reconcile(answer, [(Region(1, l2=1.0), at(0.75))], dimension=2)
-    Reconciled(region=Region(label=1, l2=0.25, l1=0.0), outcome='relabelled', decisive=(0,))
+    >>> answer, same_label = CertifiedRegion(0, l2=0.5), (CertifiedRegion(0, l2=1.0), at(0.25))
+    >>> reconcile(answer, [same_label, (CertifiedRegion(1, l2=0.25), at(1.0))], dimension=2)
+    Reconciled(region=CertifiedRegion(label=0, l2=0.5, l1=0.0), outcome='kept', decisive=())
+    >>> found = reconcile(answer, [same_label, (CertifiedRegion(1, l2=0.75), at(1.0))], dimension=2)
+    >>> found.region.l2, found.outcome, found.decisive  # below 0.25, for touching is overlap
+    (0.24999999999999997, 'clipped', (1,))
+    >>> reconcile(answer, [(CertifiedRegion(1, l2=1.0), at(0.75))], dimension=2)
+    Reconciled(region=CertifiedRegion(label=1, l2=0.25, l1=0.0), outcome='relabelled', decisive=(0,))
     """
     require(dimension >= 1, "dimension", "be >= 1", dimension)
     label, holders = _holders(answer.label, neighbours)
@@ -211,10 +172,12 @@ def reconcile(answer: Region, neighbours: Sequence[tuple[Region, Distance]], *, 
         return _clipped(answer, neighbours)
     left = [remaining(*neighbours[position], dimension=dimension) for position in holders]
     l2, l1 = max(region.l2 for region in left), max(region.l1 for region in left)
-    return Reconciled(Region(label, min(answer.l2, l2), min(answer.l1, l1)), "relabelled", holders)
+    return Reconciled(CertifiedRegion(label, min(answer.l2, l2), min(answer.l1, l1)), "relabelled", holders)
 
 
-def _holders(own_label: int, neighbours: Sequence[tuple[Region, Distance]]) -> tuple[int, tuple[int, ...]]:
+def _holders(
+    own_label: int, neighbours: Sequence[tuple[CertifiedRegion, Distance]]
+) -> tuple[int, tuple[int, ...]]:
     """The label that the memory gives the point, else its own, and the positions of the regions with it."""
     may = tuple(i for i, (region, d) in enumerate(neighbours) if contains(region, d))
     sure = tuple(i for i in may if surely_contains(*neighbours[i]))
@@ -229,7 +192,7 @@ def _holders(own_label: int, neighbours: Sequence[tuple[Region, Distance]]) -> t
     raise Undecidable(f"regions {named} may contain the point, and labels differ; none surely does")
 
 
-def _clipped(answer: Region, neighbours: Sequence[tuple[Region, Distance]]) -> Reconciled:
+def _clipped(answer: CertifiedRegion, neighbours: Sequence[tuple[CertifiedRegion, Distance]]) -> Reconciled:
     """Rule 2, for a centre that lies in no region of another label."""
     l2, l1, decisive = answer.l2, answer.l1, []
     for position, (region, d) in enumerate(neighbours):
@@ -239,58 +202,17 @@ def _clipped(answer: Region, neighbours: Sequence[tuple[Region, Distance]]) -> R
             decisive.append(position)
     if (l2, l1) == (answer.l2, answer.l1):  # nothing overlaps, or it is a point, which cannot shrink
         return Reconciled(answer, "kept", ())
-    return Reconciled(Region(answer.label, l2, l1), "clipped", tuple(decisive))
+    return Reconciled(CertifiedRegion(answer.label, l2, l1), "clipped", tuple(decisive))
 
 
-def _short_of(answer: Region, region: Region, d: Distance) -> float:
+def _short_of(answer: CertifiedRegion, region: CertifiedRegion, d: Distance) -> float:
     """The largest radius of the answer's balls that does not reach the region; 0 if none does."""
     if answer.l2 == region.l2 == 0.0:
         return _strictly_below(Fraction(d.l1_low) - Fraction(region.l1))
     return _strictly_below(Fraction(d.l2_low) - Fraction(region.cover))
 
 
-def _pixel_distance(x: NDArray[np.uint8], y: NDArray[np.uint8]) -> Distance:
-    steps = x.astype(np.int64) - y
-    l1 = Fraction(int(np.abs(steps).sum()), _LEVELS)
-    l2 = _sqrt_bounds(Fraction(int((steps * steps).sum()), _LEVELS**2))
-    return _consistent(l2, (_round_down(l1), -_round_down(-l1)))
-
-
-def _float_distance(x: NDArray[np.float64], y: NDArray[np.float64]) -> Distance:
-    for name, array in (("x", x), ("y", y)):
-        require(bool(np.isfinite(array).all()), name, "be finite", array)
-    l2 = math.dist(x.ravel().tolist(), y.ravel().tolist())
-    l1 = math.fsum(np.abs(x - y).ravel().tolist())
-    return _consistent(_outward(l2), _outward(l1))
-
-
-def _outward(value: float) -> tuple[float, float]:
-    if value == 0.0:  # only where the points are the same: no difference and no sum of them underflows to 0
-        return 0.0, 0.0
-    low, high = value * (1.0 - _SUM_ERROR), value * (1.0 + _SUM_ERROR)
-    return math.nextafter(low, 0.0), math.nextafter(high, math.inf)
-
-
-def _consistent(l2: tuple[float, float], l1: tuple[float, float]) -> Distance:
-    """Each norm's bound may serve the other, since ‖·‖₂ ≤ ‖·‖₁."""
-    return Distance(l2[0], min(l2[1], l1[1]), max(l1[0], l2[0]), l1[1])
-
-
-def _sqrt_bounds(square: Fraction) -> tuple[float, float]:
-    low = high = math.sqrt(square)
-    while Fraction(low) ** 2 > square:
-        low = math.nextafter(low, 0.0)
-    while Fraction(high) ** 2 < square:
-        high = math.nextafter(high, math.inf)
-    return low, high
-
-
-def _round_down(value: Fraction) -> float:
-    nearest = float(value)
-    return nearest if Fraction(nearest) <= value else math.nextafter(nearest, -math.inf)
-
-
 def _strictly_below(value: Fraction) -> float:
     """The largest float64 below the value, for at the value itself closed balls touch; 0 if none is >= 0."""
-    rounded = _round_down(value)
+    rounded = fraction_down(value)
     return max(0.0, rounded if Fraction(rounded) < value else math.nextafter(rounded, -math.inf))

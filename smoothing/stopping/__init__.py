@@ -1,0 +1,21 @@
+"""When to look at the votes, and when to stop drawing them."""
+
+from smoothing.stopping.giving_up import hopeless, out_of_reach, share_beta
+from smoothing.stopping.rules import Deadline, Looks, Stop, StopRules, Target, stop_rules
+from smoothing.stopping.schedule import Look, look_schedule, single_look, target_schedule
+
+__all__ = [
+    "Deadline",
+    "Look",
+    "Looks",
+    "Stop",
+    "StopRules",
+    "Target",
+    "hopeless",
+    "look_schedule",
+    "out_of_reach",
+    "share_beta",
+    "single_look",
+    "stop_rules",
+    "target_schedule",
+]
