@@ -2,19 +2,27 @@
 
 import statistics
 import time
-from collections import deque
 from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.subjects import CLASSES, Subject, test_images
-from smoothing import Gaussian, Votes, certify, look_schedule
+from benchmarks.subjects import Subject, test_images
+from smoothing import Gaussian, Looks, Observer, Target, Votes, certify
 
 IMAGES, VOTES, ALPHA, BETA = 100, 100_000, 0.001, 0.001
 SIGMA = 0.5
 SHARES = (0.5, 0.9, 1.1, 2.0)
+
+
+class _LastRecord(Observer):
+    """Keeps the votes as they were reported last."""
+
+    votes: Votes
+
+    def on_votes(self, votes: Votes) -> None:
+        self.votes = votes
 
 
 def run(console: Console) -> None:
@@ -23,7 +31,6 @@ def run(console: Console) -> None:
     images = test_images(IMAGES)
     classifier = subject.plain
     common: dict[str, Any] = {
-        "num_classes": CLASSES,
         "n": VOTES,
         "alpha": ALPHA,
         "batch_size": classifier.batch_size,
@@ -31,7 +38,7 @@ def run(console: Console) -> None:
     finals, growing, seconds = [], [], []
     with classifier.alone():
         for number, image in enumerate(images.pixels):
-            records: deque[Votes] = deque(maxlen=1)
+            records = _LastRecord()
             started = time.perf_counter()
             growing.append(
                 certify(
@@ -40,8 +47,8 @@ def run(console: Console) -> None:
                     Gaussian(SIGMA),
                     **common,
                     seed=number,
-                    looks=look_schedule(VOTES, ALPHA),
-                    on_votes=records.append,
+                    stop=Looks(),
+                    observer=records,
                 )
             )
             seconds.append(time.perf_counter() - started)
@@ -52,7 +59,7 @@ def run(console: Console) -> None:
                     Gaussian(SIGMA),
                     **common,
                     seed=number,
-                    resume=replace(records[0], last_look=0, best_counts=None, best_look_alpha=None),
+                    resume=replace(records.votes, last_look=0, best_counts=None, best_look_alpha=None),
                 )
             )
         certified = [index for index, final in enumerate(finals) if not final.abstained]
@@ -78,8 +85,7 @@ def run(console: Console) -> None:
                     images.pixels[index],
                     Gaussian(SIGMA),
                     **common,
-                    target_radius=target,
-                    beta=BETA,
+                    stop=Target(target, give_up=BETA),
                     seed=index,  # the same votes select the class
                 )
                 taken.append(time.perf_counter() - started)
@@ -100,8 +106,7 @@ def run(console: Console) -> None:
                 images.pixels[index],
                 Gaussian(SIGMA),
                 **common,
-                looks=look_schedule(VOTES, ALPHA),
-                beta=BETA,
+                stop=Looks(give_up=BETA),
                 seed=2 * IMAGES + index,
             )
             console.print(

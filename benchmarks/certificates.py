@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from benchmarks.subjects import CLASSES, Images, Subject, test_images
+from benchmarks.subjects import Images, Subject, test_images
 from models.backends import ExecutableClassifier
 from models.data import load_dataset
 from models.training.measure import accuracy
@@ -17,14 +17,15 @@ from smoothing import (
     Gaussian,
     Uniform,
     auto_noise,
+    branch_seed,
     certify,
-    certify_hybrid,
+    combine,
     optimize_sigma,
 )
 from smoothing.hybrid import HybridCertification
 
 IMAGES, VOTES = 150, 2_000
-SIGMA = 0.5
+SIGMA, ALPHA = 0.5, 0.001
 SIGMAS = (0.25, 0.5, 0.75, 1.0)
 
 Answer = Certification | HybridCertification
@@ -59,9 +60,7 @@ def _adaptation(subject: Subject, images: Images) -> Table:
 
     def auto(number: int, image: Tensor) -> Answer:
         at = subject.adapted_at()
-        (level,) = auto_noise(
-            at, image.unsqueeze(0), Gaussian, AUTO_GRID, num_classes=CLASSES, batch_size=500, seed=number
-        )
+        (level,) = auto_noise(at, image.unsqueeze(0), Gaussian, AUTO_GRID, batch_size=500, seed=number)
         return _gaussian(at(level.sigma), level.sigma, number, image)
 
     schemes: dict[str, Certify] = {
@@ -81,9 +80,7 @@ def _optimised(subject: Subject, images: Images) -> Table:
     module = subject.bundle.base_classifier
 
     def optimised(number: int, image: Tensor) -> Answer:
-        (level,) = optimize_sigma(
-            lambda _sigma: module, image.unsqueeze(0), Gaussian, SIGMA, num_classes=CLASSES, seed=number
-        )
+        (level,) = optimize_sigma(lambda _sigma: module, image.unsqueeze(0), Gaussian, SIGMA, seed=number)
         return _gaussian(subject.plain, level.sigma, number, image)
 
     def auto(number: int, image: Tensor) -> Answer:
@@ -92,7 +89,6 @@ def _optimised(subject: Subject, images: Images) -> Table:
             image.unsqueeze(0),
             Gaussian,
             AUTO_GRID,
-            num_classes=CLASSES,
             batch_size=500,
             seed=number,
         )
@@ -112,21 +108,25 @@ def _hybrid(subject: Subject, images: Images) -> Table:
     table = _table(f"{subject.name}: hybrid, sigma {SIGMA} for both noises")
 
     def hybrid(number: int, image: Tensor) -> Answer:
-        return certify_hybrid(
-            subject.plain,
-            image,
-            Gaussian(SIGMA),
-            Uniform(SIGMA),
-            num_classes=CLASSES,
-            n=VOTES,
-            batch_size=subject.plain.batch_size,
-            seed=number,
+        return combine(
+            *(
+                certify(
+                    subject.plain,
+                    image,
+                    noise,
+                    n=VOTES,
+                    alpha=ALPHA / 2,
+                    batch_size=subject.plain.batch_size,
+                    seed=branch_seed(number, noise.name),
+                )
+                for noise in (Gaussian(SIGMA), Uniform(SIGMA))
+            )
         )
 
     schemes: dict[str, Certify] = {
         "Gaussian alone, alpha 0.001": lambda number, image: _gaussian(subject.plain, SIGMA, number, image),
         "Gaussian alone, alpha 0.0005": lambda number, image: _gaussian(
-            subject.plain, SIGMA, number, image, alpha=0.0005
+            subject.plain, SIGMA, number, image, alpha=ALPHA / 2
         ),
         "hybrid, alpha 0.001": hybrid,
     }
@@ -134,13 +134,12 @@ def _hybrid(subject: Subject, images: Images) -> Table:
 
 
 def _gaussian(
-    classifier: ExecutableClassifier, sigma: float, number: int, image: Tensor, *, alpha: float = 0.001
+    classifier: ExecutableClassifier, sigma: float, number: int, image: Tensor, *, alpha: float = ALPHA
 ) -> Certification:
     return certify(
         classifier,
         image,
         Gaussian(sigma),
-        num_classes=CLASSES,
         n=VOTES,
         alpha=alpha,
         batch_size=classifier.batch_size,

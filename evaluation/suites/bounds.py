@@ -97,7 +97,6 @@ def _measure(bench: Bench, run: _Run, place: int, prepared: list[ExecutableClass
             classifier,
             bench.images.pixels[place],
             Gaussian(run.sigma),
-            num_classes=subject.num_classes,
             n0=asked.n0,
             n=asked.n or subject.bundle.card.recommended.n,
             alpha=asked.alpha,

@@ -70,7 +70,6 @@ def _measure(bench: Bench, subject: Subject, steps: int, classifier: ExecutableC
                 classifier,
                 bench.images.pixels[place],
                 Gaussian(sigma),
-                num_classes=subject.num_classes,
                 n=plan.n,
                 alpha=plan.alpha,
                 batch_size=classifier.batch_size,
@@ -150,7 +149,6 @@ def _sigmas(subject: Subject, bench: Bench, steps: int) -> list[float]:
         images,
         Gaussian,
         start,
-        num_classes=subject.num_classes,
         steps=steps,
         seed=bench.plan.seed,
     )

@@ -89,7 +89,7 @@ def prepare(
             size, rate = fastest_batch_size(call, input_shape, place, name)
         else:
             size, rate = batch_size, votes_per_second(call, input_shape, place, batch_size, name)
-        return ExecutableClassifier(call, name, place, precision, size, rate)
+        return ExecutableClassifier(call, name, place, precision, size, rate, num_classes)
     raise BackendError(f"'backend' must run on {place}, got {backend!r}")
 
 

@@ -67,6 +67,7 @@ class ExecutableClassifier:
         dtype: the precision, such as ``bfloat16``; a certificate records it.
         batch_size: the images a call that gave the most votes a second.
         votes_per_second: what was measured at that size, noise included.
+        num_classes: k.
     """
 
     call: Logits
@@ -75,6 +76,7 @@ class ExecutableClassifier:
     dtype: str
     batch_size: int
     votes_per_second: float
+    num_classes: int
 
     @contextmanager
     def alone(self) -> Iterator[None]:

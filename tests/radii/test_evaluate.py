@@ -27,7 +27,7 @@ from models.data import DatasetError, load_dataset
 from radii.commands.evaluate import plan_of
 from radii.evaluation.fanout import Fanout
 from radii.main import app
-from smoothing import Gaussian, certify, look_schedule
+from smoothing import Gaussian, Looks, certify
 from tests.end_to_end.running import radii
 from tests.models.support import describe, tiny_network, write_synthetic_fashion
 from tests.radii.test_embedded import server
@@ -389,10 +389,8 @@ def test_certificates_of_a_shipped_bundle_are_those_of_the_library(tmp_path: Pat
             bundle.base_classifier,
             as_pixels(test.images[index]),
             Gaussian(0.5),
-            num_classes=10,
             n=200,
-            looks=look_schedule(200, 0.001),
-            beta=0.001,
+            stop=Looks(give_up=0.001),
             batch_size=100,
             seed=image_seed(EvaluationPlan(bundles={}, suites=()), index),
         )

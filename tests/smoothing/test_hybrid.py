@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from smoothing import Certification, Gaussian, InvalidParameter, Noise, Radii, certify, predict
+from smoothing import Certification, Gaussian, InvalidParameter, Noise, Radii, Target, certify, predict
 from smoothing.bounds import two_sided
 from smoothing.hybrid import (
     BRANCHES,

@@ -14,7 +14,10 @@ from smoothing import (
     NOISES,
     Certification,
     Look,
+    Looks,
     Noise,
+    Observer,
+    Target,
     Votes,
     branch_seed,
     certify,
@@ -22,6 +25,7 @@ from smoothing import (
     round_down,
     target_schedule,
 )
+from smoothing import Deadline as StopAt
 from workers.job.checkpoint import Checkpoint, Record, Setting
 from workers.job.deadline import Deadline
 from workers.job.levels import Level, choose_level
@@ -193,38 +197,42 @@ class BranchRun:
         n0, planned = setting.n0_planned, setting.n_planned
         watch.stage(Stage.SAMPLING, total=n0 + planned)
 
-        def on_look(best: Certification) -> None:
-            # The other noise may still contradict this one: then there is no radius.
-            grown = (
-                None
-                if task.question.asked.noise is NoiseKind.HYBRID
-                else round_down(own_radius(noise, best.radius))
-            )
-            watch.advance(n0 + best.n_drawn, radius=grown)
+        checkpoint = self._checkpoint
 
-        def on_votes(votes: Votes) -> None:
-            self._checkpoint.write(plan.kind.value, replace(record, votes=votes))
+        class Reporting(Observer):
+            def on_progress(self, completed: int, planned: int) -> None:
+                del planned
+                watch.advance(completed)
+
+            def on_look(self, best: Certification) -> None:
+                # The other noise may still contradict this one: then there is no radius.
+                grown = None if task.question.asked.noise is NoiseKind.HYBRID else round_down(best.own_radius)
+                watch.advance(n0 + best.n_drawn, radius=grown)
+
+            def on_votes(self, votes: Votes) -> None:
+                checkpoint.write(plan.kind.value, replace(record, votes=votes))
+
+        target = (
+            ()
+            if task.question.asked.target_radius is None
+            else (Target(task.question.asked.target_radius, GIVE_UP_PROBABILITY),)
+        )
+        growing = Looks(tuple(looks), GIVE_UP_PROBABILITY)
 
         with span("sample"), classifier.alone():
             return certify(
                 classifier,
                 self._image,
                 noise,
-                num_classes=self._resident.num_classes,
                 n0=n0,
                 n=planned,
                 alpha=plan.alpha,
                 bound=task.question.asked.bound,
-                looks=looks,
-                target_radius=task.question.asked.target_radius,
-                beta=GIVE_UP_PROBABILITY,
+                stop=(growing, *target, StopAt(lambda: self._deadline.passed)),
                 batch_size=classifier.batch_size,
                 seed=plan.seed,
                 resume=record.votes,
-                on_batch=lambda completed, _total: watch.advance(completed),
-                on_votes=on_votes,
-                on_look=on_look,
-                stop=lambda: self._deadline.passed,
+                observer=Reporting(),
             )
 
 

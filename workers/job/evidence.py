@@ -49,7 +49,7 @@ def noise_evidence(branch: Branch, input_shape: tuple[int, int, int]) -> NoiseEv
         alpha_lower=bound.alpha_lower,
         alpha_upper=bound.alpha_upper,
         radius=rounded(certification.radius),
-        radius_limit=round_down(own_radius(branch.noise, limit)),
+        radius_limit=round_down(branch.noise.own_radius(limit)),
     )
 
 

@@ -10,7 +10,8 @@ from contract.choices import NoiseLevel, Stage
 from contract.limits import AUTO_SAMPLES, OPTIMIZE_RANGE, SIGMA_LATTICE, minimum_samples
 from contract.tasks import CertifyTask
 from models.backends import ExecutableClassifier
-from smoothing import Noise, Trial, auto_noise, optimize_sigma, round_down
+from smoothing import Noise, auto_noise, optimize_sigma, round_down
+from smoothing.noise_level import SigmaTrial as FoundTrial
 from workers.job.deadline import Deadline
 from workers.job.progress import Watch
 from workers.job.shelf import Resident
@@ -65,7 +66,6 @@ def choose_level(
                 image.unsqueeze(0),
                 noise,
                 task.question.resolved.sigma_grid,
-                num_classes=resident.num_classes,
                 n=n,
                 alpha=alpha,
                 bound=task.question.asked.bound,
@@ -82,7 +82,6 @@ def choose_level(
                 image.unsqueeze(0),
                 noise,
                 sigma,
-                num_classes=resident.num_classes,
                 bounds=(OPTIMIZE_RANGE[0] * sigma, OPTIMIZE_RANGE[1] * sigma),
                 lattice=SIGMA_LATTICE if task.question.resolved.adapt else None,
                 seed=seed,
@@ -114,7 +113,7 @@ class _Alone:
         return classify
 
 
-def _stated(trial: Trial) -> SigmaTrial:
+def _stated(trial: FoundTrial) -> SigmaTrial:
     return SigmaTrial(
         sigma=trial.sigma,
         certifies=trial.certifies,

@@ -16,7 +16,7 @@ from contract.images import pixel_digest
 from contract.metrics import CERTIFICATES, COMMIT_CONFLICTS, JOBS, VOTES
 from contract.tasks import PAYLOAD_VERSION, CertifyTask, PredictTask
 from models.backends import BackendError
-from smoothing import NotAdaptable, predict
+from smoothing import NotAdaptable, Observer, predict
 from smoothing.errors import UnusableClassifier
 from smoothing.regions import BrokenInvariant
 from workers.failures import Abandoned, JobFailure, Superseded
@@ -185,17 +185,22 @@ class Pipeline:
         with span("adapt"):
             classifier = variant.executable
         watch.stage(Stage.SAMPLING, total=task.question.resolved.n)
+
+        class Reporting(Observer):
+            def on_progress(self, completed: int, planned: int) -> None:
+                del planned
+                watch.advance(completed)
+
         with span("sample"), classifier.alone():
             smoothed = predict(
                 classifier,
                 image,
                 noise,
-                num_classes=resident.num_classes,
                 n=task.question.resolved.n,
                 alpha=plan.alpha,
                 batch_size=classifier.batch_size,
                 seed=plan.seed,
-                on_batch=lambda completed, _total: watch.advance(completed),
+                observer=Reporting(),
             )
         return answers.PredictedBranch(plan.kind, noise, smoothed, variant.digest, classifier)
 
