@@ -20,7 +20,7 @@ from smoothing import Gaussian, estimate_statistics, generator_for, with_statist
 THREADS = torch.get_num_threads()
 FOLDERS = sorted(card.parent for card in ZOO.glob("*/card.json"))
 IMAGES = 1000
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 ACCURACIES = ("clean_accuracy", "noisy_accuracy", "noisy_accuracy_adapted")
 
 
@@ -115,7 +115,7 @@ def test_readme_says_of_it_what_the_card_says(bundle: LoadedBundle) -> None:
     """In per cent: clean, under noise, and adapted to it where the card has that."""
     measured = {metric.metric: f"{100 * metric.value:.1f}" for metric in bundle.card.metrics}
     figures = [measured.get(name, "–") for name in ACCURACIES]
-    assert f"| `{bundle.card.name}` | {' | '.join(figures)} |\n" in README.read_text()
+    assert f"| `{bundle.card.name}` | {' | '.join(figures)} |\n" in PAGE.read_text()
 
 
 def right(bundle: LoadedBundle, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> int:
