@@ -4,6 +4,7 @@ Errors are `ClientError`, of `radii.errors`. Nothing here needs torch or numpy.
 """
 
 import logging
+import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -57,7 +58,7 @@ class Client:
 
     def __init__(
         self,
-        url: str = DEFAULT_URL,
+        url: str | None = None,
         key: str | None = None,
         *,
         max_wait: float = DEFAULT_MAX_WAIT,
@@ -66,7 +67,7 @@ class Client:
         """Makes a client; nothing is sent yet.
 
         Args:
-            url: The server's address.
+            url: The server's address. None: ``RADII_URL``, then http://127.0.0.1:8000.
             key: The API key. None: ``RADII_API_KEY``, then the file that ``RADII_API_KEY_FILE`` names, then,
                 for a server on this machine, the key that `radii serve` made.
             max_wait: Seconds to wait for a busy server before giving up; 0: not at all.
@@ -77,6 +78,7 @@ class Client:
         """
         from radii.own_key import choose_key  # loads the service's key types, which `--help` needs not
 
+        url = url or os.environ.get("RADII_URL") or DEFAULT_URL
         self.url = url.rstrip("/")
         self._limit = WaitLimit(max_wait, on_wait)
         key = choose_key(self.url, key)

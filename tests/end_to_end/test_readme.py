@@ -27,6 +27,7 @@ COMMANDS = [
     for block in re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL)
     for line in block.splitlines()
 ]
+PROGRAMS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 NETWORK = """
 from torch import nn
@@ -76,6 +77,7 @@ def write_tiny_data(folder: Path) -> None:
 def test_readme_has_commands() -> None:
     """The parser above has not gone blind."""
     assert {"make demo", "make test", "radii serve"} <= set(COMMANDS)
+    assert all(any(name in program for program in PROGRAMS) for name in ("Client", "SmoothedClassifier"))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -87,6 +89,22 @@ def test_a_command_of_readme_runs(command: str, desk: Path, running: Running) ->
         check_serve(command, desk)
     else:
         run(adapt(command, running, desk), desk, running)
+
+
+@pytest.mark.parametrize("place", range(len(PROGRAMS)))
+def test_a_program_of_readme_runs(place: int, desk: Path, running: Running) -> None:
+    """As it stands: `RADII_URL` and `RADII_API_KEY` name this test's server and key."""
+    where = {"RADII_URL": running.url, "RADII_API_KEY": running.key_file.read_text().strip()}
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAMS[place]],
+        cwd=desk,
+        env=environment(desk, **where),
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip()
 
 
 def adapt(command: str, running: Running, desk: Path) -> str:
