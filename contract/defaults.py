@@ -2,6 +2,7 @@
 
 import math
 import secrets
+from statistics import NormalDist
 from typing import Any, Final
 
 from pydantic_core import PydanticCustomError
@@ -9,10 +10,9 @@ from pydantic_core import PydanticCustomError
 from contract.choices import NoiseKind, NoiseLevel, ProblemCode
 from contract.limits import CLEAN_SIZE, OPTIMIZE_RANGE, SIGMA_GRID, SIGMA_LATTICE
 from contract.models import ModelInfo
-from contract.perfect_votes import largest_radius
 from contract.problems import ProblemError, refusal, shorten
-from contract.questions import Resolved
 from contract.requests import CertifyRequest, PredictRequest, require_enough_samples
+from contract.tasks import Resolved
 
 _PREDICT_SAMPLES: Final = 1000  # a label needs far fewer votes than a radius
 
@@ -157,3 +157,43 @@ def _out_of_reach(request: CertifyRequest, n: int, sigma: float, most: float) ->
         f"with 'alpha' = {request.alpha} and 'sigma' = {sigma:g}, got {request.target_radius}"
     )
     return refusal(ProblemCode.INVALID_FIELD, detail, pointer="/target_radius")
+
+
+def largest_radius(
+    noise: NoiseKind, sigma: float, sigma_uniform: float, n: int, alpha: float, dimension: int
+) -> float:
+    """Returns the largest radius that ``n`` votes can certify, rounded down to six decimals.
+
+    In ℓ1 under uniform noise, else in ℓ2. All votes for one class bound its probability from below by
+    ``alpha ** (1 / n)``.
+
+    Args:
+        noise: For `hybrid`, the larger of both noises' ℓ2 radii counts.
+        sigma: The noise level.
+        sigma_uniform: The noise level of the uniform branch of `hybrid`.
+        n: Estimation votes of each noise.
+        alpha: Failure probability of each noise.
+        dimension: Channels times height times width.
+
+    >>> largest_radius(NoiseKind.GAUSSIAN, 0.5, 0.5, 100_000, 0.001, 784)
+    1.905728
+    >>> largest_radius(NoiseKind.UNIFORM, 0.5, 0.5, 1000, 0.001, 784)
+    0.854102
+    """
+    p_lower = math.pow(alpha, 1 / n)
+    if noise is NoiseKind.UNIFORM:
+        radius = math.sqrt(3) * sigma * (2 * p_lower - 1)
+    elif noise is NoiseKind.GAUSSIAN:
+        radius = _gaussian_l2(sigma, p_lower)
+    else:
+        radius = max(_gaussian_l2(sigma, p_lower), _uniform_l2(sigma_uniform, p_lower, dimension))
+    return math.floor(radius * 1e6) / 1e6
+
+
+def _gaussian_l2(sigma: float, p_lower: float) -> float:
+    return sigma * NormalDist().inv_cdf(p_lower)
+
+
+def _uniform_l2(sigma: float, p_lower: float, dimension: int) -> float:
+    # √d times the ℓ∞ radius 2λ(1 − (1 − t)^(1/d)) with λ = √3σ and t = p_lower − ½.
+    return -2 * math.sqrt(3 * dimension) * sigma * math.expm1(math.log1p(0.5 - p_lower) / dimension)

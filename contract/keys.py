@@ -1,5 +1,6 @@
 """The names of Redis keys. RQ owns ``rq:*``; everything of ours begins with ``radii:``."""
 
+import hashlib
 from typing import Final
 
 from contract.choices import JobKind
@@ -16,6 +17,12 @@ TAKEN: Final = "radii:reaper:taken"  # sorted set: what a worker took and has no
 SILENT: Final = "radii:reaper:silent"  # sorted set: attempts without a sign of their worker, likewise
 TASK_NAMES: Final = {JobKind.CERTIFY: CERTIFY_TASK, JobKind.PREDICT: PREDICT_TASK}
 TASKS: Final = frozenset(TASK_NAMES.values())
+
+
+def pixel_digest(pixels: bytes, height: int, width: int, channels: int) -> str:
+    """Returns the SHA-256 (hexadecimal) of an image's pixels and shape: the name of the certified point."""
+    header = f"radii:image:v1:{height}x{width}x{channels}:".encode()
+    return hashlib.sha256(header + pixels).hexdigest()
 
 
 def image(digest: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from contract.environment import DEFAULT_REDIS_URL, RedisUrl, with_password_file
+from contract.redis_url import DEFAULT_REDIS_URL, RedisUrl, with_password_file
 
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]

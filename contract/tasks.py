@@ -1,4 +1,7 @@
-"""What the API puts on the queue: a question with every default filled in; a worker decides nothing."""
+"""What a client asks, with every default filled in, and what the API puts on the queue for it.
+
+A worker decides nothing: the question has all that an answer depends on.
+"""
 
 import hashlib
 import json
@@ -6,11 +9,78 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
-from contract.choices import JobKind
-from contract.questions import CertifyQuestion, PredictQuestion, Resolved
+from contract.choices import JobKind, NoiseLevel
 from contract.requests import CertifyRequest, PredictRequest
 
 PAYLOAD_VERSION: Final = 5
+# Fields that say nothing about the answer to the question itself.
+_NOT_ASKED: Final = {"model", "fit", "label", "memory", "seed", "fresh"}
+
+
+class Resolved(BaseModel):
+    """The fields that depend on the model or on the service, with every default filled in.
+
+    A field that only passes through stands in the request alone.
+
+    Attributes:
+        noise_level: How the noise level is chosen.
+        sigma: The noise level, or where `optimize` starts.
+        sigma_uniform: The same for the uniform branch of a hybrid.
+        sigma_grid: The levels that `auto` tries.
+        adapt: Whether batch-norm statistics are re-estimated under the noise.
+        momentum: Weight of the re-estimated statistics.
+        clean_size: Clean images that they are estimated from.
+        n: Estimation votes of each noise.
+        label: Index of the true class.
+        memory: Name of the memory of certified regions in the whole deployment; None: no memory.
+        seed: 128 bits in hexadecimal.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    noise_level: NoiseLevel
+    sigma: float
+    sigma_uniform: float
+    sigma_grid: list[float]
+    adapt: bool
+    momentum: float
+    clean_size: int
+    n: int
+    label: int | None
+    memory: str | None
+    seed: str
+
+
+class _Question(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    resolved: Resolved
+
+
+class CertifyQuestion(_Question):
+    """A label and a radius are asked for."""
+
+    asked: CertifyRequest
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The fields that decide the answer, as JSON values.
+
+        Equal questions have equal content, however much of it was left to the service. A request field at its
+        default is not in it, so that a release which adds a field does not change the content of questions
+        that do not use it.
+        """
+        asked = self.asked.model_dump(mode="json", exclude=_NOT_ASKED, exclude_defaults=True)
+        return asked | self.resolved.model_dump(mode="json", exclude=_NOT_ASKED)
+
+
+class PredictQuestion(_Question):
+    """A label alone is asked for."""
+
+    asked: PredictRequest
+
+
+Question = CertifyQuestion | PredictQuestion
 
 
 class _Task(BaseModel):

@@ -15,13 +15,13 @@ import httpx
 from httpx_sse import connect_sse
 from pydantic import BaseModel, ValidationError
 
+from contract import __version__
 from contract.certificates import Certificate, Prediction
 from contract.choices import JobKind, JobStatus
 from contract.jobs import Job, Progress
 from contract.models import ModelInfo, ModelList
 from contract.problems import Problem
 from contract.requests import CertifyRequest, PredictRequest
-from contract.version import __version__
 from radii.errors import ClientError, InvalidRequest, JobFailed, ServerRefused, ServerUnavailable
 from radii.images import Image, encode
 from radii.retry import WaitLimit

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from contract.version import __version__
+from contract import __version__
 from radii.commands import (
     bundle,
     client,

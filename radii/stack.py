@@ -15,7 +15,7 @@ import httpx
 import redis
 from pydantic import ValidationError
 
-from contract.environment import describe_settings, full_redis_url
+from contract.redis_url import describe_settings, full_redis_url
 from radii import embedded, own_key
 from radii.errors import CommandError
 from workers.process.child import Child, KeepsDying

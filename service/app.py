@@ -10,10 +10,10 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import ValidationError
 
-from contract.environment import describe_settings
+from contract import __version__
 from contract.limits import MAX_BODY_BYTES
 from contract.logs import configure_logs
-from contract.version import __version__
+from contract.redis_url import describe_settings
 from service.edge.auth import GateMiddleware, open_guard
 from service.edge.guards import BodyDeadlineMiddleware, RateLimitMiddleware
 from service.edge.headers import use_headers

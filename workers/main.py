@@ -3,8 +3,8 @@
 import structlog
 from pydantic import ValidationError
 
-from contract.environment import describe_settings
 from contract.logs import configure_logs
+from contract.redis_url import describe_settings
 from workers.process.exit_codes import Exit
 from workers.process.liveness.lifeline import end_with_parent
 from workers.process.supervisor import Supervisor

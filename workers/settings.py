@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from contract.environment import without_password
+from contract.redis_url import without_password
 from contract.settings import ProcessSettings, Timing, require_longer
 
 RQ_RECORD_SECONDS: Final = 60  # RQ keeps a worker's records this much longer than its next report is due

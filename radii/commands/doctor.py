@@ -46,7 +46,7 @@ def doctor(
 def _look(url: str, address: str, data_dir: Path) -> list["Finding"]:
     from redis import Redis
 
-    from contract.environment import without_secrets
+    from contract.redis_url import without_secrets
     from radii.doctor import machine, service, store
     from radii.doctor.findings import guarded
 

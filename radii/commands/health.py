@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from contract.environment import describe_settings
+from contract.redis_url import describe_settings
 from contract.settings import ProcessSettings
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from contract.environment import DEFAULT_REDIS_URL, full_redis_url
+from contract.redis_url import DEFAULT_REDIS_URL, full_redis_url
 from radii.errors import CommandError
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _reading(redis_url: str | None, data_dir: Path | None) -> Iterator["Redis"]:
     """Opens the server that is meant; what goes wrong between it and us ends the command with its words."""
     from redis import Redis, exceptions
 
-    from contract.environment import without_secrets
+    from contract.redis_url import without_secrets
 
     address = store_address(redis_url, data_dir)
     shown = without_secrets(address)

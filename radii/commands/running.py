@@ -13,8 +13,8 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from contract.environment import describe_settings
 from contract.logs import configure_logs
+from contract.redis_url import describe_settings
 from radii.commands.client import certify
 from radii.embedded import DataDirectoryInUse
 from radii.errors import CommandError

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from contract.version import __version__
+from contract import __version__
 from radii.doctor.findings import Finding, fail, ok, skip, warn
 
 _GIB: Final = 1024**3

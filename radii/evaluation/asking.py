@@ -10,13 +10,12 @@ from pydantic import ValidationError
 
 from contract.certificates import Certificate
 from contract.defaults import resolve
-from contract.images import pixel_digest
+from contract.keys import pixel_digest
 from contract.limits import NO_MEMORY
 from contract.models import ModelInfo
 from contract.problems import ProblemError
-from contract.questions import CertifyQuestion
 from contract.requests import CertifyRequest
-from contract.tasks import CertifyTask
+from contract.tasks import CertifyQuestion, CertifyTask
 from evaluation.certificates.tables import Setting
 from evaluation.errors import EvaluationError
 from evaluation.plan import EvaluationPlan

@@ -13,9 +13,9 @@ from redis.exceptions import RedisError
 from contract import keys
 from contract.certificates import Certificate
 from contract.choices import JobKind, JobStatus, ProblemCode
-from contract.environment import full_redis_url
 from contract.jobs import Job, Submission
 from contract.models import ModelInfo
+from contract.redis_url import full_redis_url
 from evaluation.errors import EvaluationError
 from evaluation.plan import EvaluationPlan
 from radii.evaluation.asking import Question, task_for

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from contract.choices import MemoryOutcome
-from contract.images import pixel_digest
+from contract.keys import pixel_digest
 from contract.regions import StoredRegion
 from radii.memory.geometry import Balls
 from radii.memory.pairs import Comparison, Pair, Regions, compare, pairs_in_all

@@ -13,7 +13,7 @@ from typing import Final
 from PIL import Image, ImageChops, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from contract.choices import Fit, ProblemCode
-from contract.images import pixel_digest
+from contract.keys import pixel_digest
 from contract.limits import IMAGE_FORMATS, MAX_IMAGE_PIXELS
 from contract.models import ModelInfo
 from contract.problems import ProblemError, refusal

@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
+from contract import __version__
 from contract.choices import ProblemCode
 from contract.problems import refusal
-from contract.version import __version__
 from service.jobs.catalogue import Catalogue, read_catalogue
 from service.jobs.durability import why_volatile
 from service.openapi.document import problem_responses

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.questions import Resolved
 from contract.requests import CertifyJsonRequest, CertifyRequest
-from contract.tasks import CertifyTask, make_task
+from contract.tasks import CertifyTask, Resolved, make_task
 from tests.support.tasks import certify_task
 
 

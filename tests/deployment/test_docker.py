@@ -14,8 +14,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from contract import __version__
 from contract.limits import MAX_BODY_BYTES
-from contract.version import __version__
 from service.settings import ServiceSettings
 from tests.docs.pages import blocks
 from tests.end_to_end.composing import compose_command

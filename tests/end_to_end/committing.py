@@ -17,8 +17,8 @@ from redis.exceptions import RedisError
 from contract import keys
 from contract.certificates import Radius
 from contract.choices import NoiseKind, Stage
-from contract.images import pixel_digest
 from contract.jobs import Progress
+from contract.keys import pixel_digest
 from contract.regions import StoredRegion
 from workers.memory.commit import Addition, Outcome, commit
 from workers.memory.mirror import Mirror

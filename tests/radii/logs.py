@@ -9,7 +9,7 @@ from typing import Any
 from redis import Redis
 
 from contract import keys
-from contract.images import pixel_digest
+from contract.keys import pixel_digest
 from contract.regions import StoredRegion
 
 DIGEST = "ab" * 32

@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 from typer.testing import CliRunner
 
-from contract.images import pixel_digest
+from contract.keys import pixel_digest
 from radii.main import app
 from tests.radii.logs import EPOCH, Log
 

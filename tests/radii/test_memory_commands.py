@@ -14,7 +14,7 @@ from redis import Redis
 from typer.testing import CliRunner
 
 from contract import keys
-from contract.images import pixel_digest
+from contract.keys import pixel_digest
 from contract.models import EngineStatus, ModelInfo
 from contract.regions import StoredRegion
 from radii import embedded

@@ -13,7 +13,7 @@ import pytest
 from redis import Redis
 
 from contract import keys
-from contract.environment import full_redis_url, without_secrets
+from contract.redis_url import full_redis_url, without_secrets
 from radii import embedded
 from radii.stack import free_port
 from service.settings import ServiceSettings

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
+from contract import __version__
 from contract.choices import ProblemCode
-from contract.version import __version__
 from service.app import create_app, create_app_from_environment
 from service.settings import ServiceSettings
 

@@ -3,9 +3,8 @@
 from typing import Any
 
 from contract.choices import JobKind, NoiseLevel
-from contract.questions import Resolved
 from contract.requests import CertifyRequest, PredictRequest
-from contract.tasks import CertifyTask, PredictTask, Task
+from contract.tasks import CertifyTask, PredictTask, Resolved, Task
 
 _JOB: dict[str, Any] = {
     "job_id": "1" * 32, "model": "toy", "model_digest": "d" * 64, "image_digest": "a" * 64,

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from contract.environment import describe_settings
+from contract.redis_url import describe_settings
 from contract.settings import ProcessSettings
 from workers.settings import WorkerSettings
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from contract import keys
 from contract.certificates import Certificate, Prediction
 from contract.choices import JobKind, ProblemCode, Stage
-from contract.images import pixel_digest
+from contract.keys import pixel_digest
 from contract.metrics import CERTIFICATES, COMMIT_CONFLICTS, JOBS, VOTES
 from contract.tasks import PAYLOAD_VERSION, CertifyTask, PredictTask
 from models.backends import BackendError

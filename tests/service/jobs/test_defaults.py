@@ -12,9 +12,9 @@ from rq.serializers import JSONSerializer
 from scipy import stats
 
 from contract.choices import NoiseKind
+from contract.defaults import largest_radius
 from contract.limits import SIGMA_GRID
 from contract.models import ModelInfo
-from contract.perfect_votes import largest_radius
 from contract.requests import CertifyRequest
 from tests.service.examples import proved
 

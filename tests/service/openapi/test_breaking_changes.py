@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from contract.version import __version__
+from contract import __version__
 from service.app import describe_api
 
 Document = dict[str, Any]
@@ -107,7 +107,7 @@ def test_no_promise_of_the_last_release_is_broken() -> None:
     assert old <= new
     allowed = new[0] > old[0] or (old[0] == 0 and new[:2] > old[:2])
     assert allowed or broken(json.loads(last.read_text()), describe_api()) == [], (
-        f"against {last.name}; if it must be, raise the version in contract/version.py"
+        f"against {last.name}; if it must be, raise the version in contract/__init__.py"
     )
 
 

@@ -14,7 +14,7 @@ from redis import Redis
 from contract import keys
 from contract.certificates import Certificate, Prediction, Radius
 from contract.choices import MemoryOutcome, NoiseKind, Stage
-from contract.images import pixel_digest
+from contract.keys import pixel_digest
 from contract.limits import minimum_samples
 from contract.tasks import CertifyTask
 from service.verification.evidence import evidence_checks

@@ -12,8 +12,8 @@ from redis import Redis
 from contract import keys
 from contract.certificates import Radius
 from contract.choices import MemoryOutcome, NoiseKind, Stage
-from contract.images import pixel_digest
 from contract.jobs import Progress
+from contract.keys import pixel_digest
 from contract.regions import StoredRegion
 from radii.memory.geometry import Balls, smallest_gap
 from smoothing.regions import CertifiedRegion
