@@ -1,10 +1,11 @@
 """The settings that API and workers share, read once from ``RADII_*``."""
 
+import os
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from contract.redis_url import DEFAULT_REDIS_URL, RedisUrl, with_password_file
 
@@ -86,3 +87,26 @@ class ProcessSettings(BaseSettings):
     @classmethod
     def _password_from_file(cls, values: dict[str, Any]) -> dict[str, Any]:
         return with_password_file(values)
+
+
+class ExecutionSettings(BaseSettings):
+    """Which bundles there are, and how a process executes them: a worker, or an evaluation."""
+
+    model_config = ProcessSettings.model_config
+
+    models: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(), description="Further folders of bundles, separated like PATH."
+    )
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    backend: Literal["auto", "openvino", "compiled", "eager"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = "auto"
+    threads: int | None = Field(
+        default=None, ge=1, description="CPU threads of the engine; all cores if unset."
+    )
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return (
+            tuple(Path(part) for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
+        )

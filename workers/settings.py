@@ -1,14 +1,12 @@
 """What an operator may set for workers, read once from ``RADII_*`` and passed down."""
 
 import os
-from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Final, Self
 
-from pydantic import Field, field_validator, model_validator
-from pydantic_settings import NoDecode
+from pydantic import Field, model_validator
 
 from contract.redis_url import without_password
-from contract.settings import ProcessSettings, Timing, require_longer
+from contract.settings import ExecutionSettings, ProcessSettings, Timing, require_longer
 
 RQ_RECORD_SECONDS: Final = 60  # RQ keeps a worker's records this much longer than its next report is due
 
@@ -56,21 +54,12 @@ class WorkerTiming(Timing):
         return self
 
 
-class WorkerSettings(ProcessSettings):
+class WorkerSettings(ProcessSettings, ExecutionSettings):
     """Settings of one worker."""
 
     timing: WorkerTiming = WorkerTiming()
 
-    models: Annotated[tuple[Path, ...], NoDecode] = Field(
-        default=(), description="Further folders of bundles, separated like PATH."
-    )
     default_model: str | None = Field(default=None, description="Loaded before the first request.")
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    backend: Literal["auto", "openvino", "compiled", "eager"] = "auto"
-    dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = "auto"
-    threads: int | None = Field(
-        default=None, ge=1, description="CPU threads of the engine; all cores if unset."
-    )
     niceness: int = Field(
         default=10,
         ge=0,
@@ -119,10 +108,3 @@ class WorkerSettings(ProcessSettings):
             chosen["RADII_REDIS_URL"] = without_password(self.redis_url)
         # Waiting threads that spin slow a busy machine many times over and speed a quiet one up little.
         return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **chosen}
-
-    @field_validator("models", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return (
-            tuple(Path(part) for part in value.split(os.pathsep) if part) if isinstance(value, str) else value
-        )

@@ -5,6 +5,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -117,11 +118,14 @@ def evaluate(
     asked = locals()
     from pydantic import ValidationError
 
+    from evaluation.certificates.cases import Certifier
     from evaluation.errors import EvaluationError
+    from evaluation.run import Means
+    from evaluation.run import evaluate as run
     from models.bundles import BundleError
     from models.data import DatasetError, load_dataset
-    from radii.evaluation.evaluate import Means
-    from radii.evaluation.evaluate import evaluate as run
+    from radii.fanout import Fanout
+    from radii.one_process import OneProcess
     from workers.settings import WorkerSettings
 
     console = Console(stderr=True)
@@ -131,7 +135,13 @@ def evaluate(
         plan = make_plan(digests, asked, _defaults())
         chosen = {"device": device, "backend": backend, "dtype": dtype, "threads": threads}
         settings = WorkerSettings(**given(chosen))
-        means = Means(folders, load_dataset(dataset, data), settings, redis_url, in_flight)
+
+        def certifier(run: str) -> AbstractContextManager[Certifier]:
+            if redis_url is not None:
+                return Fanout(redis_url, run, in_flight)
+            return nullcontext(OneProcess(folders, settings))
+
+        means = Means(folders, load_dataset(dataset, data), settings, certifier)
         _set_threads(settings.threads)
         outcomes, written = run(plan, means, out, command(sys.argv[1:]), console)
     except ValidationError as error:

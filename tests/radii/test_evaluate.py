@@ -25,7 +25,7 @@ from evaluation.subject import as_pixels
 from models.bundles import ZOO, load_bundle, write_bundle
 from models.data import DatasetError, load_dataset
 from radii.commands.evaluate import plan_of
-from radii.evaluation.fanout import Fanout
+from radii.fanout import Fanout
 from radii.main import app
 from smoothing import Gaussian, Looks, certify
 from tests.end_to_end.running import radii

@@ -54,7 +54,7 @@ def test_a_missing_package_is_named(
 
 def test_another_missing_module_is_an_error_of_ours() -> None:
     """What no extra installs is not explained away."""
-    done = run_without(("radii.evaluation",), "evaluate", "nothing", "--out", "nowhere")
+    done = run_without(("evaluation",), "evaluate", "nothing", "--out", "nowhere")
     assert "Traceback" in done.stderr
 
 

@@ -1,8 +1,8 @@
 """One evaluation from plan to report: what the journal lacks is measured, then the tables are written."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,10 @@ from rich.progress import (
 )
 
 from contract.models import ModelInfo
-from evaluation.certificates.tables import as_row, settings
+from contract.settings import ExecutionSettings
+from evaluation.certificates.cases import Certifier, cases, question_for
+from evaluation.certificates.records import record_of
+from evaluation.certificates.tables import as_row
 from evaluation.certificates.tables import outcome as certificate_outcome
 from evaluation.errors import EvaluationError
 from evaluation.journal import Journal
@@ -33,12 +36,7 @@ from evaluation.suites.suite import Bench, Cell
 from models.backends import BackendError, find_device
 from models.bundles import load_bundle, read_card
 from models.data import Dataset
-from radii.evaluation.asking import Certifier, Question, task_for
-from radii.evaluation.fanout import Fanout
-from radii.evaluation.one_process import OneProcess
-from radii.evaluation.recording import record_of
 from smoothing import SmoothingError
-from workers.settings import WorkerSettings
 
 _ORDER = (CERTIFY, *SUITES)
 _UNSEEN = 512  # test images beside those evaluated, for the clean set of one sweep
@@ -51,16 +49,14 @@ class Means:
     Attributes:
         folders: Bundles by name.
         dataset: Whose test split is evaluated.
-        settings: How certificates and other votes are executed in this process, and attacks on which device.
-        redis_url: Of the service that certifies; None: this process does.
-        in_flight: Jobs on its queue at a time.
+        settings: How votes are executed in this process, and attacks on which device.
+        certifier: From the name of the journal's run to what makes its certificates.
     """
 
     folders: Mapping[str, Path]
     dataset: Dataset
-    settings: WorkerSettings
-    redis_url: str | None = None
-    in_flight: int = 16
+    settings: ExecutionSettings
+    certifier: Callable[[str], AbstractContextManager[Certifier]]
 
 
 def evaluate(
@@ -96,29 +92,23 @@ def evaluate(
 
 
 def _certify(plan: EvaluationPlan, means: Means, journal: Journal, progress: Progress) -> Outcome:
-    questions = list(_questions(plan, means.dataset))
-    missing = [question for question in questions if journal.get(CERTIFY, question.key) is None]
-    bar = progress.add_task(CERTIFY, total=len(questions), completed=len(questions) - len(missing))
+    wanted = list(cases(plan, means.dataset.test))
+    missing = [case for case in wanted if journal.get(CERTIFY, case.key) is None]
+    bar = progress.add_task(CERTIFY, total=len(wanted), completed=len(wanted) - len(missing))
     if missing:
-        with _certifier(means, journal) as certifier:
+        with means.certifier(journal.run) as certifier:
             models = certifier.models()
             _require_same(plan, models)
-            for question in {question.setting: question for question in missing}.values():
-                task_for(plan, question, models[question.setting.bundle], "")  # a refusal comes first of all
+            for case in {case.setting: case for case in missing}.values():
+                question_for(plan, case, models[case.setting.bundle])  # refused fields are reported first
             journal.begin()
             votes = {row["run"]: row["record"]["n"] for row in journal.rows(CERTIFY)}
-            for question, certificate in certifier.answers(plan, missing):
-                record = record_of(certificate, question.index, question.label)
-                _require_as_begun("n", votes.setdefault(question.setting.key, record.n), record.n)
-                journal.append(CERTIFY, question.key, dict(as_row(question.setting, record)))
+            for case, certificate in certifier.answers(plan, missing):
+                record = record_of(certificate, case.index, case.label)
+                _require_as_begun("n", votes.setdefault(case.setting.key, record.n), record.n)
+                journal.append(CERTIFY, case.key, dict(as_row(case.setting, record)))
                 progress.advance(bar)
-    return certificate_outcome(plan, [_known(journal, CERTIFY, question.key) for question in questions])
-
-
-def _certifier(means: Means, journal: Journal) -> AbstractContextManager[Certifier]:
-    if means.redis_url is not None:
-        return Fanout(means.redis_url, journal.run, means.in_flight)
-    return nullcontext(OneProcess(means.folders, means.settings))
+    return certificate_outcome(plan, [_known(journal, CERTIFY, case.key) for case in wanted])
 
 
 def _cells(suites: Sequence[str], plan: EvaluationPlan, means: Means) -> dict[str, list[Cell]]:
@@ -156,7 +146,7 @@ def _kept(
     name: str, plan: EvaluationPlan, means: Means, cells: Mapping[str, Sequence[Cell]], journal: Journal
 ) -> Outcome | None:
     """Make the tables of a suite that was measured here before; None if something of it is missing."""
-    measured = _questions(plan, means.dataset) if name == CERTIFY else cells[name]
+    measured = cases(plan, means.dataset.test) if name == CERTIFY else cells[name]
     rows = [journal.get(name, one.key) for one in measured]
     known = [row for row in rows if row is not None]
     if len(known) < len(rows):
@@ -187,15 +177,6 @@ def _known(journal: Journal, suite: str, key: str) -> dict[str, Any]:
     if row is None:
         raise EvaluationError(f"'{suite}' must have measured {key}, got nothing")
     return row
-
-
-def _questions(plan: EvaluationPlan, dataset: Dataset) -> Iterator[Question]:
-    test = dataset.test
-    indices = list(range(0, len(test), plan.every))[: plan.images]
-    for setting in settings(plan):
-        for index in indices:
-            key = f"{setting.key}/{index}"
-            yield Question(key, setting, test, index)
 
 
 def _bench(plan: EvaluationPlan, means: Means) -> Bench:

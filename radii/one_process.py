@@ -7,16 +7,18 @@ from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from redis import Redis
 from torch import Tensor
 
 from contract.certificates import Certificate
 from contract.choices import Stage
+from contract.keys import pixel_digest
 from contract.models import ModelInfo
 from contract.tasks import CertifyTask
+from evaluation.certificates.cases import Case, question_for
 from evaluation.errors import EvaluationError
 from evaluation.plan import EvaluationPlan
-from radii.evaluation.asking import Question, task_for
 from smoothing import SmoothingError
 from workers.failures import JobFailure
 from workers.job import answers
@@ -40,26 +42,24 @@ class OneProcess:
         """Return the bundles as a service would describe them."""
         return {model.name: model for model in self._shelf.catalogue()}
 
-    def answers(
-        self, plan: EvaluationPlan, questions: Sequence[Question]
-    ) -> Iterator[tuple[Question, Certificate]]:
+    def answers(self, plan: EvaluationPlan, cases: Sequence[Case]) -> Iterator[tuple[Case, Certificate]]:
         """Yield one certificate after the other.
 
         Raises:
             EvaluationError: The bundle cannot be loaded or executed, or a field is refused.
         """
         models = self.models()
-        for question in questions:
-            task = task_for(plan, question, models[question.setting.bundle], job_id="0" * 32)
+        for case in cases:
+            task = task_for(plan, case, models[case.setting.bundle], job_id="0" * 32)
             try:
-                yield question, self.certify(task, question)
+                yield case, self.certify(task, case)
             except (JobFailure, SmoothingError) as error:
                 raise EvaluationError(f"'{task.model}': {error}") from error
 
-    def certify(self, task: CertifyTask, question: Question) -> Certificate:
+    def certify(self, task: CertifyTask, case: Case) -> Certificate:
         """Return the certificate of one task."""
         resident = self._shelf.load(task.model)
-        image = _as_image(question, resident)
+        image = _as_image(case, resident)
         with torch.inference_mode():
             base_class = int(resident.classifier(image.unsqueeze(0)).argmax(dim=1).item())
         run = BranchRun(task, resident, image, self._variants, _Unwatched(), _NoCheckpoint())
@@ -72,9 +72,32 @@ class OneProcess:
         return answers.certificate(task, resident, branches, verdict, placed, base_class, seconds)
 
 
-def _as_image(question: Question, resident: Resident) -> Tensor:
-    pixels = question.image.astype(np.float32) / np.float32(255)
+def _as_image(case: Case, resident: Resident) -> Tensor:
+    pixels = case.image.astype(np.float32) / np.float32(255)
     return torch.from_numpy(pixels).to(resident.classifier.device)
+
+
+def as_travelling(image: NDArray[np.uint8]) -> bytes:
+    """Return an image ``(c, h, w)`` as height × width × channels bytes."""
+    return image.transpose(1, 2, 0).tobytes()
+
+
+def task_for(plan: EvaluationPlan, case: Case, model: ModelInfo, job_id: str) -> CertifyTask:
+    """Return the task of a case, as the API would make it.
+
+    Raises:
+        EvaluationError: A field is refused.
+    """
+    channels, height, width = case.image.shape
+    digest = pixel_digest(as_travelling(case.image), height, width, channels)
+    return CertifyTask(
+        question=question_for(plan, case, model),
+        job_id=job_id,
+        model=model.name,
+        model_digest=model.digest,
+        image_digest=digest,
+        upload_digest=digest,
+    )
 
 
 class _Unwatched(Watch):

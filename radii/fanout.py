@@ -16,16 +16,17 @@ from contract.choices import JobKind, JobStatus, ProblemCode
 from contract.jobs import Job, Submission
 from contract.models import ModelInfo
 from contract.redis_url import full_redis_url
+from evaluation.certificates.cases import Case
 from evaluation.errors import EvaluationError
 from evaluation.plan import EvaluationPlan
-from radii.evaluation.asking import Question, task_for
+from radii.one_process import as_travelling, task_for
 from service.jobs import queue as job_queue
 from service.jobs.admission import Terms
 from service.jobs.catalogue import read_catalogue
 from service.jobs.state import read_job
 
 ATTEMPTS = 3
-"""How often a question is put again whose job was lost or expired; any other failure would repeat."""
+"""How often a case is submitted again whose job was lost or expired; any other failure would repeat."""
 
 _WAKE_MILLISECONDS = 1000
 
@@ -35,7 +36,7 @@ _TERMS: Final = Terms("evaluation", max_queued=2**31, max_queued_per_account=Non
 
 @dataclass
 class _Pending:
-    question: Question
+    case: Case
     attempt: int
     job_id: str
     tries: int = 1
@@ -45,7 +46,7 @@ class _Pending:
 class Fanout:
     """The workers behind one Redis. At most so many jobs are on its queue at a time.
 
-    A job's id follows from the journal's name and the question, so a resumed evaluation finds the jobs of
+    A job's id follows from the journal's name and the case, so a resumed evaluation finds the jobs of
     the interrupted one, finished or not, and submits none of them again.
     """
 
@@ -83,54 +84,52 @@ class Fanout:
             raise EvaluationError("'redis-url' must be a running service's, got one without workers")
         return found.models
 
-    def answers(
-        self, plan: EvaluationPlan, questions: Sequence[Question]
-    ) -> Iterator[tuple[Question, Certificate]]:
+    def answers(self, plan: EvaluationPlan, cases: Sequence[Case]) -> Iterator[tuple[Case, Certificate]]:
         """Yield certificates as workers finish them.
 
         Raises:
             EvaluationError: A field is refused, a job failed, or the Redis is gone.
         """
-        models, waiting = self.models(), list(reversed(questions))
+        models, waiting = self.models(), list(reversed(cases))
         pending: list[_Pending] = []
         try:
             while waiting or pending:
                 while waiting and len(pending) < self._in_flight:
-                    question = waiting.pop()
-                    pending.append(self._submit(plan, question, models[question.setting.bundle], 0))
+                    case = waiting.pop()
+                    pending.append(self._submit(plan, case, models[case.setting.bundle], 0))
                 left: list[_Pending] = []
                 for one in pending:
                     reading = read_job(self._redis, one.job_id)
                     job = None if reading is None else reading.job
                     if job is not None and job.certificate is not None:
-                        yield one.question, job.certificate
+                        yield one.case, job.certificate
                     elif reading is not None and not reading.job.status.final:
                         one.position = reading.position
                         left.append(one)
                     else:
-                        left.append(self._again(plan, one, models[one.question.setting.bundle], job))
+                        left.append(self._again(plan, one, models[one.case.setting.bundle], job))
                 pending = left
                 if len(pending) == self._in_flight or not waiting:
                     self._wait(pending)
         except RedisError as error:
             raise EvaluationError(f"the Redis is gone: {error}; the same command goes on") from error
 
-    def _submit(self, plan: EvaluationPlan, question: Question, model: ModelInfo, attempt: int) -> _Pending:
-        """Put a question on the queue, unless an earlier run of this journal has a job that may answer it."""
-        job_id = self._job_id(question, attempt)
+    def _submit(self, plan: EvaluationPlan, case: Case, model: ModelInfo, attempt: int) -> _Pending:
+        """Submit a case, unless an earlier run of this journal has a job that may answer it."""
+        job_id = self._job_id(case, attempt)
         while (reading := read_job(self._redis, job_id)) is not None and _failed(reading.job):
             attempt += 1
-            job_id = self._job_id(question, attempt)
+            job_id = self._job_id(case, attempt)
         if reading is None:
-            task = task_for(plan, question, model, job_id)
+            task = task_for(plan, case, model, job_id)
             record = Submission(
                 job_id=job_id, kind=JobKind.CERTIFY, model=model.name, created_at=datetime.now(UTC)
             )
-            job_queue.submit(self._redis, record, task, question.pixels, _TERMS)
-        return _Pending(question, attempt, job_id)
+            job_queue.submit(self._redis, record, task, as_travelling(case.image), _TERMS)
+        return _Pending(case, attempt, job_id)
 
-    def _job_id(self, question: Question, attempt: int) -> str:
-        name = f"radii/evaluation/job/1:{self._run}:{question.key}:{attempt}"
+    def _job_id(self, case: Case, attempt: int) -> str:
+        name = f"radii/evaluation/job/1:{self._run}:{case.key}:{attempt}"
         return hashlib.sha256(name.encode()).hexdigest()[:32]
 
     def _again(self, plan: EvaluationPlan, one: _Pending, model: ModelInfo, job: Job | None) -> _Pending:
@@ -138,10 +137,8 @@ class Fanout:
         lost = job is None or job.status is JobStatus.EXPIRED or _was_lost(job)
         if not lost or one.tries >= ATTEMPTS:
             status = "lost" if job is None else job.status.value
-            raise EvaluationError(
-                f"{one.question.key}: {error.detail if error else status} (job {one.job_id})"
-            )
-        again = self._submit(plan, one.question, model, one.attempt + 1)
+            raise EvaluationError(f"{one.case.key}: {error.detail if error else status} (job {one.job_id})")
+        again = self._submit(plan, one.case, model, one.attempt + 1)
         again.tries = one.tries + 1
         return again
 

@@ -1,4 +1,4 @@
-"""What an evaluation asks of a service for each image; the same task, whoever answers it."""
+"""The certificates that an evaluation needs: a question for each test image, whoever answers it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,12 @@ from pydantic import ValidationError
 
 from contract.certificates import Certificate
 from contract.defaults import resolve
-from contract.keys import pixel_digest
 from contract.limits import NO_MEMORY
 from contract.models import ModelInfo
 from contract.problems import ProblemError
 from contract.requests import CertifyRequest
-from contract.tasks import CertifyQuestion, CertifyTask
-from evaluation.certificates.tables import Setting
+from contract.tasks import CertifyQuestion
+from evaluation.certificates.tables import Setting, settings
 from evaluation.errors import EvaluationError
 from evaluation.plan import EvaluationPlan
 from evaluation.seeds import image_seed
@@ -24,8 +23,8 @@ from models.data import LabelledImages
 
 
 @dataclass(frozen=True, eq=False)
-class Question:
-    """One certificate that is wanted.
+class Case:
+    """One test image under one setting: one certificate.
 
     Attributes:
         key: Names it in the journal.
@@ -41,7 +40,7 @@ class Question:
 
     @property
     def image(self) -> NDArray[np.uint8]:
-        """The image ``(c, h, w)``; read when it is asked for, since a whole split may not fit the memory."""
+        """The image ``(c, h, w)``; read on demand, since a whole split may not fit into memory."""
         found: NDArray[np.uint8] = self.split.images[self.index]
         return found
 
@@ -50,38 +49,32 @@ class Question:
         """Its class."""
         return int(self.split.labels[self.index])
 
-    @property
-    def pixels(self) -> bytes:
-        """The image as it travels."""
-        return as_travelling(self.image)
-
 
 class Certifier(Protocol):
-    """Whoever answers questions: this process, or the workers of a service."""
+    """What makes certificates: this process, or the workers of a service."""
 
     def models(self) -> dict[str, ModelInfo]:
-        """Return what can be asked about."""
+        """Return the models that it has, by name."""
 
-    def answers(
-        self, plan: EvaluationPlan, questions: Sequence[Question]
-    ) -> Iterator[tuple[Question, Certificate]]:
-        """Yield the certificates in whatever order they come."""
+    def answers(self, plan: EvaluationPlan, cases: Sequence[Case]) -> Iterator[tuple[Case, Certificate]]:
+        """Yield the certificates in any order."""
 
 
-def as_travelling(image: NDArray[np.uint8]) -> bytes:
-    """Return an image ``(c, h, w)`` as height × width × channels bytes."""
-    return image.transpose(1, 2, 0).tobytes()
+def cases(plan: EvaluationPlan, test: LabelledImages) -> Iterator[Case]:
+    """Yield the certificates of a plan, in the order of its tables."""
+    indices = range(0, len(test), plan.every)[: plan.images]
+    for setting in settings(plan):
+        for index in indices:
+            yield Case(f"{setting.key}/{index}", setting, test, index)
 
 
-def task_for(plan: EvaluationPlan, question: Question, model: ModelInfo, job_id: str) -> CertifyTask:
-    """Fill in every default as the API does, and return the task. The memory is off: images stay apart.
+def question_for(plan: EvaluationPlan, case: Case, model: ModelInfo) -> CertifyQuestion:
+    """Return the question with every default filled in as the API does. The memory is off: images stay apart.
 
     Raises:
-        EvaluationError: A field is refused; it says which and why.
+        EvaluationError: A field is refused; it names the field, the rule and the value.
     """
-    asked, setting = plan.certify, question.setting
-    image = question.image
-    channels, height, width = image.shape
+    asked, setting = plan.certify, case.setting
     try:
         request = CertifyRequest.model_validate(
             {
@@ -99,22 +92,13 @@ def task_for(plan: EvaluationPlan, question: Question, model: ModelInfo, job_id:
                 "alpha": asked.alpha,
                 "bound": asked.bound,
                 "memory": NO_MEMORY,
-                "label": model.classes[question.label],
-                "seed": f"{image_seed(plan, question.index):032x}",
+                "label": model.classes[case.label],
+                "seed": f"{image_seed(plan, case.index):032x}",
             }
         )
-        resolved = resolve(request, model)
+        return CertifyQuestion(asked=request, resolved=resolve(request, model))
     except ValidationError as error:
         faults = (f"'{'.'.join(map(str, fault['loc']))}' {fault['msg']}" for fault in error.errors())
         raise EvaluationError("; ".join(faults)) from error
     except ProblemError as error:
         raise EvaluationError(error.problem.detail) from error
-    digest = pixel_digest(as_travelling(image), height, width, channels)
-    return CertifyTask(
-        question=CertifyQuestion(asked=request, resolved=resolved),
-        job_id=job_id,
-        model=model.name,
-        model_digest=model.digest,
-        image_digest=digest,
-        upload_digest=digest,
-    )
