@@ -2,7 +2,9 @@
 
 import { ask } from "./api.js";
 import { byId, h } from "./dom.js";
+import { addOptions } from "./options.js";
 
+/** @typedef {import("./options.js").Schema} Schema */
 /** @typedef {import("./types.js").Problem} Problem */
 
 const LEVEL_FIELDS = ["sigma", "sigma_uniform", "sigma_grid"];
@@ -11,13 +13,15 @@ const LEVEL_FIELDS = ["sigma", "sigma_uniform", "sigma_grid"];
 const form = () => byId("form", HTMLFormElement);
 
 /**
- * Takes the defaults from the API's own description, so that the page need not know them.
+ * Completes the form from the API's description: the fields that it lacks, and every default.
  * @returns {Promise<void>}
  */
-export async function loadDefaults() {
-  /** @type {{ components?: { schemas?: Record<string, { properties?: Record<string, { default?: unknown }> }> } }} */
+export async function loadFields() {
+  /** @type {{ components?: { schemas?: Record<string, Schema & { properties?: Record<string, Schema> }> } }} */
   const document = await ask("openapi.json");
-  const properties = document.components?.schemas?.CertifyForm?.properties ?? {};
+  const schemas = document.components?.schemas ?? {};
+  const properties = schemas.CertifyForm?.properties ?? {};
+  addOptions(properties, schemas);
   for (const [name, { default: value }] of Object.entries(properties)) {
     if (value === undefined || value === null) continue;
     const field = form().elements.namedItem(name);

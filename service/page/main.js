@@ -3,7 +3,7 @@
 import { ProblemError } from "./api.js";
 import { showChosen, startChooser } from "./chooser.js";
 import { byId } from "./dom.js";
-import { adjust, clearErrors, loadDefaults } from "./fields.js";
+import { adjust, clearErrors, loadFields } from "./fields.js";
 import { showJob, submit } from "./job.js";
 import { askForKey } from "./key.js";
 import { loadModels, showModel } from "./models.js";
@@ -40,7 +40,7 @@ async function open() {
 /** Asks what can be certified; tries again until it is told. */
 async function prepare() {
   try {
-    await Promise.all([loadModels(), loadDefaults()]);
+    await Promise.all([loadModels(), loadFields()]);
     showModel();
     showChosen();
   } catch (error) {

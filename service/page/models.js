@@ -24,7 +24,7 @@ export async function loadModels() {
       h("option", { value: model.name, selected: model.name === chosen }, model.ready ? model.name : `${model.name} (not ready)`),
     ),
   );
-  if (!listing.models.length) fill(select, h("option", { value: "" }, "no worker is there yet"));
+  if (!listing.models.length) fill(select, h("option", { value: "" }, "no worker has started yet"));
 }
 
 /**
@@ -81,8 +81,8 @@ export function showModel() {
       {},
       ...[
         ["Takes", shapeOf(model)],
-        ["Tells", `${count(model.classes.length)} classes`],
-        ["Accuracy", accuracyOf(model) || "not known"],
+        ["Knows", `${count(model.classes.length)} classes`],
+        ["Accuracy", accuracyOf(model) || "unknown"],
         ["Noise", model.sigma === null ? "recommends no σ" : `recommends σ = ${short(model.sigma)}`],
         ["Adapts", model.adaptable ? "to the noise" : `no: ${model.not_adaptable_because ?? "it cannot"}`],
       ].flatMap(([term = "", words]) => [h("dt", {}, term), h("dd", {}, words)]),
@@ -92,5 +92,5 @@ export function showModel() {
   byId("sigma", HTMLInputElement).placeholder = model.sigma === null ? "0.5" : short(model.sigma);
   const truth = byId("label", HTMLSelectElement);
   const before = truth.value;
-  fill(truth, h("option", { value: "" }, "not told"), ...model.classes.map((name) => h("option", { value: name, selected: name === before }, name)));
+  fill(truth, h("option", { value: "" }, "unknown"), ...model.classes.map((name) => h("option", { value: name, selected: name === before }, name)));
 }

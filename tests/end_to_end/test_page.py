@@ -170,6 +170,43 @@ def test_every_field_of_the_api_is_on_the_page(tab: Tab, running: Running) -> No
     )
 
 
+def test_a_field_of_the_api_that_the_page_does_not_know(tab: Tab, running: Running) -> None:
+    """It appears with label, limits, default and help, is sent, and its refusal is shown beside it."""
+    document = running.http.get("/openapi.json").json()
+    document["components"]["schemas"]["CertifyForm"]["properties"] |= {
+        "draw_twice": {
+            "type": "integer",
+            "minimum": 2,
+            "maximum": 9,
+            "default": 3,
+            "description": "How `often`.",
+        },
+        "colour": {"$ref": "#/components/schemas/BoundKind", "default": "two_sided"},
+        "careful": {"type": "boolean", "description": "With care."},
+    }
+    tab.page.route("**/openapi.json", lambda route: route.fulfill(json=document))
+    page = tab.open()
+    page.click("details.more > summary")
+    number = page.get_by_label("Draw twice")
+    expect(number).to_have_attribute("placeholder", "3")
+    expect(number).to_have_accessible_description("How often. At least 2, at most 9.")
+    options = page.get_by_label("Colour").locator("option").all_inner_texts()
+    assert options == ["default: two sided", "one sided", "two sided"]
+    assert page.get_by_label("Careful").locator("option").all_inner_texts() == ["default", "yes", "no"]
+    number.fill("4")
+    page.get_by_label("Careful").select_option("yes")
+    with page.expect_request("**/certify") as sent:
+        ask(page)
+    body = sent.value.post_data_buffer
+    assert body is not None
+    assert b'name="draw_twice"\r\n\r\n4\r\n' in body
+    assert b'name="careful"\r\n\r\ntrue\r\n' in body
+    assert b"colour" not in body
+    expect(page.locator("#draw_twice-error")).to_have_text("'draw_twice' is not a field of this request")
+    expect(number).to_be_focused()
+    assert tab.violations() == []
+
+
 def test_every_option_is_sent(tab: Tab, running: Running) -> None:
     """Beside those of the other tests."""
     page = tab.open()

@@ -1,121 +1,127 @@
-"""What the commands send: every option as its field of the form, and no other."""
+"""The client without a server: what it refuses before sending, and how images become files."""
 
-from collections.abc import Callable, Iterator
-from email import message_from_bytes
-from http.server import BaseHTTPRequestHandler, HTTPServer
+import io
+from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
 
+import httpx
+import numpy as np
 import pytest
-from typer.testing import CliRunner
+from PIL import Image
 
-from contract.choices import ProblemCode
-from contract.problems import problem
-from contract.requests import CertifyRequest, PredictRequest
-from radii.main import app
+from radii import retry
+from radii.client import Client
+from radii.errors import ClientError, InvalidRequest, RadiiError, ServerUnavailable
+from radii.images import encode
+from radii.own_key import UnusableKey
+from radii.stack import free_port
 
-Form = dict[str, list[str]]
+PIXELS = np.arange(12 * 8 * 3, dtype=np.uint8).reshape(12, 8, 3)
+
+
+def read(content: bytes) -> np.ndarray:
+    """The pixels of an image file."""
+    return np.asarray(Image.open(io.BytesIO(content)))
+
+
+@pytest.mark.parametrize("pixels", [PIXELS, PIXELS[:, :, 0], PIXELS[::2, ::-1], PIXELS[:, :, :1]])
+def test_pixels_are_sent_without_loss(pixels: np.ndarray) -> None:
+    """Arrays and Pillow images; of grey ones, in either shape."""
+    expected = pixels[:, :, 0] if pixels.shape[2:] == (1,) else pixels
+    name, content = encode(pixels)
+    assert name == "image.png"
+    np.testing.assert_array_equal(read(content), expected)
+    np.testing.assert_array_equal(read(encode(Image.fromarray(expected))[1]), expected)
+
+
+def test_files_are_sent_as_they_are(tmp_path: Path) -> None:
+    """By path or as bytes, whatever they hold: the server looks into them."""
+    path = tmp_path / "boot.jpeg"
+    path.write_bytes(b"jpeg")
+    assert encode(path) == encode(str(path)) == ("boot.jpeg", b"jpeg")
+    assert encode(b"jpeg")[1] == b"jpeg"
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        ("nowhere.png", "'image' must be a file that can be read, got 'nowhere.png': No such file"),
+        (PIXELS / 255, "'image' must be an array of uint8"),
+        (PIXELS[None], r"got u1 in \(1, 12, 8, 3\)"),
+        (PIXELS[:0], r"got u1 in \(0, 8, 3\)"),
+        (Image.new("CMYK", (4, 4)), "'image' must be of a mode that PNG has, got CMYK"),
+        (7, "'image' must be a path, bytes, a Pillow image or an array, got <class 'int'>"),
+    ],
+)  # fmt: skip
+def test_an_image_that_is_none_is_refused(image: object, words: str) -> None:
+    with pytest.raises(InvalidRequest, match=words):
+        encode(image)  # type: ignore[arg-type]  # that is the point
 
 
 @pytest.fixture
-def sent(tmp_path: Path) -> Iterator[Callable[..., Form]]:
-    """Runs a command against a server that refuses everything, and returns the form that it got."""
-    forms: list[Form] = []
-
-    class Refusing(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            forms.append(parse(self.headers["Content-Type"], body))
-            told = problem(ProblemCode.INVALID_FIELD, "'sigma' is out of favour").model_dump_json().encode()
-            self.send_response(422)
-            self.send_header("Content-Length", str(len(told)))
-            self.end_headers()
-            self.wfile.write(told)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    picture = tmp_path / "picture.png"
-    picture.write_bytes(b"png")
-    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
-        thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-
-        def run(command: str, *options: str) -> Form:
-            url = f"http://127.0.0.1:{server.server_port}"
-            result = CliRunner().invoke(app, [command, str(picture), "--url", url, *options])
-            assert result.exit_code == 1, result.output
-            assert "out of favour" in result.output
-            return forms[-1]
-
-        yield run
-        server.shutdown()
-        thread.join()
+def nobody() -> Client:
+    """A client of a server that is not there."""
+    return Client(f"http://127.0.0.1:{free_port()}")
 
 
-def parse(content_type: str, body: bytes) -> Form:
-    """The fields of a multipart form, the image apart."""
-    message = message_from_bytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + body)
-    form: Form = {}
-    for part in message.walk():
-        name = part.get_param("name", header="content-disposition")
-        if isinstance(name, str) and name != "image":
-            form.setdefault(name, []).append(str(part.get_payload()))
-    return form
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"sigma": -0.5}, "'sigma' must be > 0, got -0.5"),
+        ({"n": 5}, "'n' must be >= 10 for 'alpha' = 0.001, got 5"),
+        ({"noise": "pink"}, "'noise' must be 'gaussian', 'uniform' or 'hybrid', got 'pink'"),
+        ({"sigma": 0.5, "sigma_grid": [0.5], "noise_level": "fixed"}, "'sigma_grid'"),
+        ({"radius": 1}, "'radius' is not a field of this request"),
+    ],
+)
+def test_fields_are_checked_before_anything_is_sent(
+    nobody: Client, fields: dict[str, object], words: str
+) -> None:
+    """By the server's own rules and in its words."""
+    for ask in (nobody.certify, nobody.submit):
+        with pytest.raises(InvalidRequest, match=words) as raised:
+            ask(b"png", **fields)
+        assert raised.value.problem is None
 
 
-def test_nothing_is_sent_that_was_not_asked_for(sent: Callable[..., Form]) -> None:
-    """The server's defaults are the server's."""
-    assert sent("certify") == sent("predict") == {}
+def test_a_prediction_has_no_fields_of_a_certificate(nobody: Client) -> None:
+    with pytest.raises(InvalidRequest, match="'n0' is not a field"):
+        nobody.predict(b"png", n0=10)
 
 
-SHARED = {
-    "--model": "toy",
-    "--noise": "hybrid",
-    "--sigma": "0.25",
-    "--sigma-uniform": "0.75",
-    "--n": "1000",
-    "--alpha": "0.01",
-    "--momentum": "0.5",
-    "--clean-size": "64",
-    "--fit": "resize",
-    "--memory": "mine",
-    "--label": "boot",
-    "--seed": "ff",
-}
-CERTIFY = {
-    "--noise-level": "optimize",
-    "--n0": "50",
-    "--bound": "one_sided",
-    "--target-radius": "0.5",
-    "--max-seconds": "2.5",
-}
+def test_errors_are_one_family(nobody: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is not there, an address that is none, a key that cannot be sent."""
+    calls: list[tuple[type[ClientError], Callable[[], object]]] = [
+        (ServerUnavailable, lambda: nobody.certify(b"png")),
+        (InvalidRequest, lambda: Client("http://127.0.0.1:99999")),
+        (UnusableKey, lambda: Client(nobody.url, "two words")),
+    ]
+    for kind, call in calls:
+        with pytest.raises(kind) as raised:
+            call()
+        assert isinstance(raised.value, ClientError)
+        assert isinstance(raised.value, RadiiError)
+    monkeypatch.setenv("RADII_API_KEY_FILE", str(tmp_path / "nowhere"))
+    with pytest.raises(ClientError, match="nowhere"):
+        Client(nobody.url)
 
 
-@pytest.mark.parametrize(("command", "options"), [("certify", SHARED | CERTIFY), ("predict", SHARED)])
-def test_options_are_fields(sent: Callable[..., Form], command: str, options: dict[str, str]) -> None:
-    """Under the same names."""
-    words = [word for option in options.items() for word in option]
-    expected = {option[2:].replace("-", "_"): [value] for option, value in options.items()}
-    assert sent(command, *words, "--adapt") == expected | {"adapt": ["true"]}
-    assert sent(command, "--no-adapt") == {"adapt": ["false"]}
-
-
-def test_fresh_samples(sent: Callable[..., Form]) -> None:
-    assert sent("certify", "--fresh") == {"fresh": ["true"]}
-    assert sent("certify", "--no-fresh", "--memory", "off") == {"fresh": ["false"], "memory": ["off"]}
-
-
-def test_a_list_is_its_field_once_per_item(sent: Callable[..., Form]) -> None:
-    """However it was written."""
-    two = {"sigma_grid": ["0.25", "0.5"]}
-    assert sent("certify", "--sigma-grid", "0.25", "--sigma-grid", "0.5") == two
-    assert sent("certify", "--sigma-grid", "0.25,0.5") == two
-
-
-def test_every_field_has_an_option() -> None:
-    """And no option is without a field."""
-    shared = {option[2:].replace("-", "_") for option in SHARED} | {"adapt"}
-    certify = shared | {option[2:].replace("-", "_") for option in CERTIFY} | {"sigma_grid", "fresh"}
-    assert set(PredictRequest.model_fields) == shared
-    assert set(CertifyRequest.model_fields) == certify
+def test_waits_have_a_limit_that_starts_anew_with_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same reason is reported once."""
+    pauses: list[float] = []
+    lines: list[str] = []
+    monkeypatch.setattr(retry.time, "sleep", pauses.append)
+    limit = retry.WaitLimit(5, lines.append)
+    busy = httpx.Response(503, headers={"Retry-After": "2"})
+    assert [limit.wait(busy, "queue_full", "The queue\nis full") for _ in range(3)] == [True, True, False]
+    assert limit.wait_for_return("away")
+    assert not limit.wait_for_return("away")
+    assert pauses == [2, 2, 1]
+    assert lines == [
+        "waiting 2 s, at most 5 s in all: The queue is full",
+        "waiting 1 s, at most 5 s in all: away",
+    ]
+    limit.reset()
+    assert limit.wait(busy, "queue_full", "The queue is full")
+    assert len(lines) == 3
+    assert not limit.wait(httpx.Response(503), "no_workers", "no wait is asked for")
