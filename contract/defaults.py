@@ -28,7 +28,7 @@ def resolve(request: Request, model: ModelInfo) -> Resolved:
     sigma = _sigma(request, model)
     certify = request if isinstance(request, CertifyRequest) else None
     resolved = Resolved(
-        noise_level=certify.policy if certify else NoiseLevel.FIXED,
+        noise_level=certify.sigma_policy if certify else NoiseLevel.FIXED,
         sigma=sigma,
         sigma_uniform=sigma if request.sigma_uniform is None else request.sigma_uniform,
         sigma_grid=_sigma_grid(certify, model) if certify else [],
@@ -49,7 +49,7 @@ def _sigma(request: Request, model: ModelInfo) -> float:
     sigma = model.sigma if request.sigma is None else request.sigma
     if sigma is not None:
         return sigma
-    if isinstance(request, CertifyRequest) and request.policy is NoiseLevel.AUTO:
+    if isinstance(request, CertifyRequest) and request.sigma_policy is NoiseLevel.AUTO:
         return _sigma_grid(request, model)[0]  # only the grid counts
     detail = f"'sigma' is required: the model '{model.name}' recommends none"
     raise refusal(ProblemCode.INVALID_FIELD, detail, pointer="/sigma")
@@ -138,10 +138,10 @@ def _require_level_on_lattice(request: CertifyRequest, resolved: Resolved) -> No
 def _require_target_in_reach(request: CertifyRequest, model: ModelInfo, resolved: Resolved) -> None:
     """Refuses a target that not even perfect votes could certify; where `optimize` climbs to is not known."""
     target = request.target_radius
-    if target is None or request.policy is NoiseLevel.OPTIMIZE:
+    if target is None or request.sigma_policy is NoiseLevel.OPTIMIZE:
         return
     sigma, sigma_uniform = resolved.sigma, resolved.sigma_uniform
-    if request.policy is NoiseLevel.AUTO:
+    if request.sigma_policy is NoiseLevel.AUTO:
         sigma = sigma_uniform = resolved.sigma_grid[-1]
     dimension = math.prod(model.input_shape)
     n = resolved.n
@@ -151,10 +151,10 @@ def _require_target_in_reach(request: CertifyRequest, model: ModelInfo, resolved
 
 
 def _out_of_reach(request: CertifyRequest, n: int, sigma: float, most: float) -> ProblemError:
-    norm = "l1" if request.noise is NoiseKind.UNIFORM else "l2"
+    target = request.target_radius
     detail = (
-        f"'target_radius' must be <= {most:.6f}, the largest {norm} radius that {n} equal votes can certify "
-        f"with 'alpha' = {request.alpha} and 'sigma' = {sigma:g}, got {request.target_radius}"
+        f"'target_radius' must be <= {most:.6f}, the largest {request.noise.norm} radius that {n} equal "
+        f"votes can certify with 'alpha' = {request.alpha} and 'sigma' = {sigma:g}, got {target}"
     )
     return refusal(ProblemCode.INVALID_FIELD, detail, pointer="/target_radius")
 

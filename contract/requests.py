@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable
-from typing import Annotated, Final, Literal, NoReturn, Self
+from typing import Annotated, ClassVar, Final, Literal, NoReturn, Self
 
 from pydantic import (
     BaseModel,
@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
-from contract.choices import BoundKind, Fit, NoiseKind, NoiseLevel
+from contract.choices import BoundKind, Fit, JobKind, NoiseKind, NoiseLevel
 from contract.limits import (
     CLEAN_SIZE,
     DEFAULT_MEMORY,
@@ -172,6 +172,8 @@ class _Asked(BaseModel):
 class CertifyRequest(_Asked):
     """Ask for a label and a radius within which no perturbation can change it."""
 
+    kind: ClassVar = JobKind.CERTIFY
+
     noise_level: NoiseLevel | None = Field(
         default=None,
         description="How σ is chosen: `fixed` uses `sigma`; per image, `auto` tries the levels of "
@@ -202,7 +204,7 @@ class CertifyRequest(_Asked):
     )
 
     @property
-    def policy(self) -> NoiseLevel:
+    def sigma_policy(self) -> NoiseLevel:
         """How the noise level is chosen."""
         if self.noise_level is not None:
             return self.noise_level
@@ -211,7 +213,7 @@ class CertifyRequest(_Asked):
 
     @property
     def _level_is_open(self) -> bool:
-        return self.policy is not NoiseLevel.FIXED
+        return self.sigma_policy is not NoiseLevel.FIXED
 
     @model_validator(mode="after")
     def _fresh_from_what(self) -> Self:
@@ -221,21 +223,22 @@ class CertifyRequest(_Asked):
 
     @model_validator(mode="after")
     def _levels_agree(self) -> Self:
-        if self.policy is NoiseLevel.AUTO:
+        if self.sigma_policy is NoiseLevel.AUTO:
             for field in ("sigma", "sigma_uniform"):
                 if getattr(self, field) is not None:
                     _refuse_pointless(
                         field, getattr(self, field), "noise_level", "auto", "leave it out or ask for fixed"
                     )
         elif self.sigma_grid is not None:
-            _refuse_pointless(
-                "sigma_grid", self.sigma_grid, "noise_level", self.policy, "leave it out or ask for auto"
-            )
+            advice = "leave it out or ask for auto"
+            _refuse_pointless("sigma_grid", self.sigma_grid, "noise_level", self.sigma_policy, advice)
         return self
 
 
 class PredictRequest(_Asked):
     """Ask for the smoothed classifier's label alone, which takes far fewer votes than a radius."""
+
+    kind: ClassVar = JobKind.PREDICT
 
     @staticmethod
     def least_samples(alpha: float) -> int:

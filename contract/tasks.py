@@ -5,7 +5,7 @@ A worker decides nothing: the question has all that an answer depends on.
 
 import hashlib
 import json
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict
 
@@ -104,12 +104,9 @@ class _Task(BaseModel):
 class CertifyTask(_Task):
     """One certification."""
 
-    question: CertifyQuestion
+    kind: ClassVar[JobKind] = JobKind.CERTIFY
 
-    @property
-    def kind(self) -> JobKind:
-        """What the job computes."""
-        return JobKind.CERTIFY
+    question: CertifyQuestion
 
     @property
     def question_digest(self) -> str:
@@ -121,12 +118,9 @@ class CertifyTask(_Task):
 class PredictTask(_Task):
     """One prediction by the smoothed classifier."""
 
-    question: PredictQuestion
+    kind: ClassVar[JobKind] = JobKind.PREDICT
 
-    @property
-    def kind(self) -> JobKind:
-        """What the job computes."""
-        return JobKind.PREDICT
+    question: PredictQuestion
 
 
 Task = CertifyTask | PredictTask

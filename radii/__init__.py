@@ -5,7 +5,7 @@ The library, each name loaded when it is first used, so that ``import radii`` ne
     SmoothedClassifier   a base classifier with its noise: certify, predict, adapt
     Gaussian, Uniform    the noises: ℓ2 radii, ℓ1 radii
     certify              the algorithm itself, with every argument
-    Client               asks a running service
+    Client, ClientError  asks a running service; the root of its errors
 
 The rest of this package is the command line and ``serve``. No other package imports it.
 """
@@ -15,14 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from radii.client import Client
+    from radii.errors import ClientError
     from smoothing import Gaussian, SmoothedClassifier, Uniform, certify
 
-__all__ = ["Client", "Gaussian", "SmoothedClassifier", "Uniform", "certify"]
+__all__ = ["Client", "ClientError", "Gaussian", "SmoothedClassifier", "Uniform", "certify"]
+
+
+_HOMES = {"Client": "radii.client", "ClientError": "radii.errors"}
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module("radii.client" if name == "Client" else "smoothing"), name)
+        return getattr(import_module(_HOMES.get(name, "smoothing")), name)
     raise AttributeError(f"module 'radii' has no attribute {name!r}")
 
 

@@ -33,8 +33,7 @@ DEFAULT_URL: Final = "http://127.0.0.1:8000"
 DEFAULT_MAX_WAIT: Final = 300.0
 
 _REQUESTS: Final[dict[JobKind, type[CertifyRequest | PredictRequest]]] = {
-    JobKind.CERTIFY: CertifyRequest,
-    JobKind.PREDICT: PredictRequest,
+    model.kind: model for model in (CertifyRequest, PredictRequest)
 }
 _TIMEOUT: Final = httpx.Timeout(10, read=40)
 _log = logging.getLogger(__name__)

@@ -73,7 +73,7 @@ def test_each_noise_of_a_hybrid_has_half_the_failure_probability() -> None:
 )
 def test_the_level_is_fixed_if_one_is_given(fields: dict[str, Any], level: str) -> None:
     """Unless the request says how it is to be chosen."""
-    assert CertifyRequest.model_validate(fields).policy == level
+    assert CertifyRequest.model_validate(fields).sigma_policy == level
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_the_defaults_are_valid() -> None:
     """A request with an image alone can be answered."""
     request = CertifyRequest()
     assert (request.n0, request.alpha, request.bound) == (100, 0.001, "two_sided")
-    assert (request.noise, request.policy, request.adapt) == ("gaussian", "auto", None)
+    assert (request.noise, request.sigma_policy, request.adapt) == ("gaussian", "auto", None)
 
 
 @pytest.mark.parametrize(

@@ -261,5 +261,5 @@ def test_level_below_the_lattice_of_optimize(ask: Ask, refuse: Callable[..., tup
 
 def test_policy_of_a_request() -> None:
     """What the contract says, it says to every client."""
-    assert CertifyRequest(sigma=0.5).policy == "fixed"
-    assert CertifyRequest().policy == CertifyRequest(sigma_grid=[0.5]).policy == "auto"
+    assert CertifyRequest(sigma=0.5).sigma_policy == "fixed"
+    assert CertifyRequest().sigma_policy == CertifyRequest(sigma_grid=[0.5]).sigma_policy == "auto"
