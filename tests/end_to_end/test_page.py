@@ -449,7 +449,7 @@ def test_a_model_s_accuracy_is_that_of_its_card(tab: Tab, running: Running) -> N
         told = page.locator("#model-facts dt:text-is('Accuracy') + dd")
         measured = {metric["metric"]: metric["value"] for metric in model["metrics"]}
         if not measured:
-            expect(told).to_have_text("not known")
+            expect(told).to_have_text("unknown")
         for name, words in _ACCURACIES.items():
             if name in measured:
                 expect(told).to_contain_text(f"{100 * measured[name]:.1f} %{words}")
