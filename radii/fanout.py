@@ -20,9 +20,9 @@ from evaluation.certificates.cases import Case
 from evaluation.errors import EvaluationError
 from evaluation.plan import EvaluationPlan
 from radii.one_process import as_travelling, task_for
-from service.jobs import queue as job_queue
 from service.jobs.admission import Terms
 from service.jobs.catalogue import read_catalogue
+from service.jobs.queue import enqueue
 from service.jobs.state import read_job
 
 ATTEMPTS = 3
@@ -125,7 +125,7 @@ class Fanout:
             record = Submission(
                 job_id=job_id, kind=JobKind.CERTIFY, model=model.name, created_at=datetime.now(UTC)
             )
-            job_queue.submit(self._redis, record, task, as_travelling(case.image), _TERMS)
+            enqueue(self._redis, record, task, as_travelling(case.image), _TERMS)
         return _Pending(case, attempt, job_id)
 
     def _job_id(self, case: Case, attempt: int) -> str:

@@ -11,7 +11,7 @@
              │      ├── images        uploads become checked pixels
              │      ├── idempotency   the client's own name for its request
              │      └── admission     onto the queue, in one step, if there is a place
-             ├── job_queue      the only module that touches RQ
+             ├── jobs.queue     the only module that knows RQ
              ├── job_state      what a job is, derived from what Redis holds
              ├── cancellation   giving a job up
              ├── waiting        following a job's events

@@ -17,8 +17,8 @@ from redis import Redis, RedisError
 from contract import keys
 from contract.metrics import FAMILIES, Family, read_field
 from contract.settings import Timing
-from service.jobs import queue as job_queue
 from service.jobs.catalogue import Heartbeat, read_heartbeats, ready_models
+from service.jobs.queue import read_sizes
 
 _MEMORIES: Final = 32  # of the memories that engines follow; a client can make any number of them
 _Values = dict[tuple[str, ...], float]
@@ -53,7 +53,7 @@ class StoreCollector(Collector):
 
 
 def _queue(redis: Redis) -> Iterator[Metric]:
-    state = job_queue.measure(redis)
+    state = read_sizes(redis)
     yield GaugeMetricFamily("radii_queue_jobs", "Jobs that wait for a worker.", value=state.waiting)
     yield GaugeMetricFamily("radii_running_jobs", "Jobs that workers have begun.", value=state.running)
     yield GaugeMetricFamily(

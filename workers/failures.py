@@ -2,17 +2,24 @@
 
 ::
 
-    JobFailure     says what the client is told; never tried again
-    EngineLost     the engine died, did not start or lost the store; RQ tries again
-    Abandoned      the client cancelled, or the relay is gone: nobody waits
-    Superseded     this attempt was given up for lost, and another one has begun
+    WorkerError
+    ├── JobFailure     the job cannot succeed; the client is told why, and it is not tried again
+    ├── EngineLost     the engine died, did not start or lost Redis; RQ tries again
+    ├── Abandoned      nobody waits: the client cancelled, or the relay is gone
+    ├── Superseded     another attempt at the job has begun
+    ├── ForbiddenTask  the job names a function that is none of ours (`workers.process.rq.allowed_job`)
+    └── KeepsDying     a process dies as often as it is started (`workers.process.child`)
 """
 
 from contract.choices import ProblemCode
 from contract.problems import Problem, problem
 
 
-class JobFailure(Exception):
+class WorkerError(Exception):
+    """Anything that a worker raises on purpose."""
+
+
+class JobFailure(WorkerError):
     """The job cannot succeed, and the client is told why."""
 
     def __init__(self, code: ProblemCode, detail: str) -> None:
@@ -26,13 +33,13 @@ class JobFailure(Exception):
         return problem(self.code, self.detail)
 
 
-class EngineLost(Exception):
-    """The engine closed the connection or lost the store, or none could be reached in time."""
+class EngineLost(WorkerError):
+    """The engine closed the connection or lost Redis, or none could be reached in time."""
 
 
-class Abandoned(Exception):
+class Abandoned(WorkerError):
     """Nobody waits for the answer any more."""
 
 
-class Superseded(Exception):
+class Superseded(WorkerError):
     """Another attempt has begun: the answer is for that one to give."""

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from workers.process.relay import relay
+from workers.process.rq.attempt import run_in_engine
 
 
 def certify(payload: dict[str, Any]) -> dict[str, str]:
     """Certifies one image; returns a pointer to the certificate."""
-    return relay("certify", payload)
+    return run_in_engine("certify", payload)
 
 
 def predict(payload: dict[str, Any]) -> dict[str, str]:
     """Predicts the label of one image; returns a pointer to the prediction."""
-    return relay("predict", payload)
+    return run_in_engine("predict", payload)

@@ -9,8 +9,8 @@ from redis import Redis
 
 from contract.settings import ProcessSettings
 from radii.doctor.findings import Finding, fail, ok, warn
-from service.jobs import queue as job_queue
 from service.jobs.catalogue import read_heartbeats, ready_models
+from service.jobs.queue import read_sizes, silent_jobs, taken_jobs
 
 _OLD_SECONDS: Final = 600.0
 _TWO_LOOKS_SECONDS: Final = 1.5  # a job is between queue and worker for a few milliseconds
@@ -58,7 +58,7 @@ def look_at_engines(redis: Redis) -> Iterator[Finding]:
 
 def look_at_queue(redis: Redis) -> Iterator[Finding]:
     """How many jobs wait, and whether some of them wait in vain."""
-    sizes = job_queue.measure(redis)
+    sizes = read_sizes(redis)
     told = f"{sizes.waiting} jobs wait, {sizes.running} run"
     if sizes.oldest_seconds > _OLD_SECONDS:
         advice = "start more workers: a job that waits for an hour expires"
@@ -75,8 +75,8 @@ def look_at_queue(redis: Redis) -> Iterator[Finding]:
 
 def _stuck(redis: Redis) -> set[str]:
     """Jobs that a worker took and did not begin, or began and gives no sign of."""
-    taken = job_queue.taken(redis)
+    taken = taken_jobs(redis)
     if taken:
         time.sleep(_TWO_LOOKS_SECONDS)
-        taken &= job_queue.taken(redis)
-    return taken | job_queue.silent(redis)
+        taken &= taken_jobs(redis)
+    return taken | silent_jobs(redis)

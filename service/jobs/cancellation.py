@@ -11,7 +11,7 @@ from contract.choices import JobStatus, ProblemCode
 from contract.jobs import Job
 from contract.limits import SUBMISSION_TTL
 from contract.problems import refusal
-from service.jobs import queue as job_queue
+from service.jobs.queue import stop_job
 from service.jobs.state import Cancellation, read_job, watched_keys
 
 
@@ -28,7 +28,7 @@ def cancel(redis: Redis, job_id: str) -> Job:
         )
     if job.status.final:
         return job
-    job_queue.stop(redis, job_id)
+    stop_job(redis, job_id)
     return _require(redis, job_id)
 
 

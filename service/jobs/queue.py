@@ -1,4 +1,8 @@
-"""The only module that touches RQ: puts tasks on the queue, stops jobs, and reads RQ's record of them."""
+"""The only module of the API that knows RQ: puts tasks on the queue, stops jobs, and reads RQ's records.
+
+The workers' side is `workers.process.rq`. Its ``test_private_names.py`` also tests what this module uses and
+RQ does not document.
+"""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -74,7 +78,7 @@ class QueueRecord:
     ended_at: datetime | None
 
 
-def submit(redis: Redis, submission: Submission, task: Task, pixels: bytes, terms: Terms) -> Admitted:
+def enqueue(redis: Redis, submission: Submission, task: Task, pixels: bytes, terms: Terms) -> Admitted:
     """Stores the image and the record of the job, and enqueues the task, all at once or not at all.
 
     Raises:
@@ -84,7 +88,8 @@ def submit(redis: Redis, submission: Submission, task: Task, pixels: bytes, term
     job_id = submission.job_id
     name = keys.TASK_NAMES[task.kind]
     queue = _queue(redis)
-    # It only collects what RQ and we would write; the script then writes it, or nothing.
+    # The pipeline is never executed: it collects the commands that RQ and we would send, and a script on the
+    # server then runs all of them or none. RQ itself cannot enqueue under a condition.
     with redis.pipeline(transaction=True) as pipeline:
         queue.enqueue_call(
             name,
@@ -117,17 +122,11 @@ def read_job_seconds(redis: Redis, jobs: int) -> list[float]:
     return [(ended - began).total_seconds() for began, ended in times if began and ended]
 
 
-def count_waiting(redis: Redis) -> int:
-    """Returns how many jobs wait."""
-    waiting: Any = redis.llen(_queue(redis).key)
-    return int(waiting)
+def stop_job(redis: Redis, job_id: str) -> None:
+    """Takes a job off the queue, or asks its worker to stop it.
 
-
-def stop(redis: Redis, job_id: str) -> None:
-    """Takes a job off the queue, or tells its worker to stop it.
-
-    Neither is sure: a worker may take the job in between, or miss the command. The cancel flag is; both only
-    make it happen sooner. RQ's own way to cancel fails when it meets a job that is just begun or given up.
+    Neither is certain: a worker may take the job in between, or miss the command. The cancel flag is certain;
+    this only makes it happen sooner. RQ's own `Job.cancel` fails on a job that is just begun or given up.
     """
     with suppress(NoSuchJobError, InvalidJobOperation, ValueError):
         job = Job.fetch(job_id, connection=redis, serializer=JSONSerializer)
@@ -135,12 +134,12 @@ def stop(redis: Redis, job_id: str) -> None:
         if state is QueueState.STARTED:
             send_stop_job_command(redis, job_id, serializer=JSONSerializer)
         elif state is QueueState.WAITING and redis.lrem(_queue(redis).key, 1, job_id):
-            job.set_status(JobStatus.CANCELED)  # nobody else has it now
+            job.set_status(JobStatus.CANCELED)  # removed by us, so no worker has it
 
 
 @dataclass(frozen=True)
 class QueueSizes:
-    """How many jobs are where, and how old the one is that has waited longest.
+    """How many jobs are where, and the age of the one that has waited longest.
 
     Attributes:
         waiting: On the queue.
@@ -155,10 +154,10 @@ class QueueSizes:
     oldest_seconds: float
 
 
-def measure(redis: Redis) -> QueueSizes:
+def read_sizes(redis: Redis) -> QueueSizes:
     """Returns the sizes of the queue, in constant time.
 
-    RQ's own counts give up lost jobs as they are read, which two readers may do at once: these only read.
+    RQ's own counts also give up lost jobs, which two readers may do at once. This only reads.
     """
     queue = _queue(redis)
     with redis.pipeline(transaction=False) as pipeline:
@@ -171,14 +170,14 @@ def measure(redis: Redis) -> QueueSizes:
     return QueueSizes(waiting, taken, running, _age(redis, first, seconds))
 
 
-def taken(redis: Redis) -> set[str]:
+def taken_jobs(redis: Redis) -> set[str]:
     """Returns the jobs between queue and worker: there for a few milliseconds, unless their worker died."""
     ids: Any = redis.lrange(_queue(redis).intermediate_queue_key, 0, -1)
     return {job_id.decode() for job_id in ids}
 
 
-def silent(redis: Redis) -> set[str]:
-    """Returns the jobs that were begun and whose workers have given no sign for longer than they may."""
+def silent_jobs(redis: Redis) -> set[str]:
+    """Returns the jobs that were begun and whose workers have not reported for longer than they may."""
     ids: Any = redis.zrangebyscore(_queue(redis).started_job_registry.key, 0, redis.time()[0])
     return {entry.decode().partition(":")[0] for entry in ids}
 
@@ -206,7 +205,7 @@ def parse_record(redis: Redis, job_id: str, fields: Mapping[Any, Any]) -> QueueR
     job = Job(job_id, connection=redis, serializer=JSONSerializer)
     try:
         job.restore(fields)
-    except Exception:  # whatever its parser met: anybody who can write to Redis can write a record
+    except Exception:  # RQ's parser raises what it meets, and a client of Redis can write any record
         return None
     retries_left = RETRIES if job.retries_left is None else job.retries_left
     return QueueRecord(

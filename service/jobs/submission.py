@@ -15,10 +15,10 @@ from contract.requests import CertifyRequest, PredictRequest
 from contract.tasks import make_task
 from service.edge.access import Caller
 from service.edge.uploads import fit_image
-from service.jobs import queue as job_queue
 from service.jobs.admission import QueueFull, Terms
 from service.jobs.backlog import queue_full, require_room
 from service.jobs.idempotency import Idempotency
+from service.jobs.queue import enqueue
 from service.resources import Resources
 from service.tracing import traceparent
 
@@ -89,7 +89,7 @@ def submit(
     )
     terms = Terms(account, settings.max_queued, settings.max_queued_per_caller, idempotency)
     try:
-        admitted = job_queue.submit(resources.redis, record, task, image.pixels, terms)
+        admitted = enqueue(resources.redis, record, task, image.pixels, terms)
     except QueueFull as full:
         engines = resources.catalogue.get().engines_alive
         raise queue_full(full.length, settings.max_queued, resources.job_seconds.get(), engines) from None

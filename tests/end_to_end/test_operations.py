@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from contract.choices import JobStatus, ProblemCode
-from service.jobs import queue as job_queue
+from service.jobs.queue import record_key
 from tests.end_to_end.operating import (
     ABORT,
     BRIGHT,
@@ -149,7 +149,7 @@ def test_an_engine_that_hangs_is_killed_and_its_job_has_run_out_of_time(
     engine = site.newest_engine()
     long = submit(http, CALM, n=5_000_000)
     hanging = submit(http, HANG)
-    site.redis.hset(job_queue.record_key(hanging), "timeout", 2)  # while the worker is busy
+    site.redis.hset(record_key(hanging), "timeout", 2)  # while the worker is busy
     http.delete(f"/jobs/{long}")
     job = final(http, hanging)
     assert job.status is JobStatus.FAILED

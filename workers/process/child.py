@@ -8,6 +8,7 @@ from typing import IO, Final
 
 import structlog
 
+from workers.failures import WorkerError
 from workers.process.exit_codes import PLANNED, REASONS, Exit
 
 log = structlog.get_logger()
@@ -16,7 +17,7 @@ _FAST_DEATHS: Final = 5  # in a row; then the fault is not a job's, and starting
 _FAST_SECONDS: Final = 30.0  # importing torch and failing takes ten on a busy machine
 
 
-class KeepsDying(Exception):
+class KeepsDying(WorkerError):
     """A child dies as often as it is started."""
 
 

@@ -20,10 +20,9 @@ from contract.limits import RESULT_TTL
 from contract.models import ModelInfo
 from contract.tasks import CertifyTask
 from service.app import create_app
-from service.jobs import queue as job_queue
 from service.jobs.admission import Terms
 from service.jobs.backlog import mean_job_seconds
-from service.jobs.queue import count_waiting
+from service.jobs.queue import enqueue, read_sizes
 from service.settings import Auth, ServiceSettings
 from tests.service.keyring import make_keys
 
@@ -113,7 +112,7 @@ def test_parallel_submissions_do_not_overshoot(served: Start, redis: Redis, png:
 
         statuses = asyncio.run(flood())
     assert (statuses.count(202), statuses.count(503)) == (places, 100 - places)
-    assert count_waiting(redis) == 20
+    assert read_sizes(redis).waiting == 20
 
 
 def test_callers_own_cap(served: Start, redis: Redis, png: bytes, work: Callable[..., None]) -> None:
@@ -149,7 +148,7 @@ def test_submission_that_is_sent_again_is_enqueued_once(redis: Redis, served: St
     )
     stored: Any = redis.get(keys.submission(job_id))
     submission = Submission.model_validate_json(stored)
-    job_queue.submit(redis, submission, task, b"", Terms("address:x", 1, None, None))
+    enqueue(redis, submission, task, b"", Terms("address:x", 1, None, None))
     assert redis.lrange("rq:queue:radii", 0, -1) == [job_id.encode()]
 
 

@@ -13,7 +13,7 @@ from contract import keys, limits
 from contract.requests import CertifyRequest
 from service.edge.access import Caller, Scope
 from service.jobs.idempotency import Idempotency, make_idempotency
-from service.jobs.queue import count_waiting
+from service.jobs.queue import read_sizes
 
 Post = Callable[..., httpx.Response]
 
@@ -42,7 +42,7 @@ def test_same_request_is_the_same_job(post: Post, redis: Redis) -> None:
     assert "Idempotency-Replayed" not in first.headers
     assert second.headers["Idempotency-Replayed"] == "true"
     assert second.headers["Location"] == first.headers["Location"]
-    assert count_waiting(redis) == 2
+    assert read_sizes(redis).waiting == 2
 
 
 def test_key_of_another_request_is_refused(post: Post, picture: Callable[..., bytes], redis: Redis) -> None:
@@ -52,7 +52,7 @@ def test_key_of_another_request_is_refused(post: Post, picture: Callable[..., by
         problem = response.json()
         assert (response.status_code, problem["code"]) == (422, "idempotency_key_reused")
         assert problem["errors"][0]["pointer"] == "/Idempotency-Key"
-    assert count_waiting(redis) == 1
+    assert read_sizes(redis).waiting == 1
 
 
 def test_refused_request_uses_up_no_key(post: Post) -> None:
@@ -107,7 +107,7 @@ def test_many_at_once_make_one_job(api: httpx.Client, redis: Redis, png: bytes) 
     assert {response.status_code for response in responses} == {202}
     assert len({response.json()["id"] for response in responses}) == 1
     assert sum("Idempotency-Replayed" in response.headers for response in responses) == 49
-    assert count_waiting(redis) == 1
+    assert read_sizes(redis).waiting == 1
     assert len(redis.keys("rq:job:*")) == 1
     assert len(redis.keys("radii:job:*:submission")) == 1
 

@@ -1,7 +1,7 @@
-"""RQ runs any function that a job in Redis names. Ours runs two.
+"""The one queue, and its jobs: RQ runs any function that a job in Redis names, ours are two.
 
-Whoever can write to Redis could otherwise name ``subprocess.check_output``; the JSON serializer alone does
-not prevent that. Callbacks and webhooks are dotted names and addresses from Redis as well: they are ignored.
+A client of Redis could otherwise name ``subprocess.check_output``; the JSON serializer alone does not prevent
+that. Callbacks and webhooks are dotted names and addresses from Redis as well: they are ignored.
 """
 
 from collections.abc import Callable
@@ -9,15 +9,18 @@ from typing import Any, Self
 
 from redis import Redis
 from redis import exceptions as redis_errors
+from rq import Queue
 from rq.exceptions import NoSuchJobError
 from rq.job import Job
+from rq.serializers import JSONSerializer
 
-from contract.keys import TASKS
+from contract.keys import QUEUE, TASKS
 from contract.limits import FAILURE_TTL
+from workers.failures import WorkerError
 
 
-class ForbiddenTask(Exception):
-    """A job names a function that is not one of ours."""
+class ForbiddenTask(WorkerError):
+    """A job names a function that is none of ours."""
 
 
 class AllowedJob(Job):
@@ -25,10 +28,10 @@ class AllowedJob(Job):
 
     @classmethod
     def fetch(cls, id: str, connection: Redis | None = None, serializer: Any = None) -> Self:  # noqa: A002 (RQ's)
-        """Reads a job; one that cannot be read is none, where RQ's worker would end itself.
+        """Reads a job; RQ's worker would end itself over a record that it cannot read.
 
         Raises:
-            NoSuchJobError: There is none, or its record is no job's.
+            NoSuchJobError: There is none, or its record cannot be read.
         """
         try:
             return cls._fetch(id, connection, serializer)
@@ -38,14 +41,14 @@ class AllowedJob(Job):
             if not str(error).startswith("WRONGTYPE"):
                 raise
             raise NoSuchJobError(f"{id!r} has no record") from error
-        except Exception as error:  # whatever its parser met
+        except Exception as error:  # RQ's parser raises what it meets
             raise NoSuchJobError(f"the record of {id!r} cannot be read") from error
 
     @classmethod
     def _fetch(cls, job_id: str, connection: Redis | None, serializer: Any) -> Self:
         found = super().fetch(job_id, connection=connection, serializer=serializer)
         assert isinstance(found, cls)  # noqa: S101 (RQ makes one of the class that it is called on)
-        if found.failure_ttl is None:  # ours say how long; RQ would keep the failure of any other for ever
+        if found.failure_ttl is None:  # not one of ours, and RQ would keep its failure for a year
             found.failure_ttl = FAILURE_TTL
         return found
 
@@ -78,3 +81,8 @@ class AllowedJob(Job):
 
     def send_webhooks(self, *args: Any, **kwargs: Any) -> None:
         """Sends nothing."""
+
+
+def open_queue(connection: Redis) -> Queue:
+    """Returns the one queue, of such jobs. RQ would lose jobs of a worker that listens to several."""
+    return Queue(QUEUE, connection=connection, serializer=JSONSerializer, job_class=AllowedJob)

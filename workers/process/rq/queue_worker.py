@@ -9,20 +9,20 @@ from typing import Any
 import structlog
 from redis import Redis
 from redis.exceptions import RedisError
-from rq import Queue, Worker
+from rq import Worker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import now
 
-from contract import keys
 from contract.limits import RESULT_TTL
 from contract.logs import configure_logs
 from workers import tasks
 from workers.failures import Abandoned, EngineLost, JobFailure
-from workers.process import relay
 from workers.process.connections import connect, wait_until_writable
 from workers.process.liveness.lifeline import end_with_parent
-from workers.process.rq.allowed_job import AllowedJob
+from workers.process.relay import EngineAddress
+from workers.process.rq import attempt
+from workers.process.rq.allowed_job import AllowedJob, open_queue
 from workers.settings import WorkerSettings, WorkerTiming
 
 log = structlog.get_logger()
@@ -32,25 +32,25 @@ PRELOADED = (tasks.certify, tasks.predict)
 
 
 class QueueWorker(Worker):
-    """RQ's worker, but for three things: the reaper searches for lost jobs; an outage of the store in mid-job
-    is no reason to leave the job; and it knows whether it was told to stop.
+    """RQ's worker with three differences: `workers.process.rq.reaper` searches for lost jobs in its place, an
+    outage of Redis does not make it leave a running job, and it knows whether it was asked to stop.
     """
 
-    told_to_stop = False
+    asked_to_stop = False
 
     def clean_registries(self) -> None:
-        """Does nothing but note the time: `workers.process.rq.reaper` does it all."""
-        self.last_cleaned_at = now()  # type: ignore[assignment]
+        """Only notes the time, by which RQ decides when to call it again."""
+        self.last_cleaned_at = now()  # type: ignore[assignment]  # RQ declares it None
 
     def maintain_heartbeats(self, job: Job) -> None:
-        """Says that it is still at work, if the store can be told."""
+        """Reports that the job is running, if Redis answers."""
         try:
             super().maintain_heartbeats(job)
         except RedisError as error:
-            log.warning("no sign of life given", job=job.id, error=type(error).__name__)
+            log.warning("running job not reported", job=job.id, error=type(error).__name__)
 
     def set_current_job_working_time(self, current_job_working_time: float, pipeline: Any = None) -> None:
-        """Keeps the time, and tells it if the store can be told."""
+        """Keeps the time, and writes it if Redis answers."""
         try:
             super().set_current_job_working_time(current_job_working_time, pipeline)
         except RedisError as error:
@@ -58,15 +58,14 @@ class QueueWorker(Worker):
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """Ends after the running job, if there is one."""
-        self.told_to_stop = True
-        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+        self.asked_to_stop = True
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]  # RQ's is not typed
 
 
 def make_worker(connection: Redis, timing: WorkerTiming) -> QueueWorker:
-    """Returns a worker that listens to the one queue. Several queues would lose jobs in RQ."""
-    queue = Queue(keys.QUEUE, connection=connection, serializer=JSONSerializer, job_class=AllowedJob)
+    """Returns a worker for the queue."""
     return QueueWorker(
-        [queue],
+        [open_queue(connection)],
         connection=connection,
         serializer=JSONSerializer,
         job_class=AllowedJob,
@@ -74,14 +73,14 @@ def make_worker(connection: Redis, timing: WorkerTiming) -> QueueWorker:
         worker_ttl=timing.worker_ttl_seconds,
         job_monitoring_interval=timing.job_monitoring_seconds,
         log_job_description=False,
-        work_horse_killed_handler=relay.count_killed,
+        work_horse_killed_handler=attempt.count_killed,
     )
 
 
 def main() -> None:
-    """Takes jobs until told to stop; a first SIGTERM lets the running job finish.
+    """Takes jobs until a signal stops it; a first SIGTERM lets the running job finish.
 
-    It leaves with ``EX_TEMPFAIL`` when the store was lost, which is no fault of its own.
+    It leaves with ``EX_TEMPFAIL`` when Redis was lost, which is no fault of its own.
     """
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--socket", type=Path, required=True)
@@ -94,7 +93,7 @@ def main() -> None:
         # RQ logs a traceback for each of them; the relay has said why in one line.
         already_logged=(JobFailure, EngineLost, Abandoned),
     )
-    relay.use_engine(arguments.socket, settings.timing.engine_boot_seconds)
+    attempt.use_engine(EngineAddress(arguments.socket, settings.timing.engine_boot_seconds))
     connection = connect(settings.redis_url, read_timeout=None)
     worker: QueueWorker | None = None
     end_with_parent(lambda: worker.kill_horse() if worker else None)
@@ -104,11 +103,11 @@ def main() -> None:
         worker.work(with_scheduler=False, logging_level=_rq_level(settings))
     except RedisError as error:
         log.warning("store lost", error=type(error).__name__)
-    raise SystemExit(0 if worker and worker.told_to_stop else os.EX_TEMPFAIL)
+    raise SystemExit(0 if worker and worker.asked_to_stop else os.EX_TEMPFAIL)
 
 
 def _rq_level(settings: WorkerSettings) -> str:
-    """RQ's own lines repeat what the relays say; they are for those who look for more."""
+    """RQ's lines repeat what the relays log, so they come with the level below."""
     return {"debug": "INFO", "error": "ERROR"}.get(settings.log_level, "WARNING")
 
 

@@ -7,20 +7,19 @@ thread of every supervisor, one of which searches at a time.
 A job is with a worker in one of two ways::
 
     taken     on RQ's intermediate list: taken off the queue, not begun yet (milliseconds)
-    running   in RQ's registry of started jobs, with a record whose lifetime its worker prolongs
+    running   in RQ's registry of started jobs, with an execution record whose lifetime its worker prolongs
 
-Whatever stays taken, or silent, is tried again; this counts as an attempt. A worker that was only slow finds
-its attempt superseded. All times are the server's.
+What stays taken, or silent, is tried again; this counts as an attempt. A worker that was only slow finds its
+attempt superseded. All times are those of the Redis server.
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
 import structlog
 from redis import Redis
 from redis.exceptions import RedisError, WatchError
-from rq import Queue
 from rq.exceptions import NoSuchJobError
 from rq.job import JobStatus
 from rq.registry import FailedJobRegistry, FinishedJobRegistry
@@ -29,7 +28,7 @@ from rq.worker_registration import clean_worker_registry
 
 from contract import keys
 from contract.limits import FAILURE_TTL
-from workers.process.rq.allowed_job import AllowedJob
+from workers.process.rq.allowed_job import AllowedJob, open_queue
 from workers.settings import RQ_RECORD_SECONDS, WorkerTiming
 
 log = structlog.get_logger()
@@ -38,12 +37,12 @@ _TRIES: Final = 5  # of one change, while others change the same job
 
 
 class Reaper:
-    """Searches for lost jobs every `reaper_seconds`."""
+    """Searches for lost jobs every ``reaper_seconds``."""
 
     def __init__(self, redis: Redis, timing: WorkerTiming) -> None:
         self._redis = redis
         self._timing = timing
-        self._queue = Queue(keys.QUEUE, connection=redis, serializer=JSONSerializer, job_class=AllowedJob)
+        self._queue = open_queue(redis)
         self._taken = self._queue.intermediate_queue_key
         self._running = self._queue.started_job_registry.key
         self._stopping = threading.Event()
@@ -61,38 +60,39 @@ class Reaper:
         interval = self._timing.reaper_seconds
         while not self._stopping.wait(interval):
             try:
-                # The lock expires a little earlier, so that its own holder may search again.
+                # The lock expires a little earlier, so that its holder may search again.
                 if self._redis.set(keys.REAPER, 1, nx=True, px=int(950 * interval)):
                     self.search()
             except RedisError as error:
                 log.warning("lost jobs not searched for", error=type(error).__name__)
             except Exception:
-                log.exception("lost jobs not searched for")  # it must outlive whatever lies in Redis
+                log.exception("lost jobs not searched for")  # it must outlive anything that lies in Redis
 
     def search(self) -> None:
-        """Looks once at all that is with a worker."""
+        """Looks once at every job that is with a worker."""
+        # Two times for silence: in an outage of Redis no worker can report, and all are silent afterwards.
         silent = self._silent()
-        for attempt in self._longer_than(keys.SILENT, silent, self._timing.silent_grace_seconds):
+        for attempt in self._seen_for(self._timing.silent_grace_seconds, silent, keys.SILENT):
             self._change(self._give_up, attempt)
         taken = cast("list[bytes]", self._redis.lrange(self._taken, 0, -1))
-        for job_id in self._longer_than(keys.TAKEN, set(taken), self._timing.taken_seconds):
+        for job_id in self._seen_for(self._timing.taken_seconds, set(taken), keys.TAKEN):
             self._change(self._return, job_id)
         self._forget()
 
     def _silent(self) -> set[bytes]:
-        """Attempts whose worker has given no sign of life for a while."""
+        """Attempts that were not reported lately, as ``job:execution``."""
         running = cast("list[bytes]", self._redis.zrange(self._running, 0, -1))
         with self._redis.pipeline(transaction=False) as pipeline:
             for attempt in running:
-                pipeline.pttl(b"rq:execution:" + attempt)
+                pipeline.pttl(_execution(attempt))
             left = pipeline.execute()
-        # What a report of a worker sets the lifetime of the attempt's record to, less the time since then.
+        # A report sets the record's lifetime, so what is left of that says how long ago it was.
         lifetime = self._timing.job_monitoring_seconds + RQ_RECORD_SECONDS
         least = 1000 * (lifetime - self._timing.silent_seconds)
         return {attempt for attempt, ttl in zip(running, left, strict=True) if ttl < least}
 
-    def _longer_than(self, key: str, found: set[bytes], seconds: float) -> Iterable[bytes]:
-        """Notes what was found, and gives what has been found every time for so many seconds."""
+    def _seen_for(self, seconds: float, found: set[bytes], key: str) -> Iterable[bytes]:
+        """Notes under ``key`` what was found; returns what every search of the last ``seconds`` has found."""
         server_seconds, microseconds = self._redis.time()
         now = server_seconds + microseconds / 1e6
         noted = cast("list[bytes]", self._redis.zrange(key, 0, -1))
@@ -104,8 +104,8 @@ class Reaper:
             pipeline.zrangebyscore(key, "-inf", now - seconds)
             return cast("list[bytes]", pipeline.execute()[-1])
 
-    def _change(self, change: Any, item: bytes) -> None:
-        """Makes one change, again if somebody else changes the same meanwhile."""
+    def _change(self, change: Callable[[Any, bytes], None], item: bytes) -> None:
+        """Makes one change, and again if another process changed the same job meanwhile."""
         for _ in range(_TRIES):
             with self._redis.pipeline(transaction=True) as pipeline:
                 try:
@@ -115,17 +115,17 @@ class Reaper:
                     continue
 
     def _give_up(self, pipeline: Any, attempt: bytes) -> None:
-        """Ends an attempt, and has its job tried again unless that has happened."""
+        """Ends a silent attempt, and has its job tried again unless that has happened."""
         job_id, _, execution = attempt.rpartition(b":")
-        pipeline.watch(self._running, b"rq:job:" + job_id, b"rq:execution:" + attempt)
+        pipeline.watch(self._running, _record(job_id), _execution(attempt))
         job = self._fetch(job_id)
         others = [one for one in pipeline.zrange(self._running, 0, -1) if one != attempt]
         begun_again = any(one.rpartition(b":")[0] == job_id for one in others)
         begun = job is not None and job.get_status(refresh=False) is JobStatus.STARTED
         pipeline.multi()
         pipeline.zrem(self._running, attempt)
-        pipeline.zrem(b"rq:executions:" + job_id, execution)
-        pipeline.delete(b"rq:execution:" + attempt)
+        pipeline.zrem(_executions(job_id), execution)
+        pipeline.delete(_execution(attempt))
         pipeline.zrem(keys.SILENT, attempt)
         if job is not None and begun and not begun_again:
             self._try_again(pipeline, job, "its worker was silent")
@@ -133,7 +133,7 @@ class Reaper:
 
     def _return(self, pipeline: Any, job_id: bytes) -> None:
         """Takes a job off the intermediate list, and has it tried again if it was never begun."""
-        pipeline.watch(self._taken, self._running, b"rq:job:" + job_id)
+        pipeline.watch(self._taken, self._running, _record(job_id))
         job = self._fetch(job_id)
         running = {one.rpartition(b":")[0] for one in pipeline.zrange(self._running, 0, -1)}
         waits = job is not None and job.get_status(refresh=False) is JobStatus.QUEUED
@@ -145,7 +145,7 @@ class Reaper:
         pipeline.zrem(keys.TAKEN, job_id)
         if job is None:
             log.error("job refused: its record cannot be read", job=job_id.decode(errors="replace")[:64])
-            pipeline.expire(b"rq:job:" + job_id, FAILURE_TTL)
+            pipeline.expire(_record(job_id), FAILURE_TTL)
         elif waits and not queued:
             self._try_again(pipeline, job, "its worker was lost before it began")
         pipeline.execute()
@@ -166,7 +166,23 @@ class Reaper:
             job._handle_failure(f"lost: {why}", pipeline)
 
     def _forget(self) -> None:
-        """Drops what is over: entries of finished jobs and of workers that are no more."""
+        """Drops what is over: entries of finished jobs, and of workers that are no more."""
         clean_worker_registry(self._queue)
         for registry in (FinishedJobRegistry, FailedJobRegistry):
             registry(queue=self._queue).cleanup()
+
+
+# RQ's names of keys. Ids are bytes, since garbage in Redis need not be text.
+def _record(job_id: bytes) -> bytes:
+    """The record of a job."""
+    return b"rq:job:" + job_id
+
+
+def _execution(attempt: bytes) -> bytes:
+    """The record of an attempt, whose lifetime says when its worker reported."""
+    return b"rq:execution:" + attempt
+
+
+def _executions(job_id: bytes) -> bytes:
+    """The attempts at a job."""
+    return b"rq:executions:" + job_id

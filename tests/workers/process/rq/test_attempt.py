@@ -16,7 +16,8 @@ from rq.worker import BaseWorker
 
 from contract import keys
 from contract.problems import Problem
-from workers.process import relay
+from workers.process.relay import EngineAddress
+from workers.process.rq import attempt
 from workers.process.rq.allowed_job import AllowedJob
 
 Answer = Callable[[Connection], None]
@@ -26,7 +27,7 @@ Answer = Callable[[Connection], None]
 def engine(tmp_path: Path) -> Iterator[Callable[[Answer], None]]:
     """Listens where the relay looks, and does to each connection what it is told."""
     socket = tmp_path / "engine.sock"
-    relay.use_engine(socket, boot_seconds=120)
+    attempt.use_engine(EngineAddress(socket, boot_seconds=120))
     listener = Listener(str(socket), "AF_UNIX")
     threads = []
 
