@@ -1,6 +1,5 @@
 """Clients that do everything a client may do, and some things that it may not."""
 
-import io
 import random
 import threading
 import time
@@ -9,9 +8,9 @@ from typing import Any
 
 import httpx
 from httpx_sse import connect_sse
-from PIL import Image
 
 from tests.chaos.history import CLIENT_TIMEOUT, History, Operation
+from tests.support.pictures import grey_level
 
 MODEL = "by-noise"
 """Answers by the roughness of what it sees: certificates at two levels contradict each other."""
@@ -25,13 +24,6 @@ DAMAGED = "damaged"
 NAMESPACES = ("chaos-a", "chaos-b")
 _PATIENCE = 1.0  # seconds at most that a refused client waits, whatever it is told
 _RETRIES = 3
-
-
-def picture(level: int) -> bytes:
-    """A grey picture of the model's size."""
-    file = io.BytesIO()
-    Image.new("RGB", (8, 8), (level, level, level)).save(file, "PNG")
-    return file.getvalue()
 
 
 class Api:
@@ -115,7 +107,7 @@ class Client(threading.Thread):
         headers = {"Idempotency-Key": key}
         if self._random.random() < 0.25:
             headers["Prefer"] = f"wait={self._random.choice([1, 3])}"
-        image = picture(self._random.randrange(60, 200))
+        image = grey_level(self._random.randrange(60, 200))
         for _ in range(_RETRIES):
             op = self._api.ask(
                 path[1:], "POST", path, files={"image": image}, data=fields, headers=headers, note=key
@@ -150,7 +142,7 @@ class Client(threading.Thread):
         return "/certify", fields
 
     def _nonsense(self) -> None:
-        good = {"image": picture(100)}
+        good = {"image": grey_level(100)}
         kind = self._random.randrange(6)
         api = self._api
         if kind == 0:

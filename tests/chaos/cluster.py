@@ -6,10 +6,8 @@ the same way.
 """
 
 import os
-import signal
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -17,22 +15,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-import httpx
 from redis import Redis
-from redis.exceptions import RedisError
 
-from contract import keys
 from contract.models import EngineStatus
 from radii import embedded
 from radii.stack import Stack, StackPlan, free_port
-from tests.chaos.proxy import Proxy
+from tests.support.processes import children, with_environment
+from tests.support.proxy import Proxy
+from tests.support.service import is_ready, living_engines
+from tests.support.store import answers
+from tests.support.waiting import until
 from workers.process.child import Child
 
 MARK = "RADII_CHAOS_RUN"
 """In the environment of every process of a run, so that those which were left over are found."""
-
-
-START_SECONDS = 180.0
 
 
 class Cluster:
@@ -69,7 +65,7 @@ class Cluster:
         self.direct_url = embedded.url(self._folder, port)
         self._store = self._child("store", "radii.embedded", str(self._folder), "--port", str(port), grace=30)
         self.redis = self._stop.enter_context(Redis.from_url(self.direct_url, socket_timeout=20))
-        until(self._store_answers, 30, "the store does not answer")
+        until(lambda: answers(self.redis), "the store does not answer")
         self.proxy = self._stop.enter_context(Proxy(port))
         redis_url = embedded.url(self._folder, self.proxy.port)
         plan = StackPlan(
@@ -103,7 +99,7 @@ class Cluster:
         self._watcher.join()
 
     def _until(self, reached: Callable[[], bool], words: str) -> None:
-        until(lambda: bool(self.failures) or reached(), START_SECONDS, words)
+        until(lambda: bool(self.failures) or reached(), words)
         assert not self.failures, self.failures
 
     def _watch(self) -> None:
@@ -117,12 +113,6 @@ class Cluster:
             except Exception as error:
                 self.failures.append(str(error))
                 return
-
-    def _store_answers(self) -> bool:
-        try:
-            return bool(self.redis.ping())
-        except RedisError:
-            return False
 
     def api(self, number: int) -> int:
         """The process id of an API: 0 or 1."""
@@ -155,7 +145,7 @@ class Cluster:
 
     def wait_for_store(self) -> None:
         """Waits until it answers again."""
-        until(self._store_answers, 30, "the store did not come back")
+        until(lambda: answers(self.redis), "the store did not come back")
 
     def append_to_log(self, torn: bytes) -> None:
         """Writes to the end of the append-only file, as a power cut in the middle of a write leaves it."""
@@ -177,88 +167,8 @@ class Cluster:
 
     def engines(self) -> list[EngineStatus]:
         """What the engines that are alive last said."""
-        found = [self.redis.get(keys.engine(one.decode())) for one in self.redis.zrange(keys.ENGINES, 0, -1)]
-        said = [EngineStatus.model_validate_json(text) for text in found if text]
-        return [one for one in said if one.pid is not None and is_alive(one.pid)]
+        return living_engines(self.redis)
 
     def left_over(self) -> list[str]:
         """Processes of this run that are there still."""
-        return marked(self.mark)
-
-
-def until(reached: Callable[[], bool], seconds: float, words: str) -> float:
-    """Waits; returns how long it took.
-
-    Raises:
-        AssertionError: It took too long.
-    """
-    begin = time.monotonic()
-    while not reached():
-        if time.monotonic() - begin > seconds:
-            raise AssertionError(f"{words} within {seconds:g} s")
-        time.sleep(0.05)
-    return time.monotonic() - begin
-
-
-def is_ready(url: str) -> bool:
-    """Whether requests can be served there."""
-    try:
-        # Reading certificates that nobody asks for takes a poll longer than all the rest of it.
-        return httpx.get(f"{url}/readyz", timeout=10, verify=False).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def kill(pid: int | None, number: int = signal.SIGKILL) -> bool:
-    """Sends a signal; whether there was somebody to get it."""
-    if pid is None:
-        return False
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs (a zombie does not)."""
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
-
-
-def children(pid: int, words: str = "") -> list[int]:
-    """Children of a process whose command line has these words."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            found += [int(child) for child in task.read_text().split()]
-        except OSError:
-            continue
-    return [child for child in found if words in command_line(child) and is_alive(child)]
-
-
-def command_line(pid: int) -> str:
-    """The command of a process."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""
-
-
-def marked(mark: str) -> list[str]:
-    """Processes, other than this one, with a mark in their environment."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        pid = int(folder.name)
-        try:
-            if (
-                pid != os.getpid()
-                and f"{MARK}={mark}".encode() in (folder / "environ").read_bytes()
-                and is_alive(pid)
-            ):
-                found.append(f"{pid} {command_line(pid)}")
-        except OSError:
-            continue
-    return found
+        return with_environment(f"{MARK}={self.mark}")

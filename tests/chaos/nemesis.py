@@ -12,10 +12,14 @@ from pathlib import Path
 import httpx
 
 from contract import keys
-from tests.chaos.clients import MODEL, picture
-from tests.chaos.cluster import Cluster, is_ready, kill, until
+from tests.chaos.clients import MODEL
+from tests.chaos.cluster import Cluster
 from tests.chaos.history import Fault, History
-from tests.chaos.proxy import Link
+from tests.support.pictures import grey_level
+from tests.support.processes import kill
+from tests.support.proxy import Link
+from tests.support.service import is_ready, is_there
+from tests.support.waiting import until
 
 RECOVERY_SECONDS = 90.0
 """In which the stack has to serve again after any fault."""
@@ -84,7 +88,7 @@ class Nemesis:
         fault()
         record.healed, record.note = time.monotonic(), self._note
         try:
-            until(self._serves, RECOVERY_SECONDS, f"not served after '{name}'")
+            until(self._serves, f"not served after '{name}'", RECOVERY_SECONDS)
         except AssertionError as error:
             self._history.violation(str(error))
         record.recovered = time.monotonic()
@@ -98,7 +102,7 @@ class Nemesis:
         try:
             response = httpx.post(
                 f"{self._random.choice(urls)}/certify",
-                files={"image": picture(self._random.randrange(256))},
+                files={"image": grey_level(self._random.randrange(256))},
                 data={"model": MODEL, "sigma": "1.0", "n": "100", "memory": "off"},
                 headers={"Prefer": "wait=5"},
                 timeout=20,
@@ -166,8 +170,8 @@ class Nemesis:
             url, pid = self._cluster.urls[which], self._cluster.api(which)
             with self._history.down(url):
                 kill(pid, number)
-                until(lambda: self._cluster.api(which) != pid, 30, "the API was not started again")
-                until(lambda: _is_alive(url), 60, "the API did not come back")
+                until(lambda: self._cluster.api(which) != pid, "the API was not started again")
+                until(lambda: is_there(url), "the API did not come back")
 
         return inject
 
@@ -193,7 +197,7 @@ class Nemesis:
             if number is not None:
                 pid = self._cluster.supervisor(number)
                 kill(pid, signal.SIGTERM)
-                until(partial(self._has_another, number, pid), 60, "no new worker")
+                until(partial(self._has_another, number, pid), "no new worker")
 
     def _has_another(self, number: int, pid: int) -> bool:
         return self._cluster.supervisor(number) != pid
@@ -205,7 +209,7 @@ class Nemesis:
                 return
             server = self._cluster.server()
             kill(server, number)
-            until(lambda: not Path(f"/proc/{server}").exists(), 30, "the store did not end")
+            until(lambda: not Path(f"/proc/{server}").exists(), "the store did not end")
             self._cluster.wait_for_store()
 
         return inject
@@ -217,7 +221,7 @@ class Nemesis:
         server = self._cluster.server()
         with self._cluster.hold_store():
             kill(server)
-            until(lambda: not Path(f"/proc/{server}").exists(), 30, "the store did not end")
+            until(lambda: not Path(f"/proc/{server}").exists(), "the store did not end")
             self._cluster.append_to_log(SECTIONS_OF_A_COMMAND)
             time.sleep(self._random.uniform(0, 1))
         self._cluster.wait_for_store()
@@ -276,13 +280,6 @@ def _call(name: str, arguments: list[object]) -> str:
     return json.dumps([name, None, arguments, {}])
 
 
-def _is_alive(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/livez", timeout=5, verify=False).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
 class Watchdog(threading.Thread):
     """`/livez` says alive, promptly, whatever happens to the store; a dead API is another matter."""
 
@@ -296,5 +293,5 @@ class Watchdog(threading.Thread):
         while not self._stopping.wait(0.5):
             for url in self._urls:
                 begin = time.monotonic()
-                if not _is_alive(url) and not self._history.was_down(url, begin, time.monotonic()):
+                if not is_there(url) and not self._history.was_down(url, begin, time.monotonic()):
                     self._history.violation(f"{url}/livez was silent at {begin - self._history.started:.1f}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.chaos.proxy import Link, Proxy
+from tests.support.proxy import Link, Proxy
 
 
 @pytest.fixture

@@ -4,20 +4,18 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 
 from contract.jobs import Job
-from tests.end_to_end.running import EXAMPLES, ROOT, radii
+from tests.support.command_line import PICTURE, ROOT, Ran, radii
+from tests.support.waiting import until
 
-PICTURE = EXAMPLES / "09-ankle-boot.png"
 IMAGES = ("radii-redis", "radii-api", "radii-worker")
-Found = TypeVar("Found")
 SERVICES = ("redis", "api", "worker-cpu")
 
 
@@ -126,13 +124,14 @@ class Compose:
         assert response.status_code == 200, response.text
         return Job.model_validate_json(response.content)
 
-    def until(self, job_id: str, reached: Callable[[Job], bool], seconds: float = 120) -> Job:
+    def until(self, job_id: str, reached: Callable[[Job], bool]) -> Job:
         """Polls a job until it is as wanted."""
-        return wait_for(lambda: self.job(job_id), reached, seconds)
+        until(lambda: reached(self.job(job_id)), lambda: f"not reached: {self.job(job_id)}")
+        return self.job(job_id)
 
     def wait_until_ready(self, engines: int = 1, seconds: float = 240) -> None:
         """Waits until so many engines have a model ready."""
-        wait_for(self._engines, lambda found: found == engines, seconds)
+        until(lambda: self._engines() == engines, "not ready", seconds)
 
     def _engines(self) -> int:
         try:
@@ -142,15 +141,6 @@ class Compose:
         found: int = response.json()["engines"] if response.status_code == 200 else -1
         return found
 
-    def radii(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def radii(self, *arguments: str) -> Ran:
         """Runs the command line against this stack."""
         return radii(*arguments, RADII_URL=self.url, RADII_API_KEY=self.key)
-
-
-def wait_for(look: Callable[[], Found], reached: Callable[[Found], bool], seconds: float) -> Found:
-    """Looks until it is as wanted."""
-    deadline = time.monotonic() + seconds
-    while not reached(found := look()):
-        assert time.monotonic() < deadline, f"not reached within {seconds} s: {found}"
-        time.sleep(0.2)
-    return found

@@ -12,10 +12,11 @@ from scipy import stats
 
 from contract.choices import JobStatus
 from contract.jobs import Job
-from tests.end_to_end.running import EXAMPLES, Running, radii
+from tests.support.command_line import EXAMPLES, radii
+from tests.support.service import Service
 
 
-def test_a_real_image_gets_a_true_certificate(running: Running) -> None:
+def test_a_real_image_gets_a_true_certificate(running: Service) -> None:
     """The label is right, the radius positive, the votes add up."""
     job = running.certify(n=5000, label="ankle-boot")
     assert job.status is JobStatus.SUCCEEDED
@@ -30,7 +31,7 @@ def test_a_real_image_gets_a_true_certificate(running: Running) -> None:
 
 
 @pytest.mark.parametrize("bound", ["one_sided", "two_sided"])
-def test_the_radius_follows_from_the_stated_counts(running: Running, bound: str) -> None:
+def test_the_radius_follows_from_the_stated_counts(running: Service, bound: str) -> None:
     """σ·Φ⁻¹ of the Clopper–Pearson bound, recomputed with SciPy from the JSON alone, rounded down."""
     for number, picture in enumerate(sorted(EXAMPLES.glob("*.png"))[:4]):
         # Trials at every level of a grid take most of the votes, and one picture shows them.
@@ -62,7 +63,7 @@ def test_the_radius_follows_from_the_stated_counts(running: Running, bound: str)
         assert certificate["radius"]["linf"] <= exact / 28
 
 
-def test_verify_recomputes_the_certificate(running: Running, tmp_path: Path) -> None:
+def test_verify_recomputes_the_certificate(running: Service, tmp_path: Path) -> None:
     """Over HTTP and offline; a radius that is too large is caught by both."""
     certificate = running.certify(n=2000).certificate
     assert certificate is not None
@@ -79,7 +80,7 @@ def test_verify_recomputes_the_certificate(running: Running, tmp_path: Path) -> 
     assert "FAILS" in ran.stdout
 
 
-def test_a_seed_repeats_a_certificate(running: Running) -> None:
+def test_a_seed_repeats_a_certificate(running: Service) -> None:
     """The same seed, batch size and engine draw the same votes; another seed draws others."""
     counts = []
     for seed in ("a1b2", "a1b2", "a1b2", "a1b3"):
@@ -93,7 +94,7 @@ def test_a_seed_repeats_a_certificate(running: Running) -> None:
     assert other not in same
 
 
-def test_prediction_needs_few_votes(running: Running) -> None:
+def test_prediction_needs_few_votes(running: Service) -> None:
     """The label without a radius."""
     response = running.http.post(
         "/predict",
@@ -109,7 +110,7 @@ def test_prediction_needs_few_votes(running: Running) -> None:
     assert job.certificate is None
 
 
-def test_noise_alone_makes_the_classifier_abstain(running: Running) -> None:
+def test_noise_alone_makes_the_classifier_abstain(running: Service) -> None:
     """With noise far above what the model knows, few votes separate nothing: an answer, not an error."""
     job = running.certify(n=20, sigma=20)
     assert job.status is JobStatus.SUCCEEDED
@@ -119,7 +120,7 @@ def test_noise_alone_makes_the_classifier_abstain(running: Running) -> None:
         assert job.certificate.radius.l2 == 0
 
 
-def test_a_second_job_does_not_load_the_model_again(running: Running) -> None:
+def test_a_second_job_does_not_load_the_model_again(running: Service) -> None:
     """Engines count how often they loaded a model; jobs on warm engines do not add to it."""
     for _ in range(4):
         running.certify(n=500)
@@ -130,7 +131,7 @@ def test_a_second_job_does_not_load_the_model_again(running: Running) -> None:
     assert before == after
 
 
-def test_the_service_adds_little_to_the_sampling(running: Running) -> None:
+def test_the_service_adds_little_to_the_sampling(running: Service) -> None:
     """From enqueued to finished, less sampling: the median is far below what a reload would cost."""
     overheads = []
     for _ in range(15):
@@ -142,7 +143,7 @@ def test_the_service_adds_little_to_the_sampling(running: Running) -> None:
     assert median(overheads) < 0.25  # `make bench` measures it on an idle machine
 
 
-def test_models_made_by_users_are_served(running: Running) -> None:
+def test_models_made_by_users_are_served(running: Service) -> None:
     """Torchvision's ResNet-18 with random weights, and a user's own module with a state dict."""
     listing = running.http.get("/models").json()
     ready = {model["name"] for model in listing["models"] if model["ready"]}
@@ -154,7 +155,7 @@ def test_models_made_by_users_are_served(running: Running) -> None:
         assert job.certificate.model == model
 
 
-def test_an_image_of_another_size_is_fitted_only_when_asked(running: Running) -> None:
+def test_an_image_of_another_size_is_fitted_only_when_asked(running: Service) -> None:
     """`exact` names both sizes; `resize` certifies the fitted image and says which it was."""
     picture = colour_picture((100, 130))
     response = running.http.post("/certify", files={"image": picture}, data={"model": "resnet"})
@@ -178,14 +179,14 @@ def colour_picture(size: tuple[int, int]) -> bytes:
     return buffer.getvalue()
 
 
-def test_one_hundred_jobs_at_once_all_finish(running: Running) -> None:
+def test_one_hundred_jobs_at_once_all_finish(running: Service) -> None:
     """The queue loses nothing."""
     jobs = [running.certify(wait=0, n=20) for _ in range(100)]
     final = [running.until(job.id, lambda job: job.status.final) for job in jobs]
     assert {job.status for job in final} == {JobStatus.SUCCEEDED}
 
 
-def test_the_api_documents_itself(running: Running) -> None:
+def test_the_api_documents_itself(running: Service) -> None:
     """A browser can read the documentation."""
     assert running.http.get("/docs").status_code == httpx.codes.OK
     assert running.http.get("/openapi.json").json()["info"]["title"]

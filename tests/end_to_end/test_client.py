@@ -9,18 +9,18 @@ from PIL import Image
 from contract.certificates import Certificate
 from contract.jobs import Progress
 from radii.client import Client
-from tests.end_to_end.running import Running
+from tests.support.service import Service
 
 LEVEL = {"sigma": 0.5, "adapt": False, "n": 2000}
 
 
 @pytest.fixture
-def client(running: Running) -> Iterator[Client]:
+def client(running: Service) -> Iterator[Client]:
     with Client(running.url, running.key_file.read_text().strip()) as client:
         yield client
 
 
-def test_one_image_in_every_form(running: Running, client: Client) -> None:
+def test_one_image_in_every_form(running: Service, client: Client) -> None:
     """A path, bytes, a Pillow image and an array are the same image, and so is the certificate."""
     path = running.picture
     picture = Image.open(path)
@@ -34,7 +34,7 @@ def test_one_image_in_every_form(running: Running, client: Client) -> None:
     assert client.certificate(first.id) == first
 
 
-def test_a_stream_ends_with_the_certificate(running: Running, client: Client) -> None:
+def test_a_stream_ends_with_the_certificate(running: Service, client: Client) -> None:
     """The radius certified so far grows, and the final one is not smaller."""
     *progress, last = client.stream(running.picture, noise_level="fixed", sigma=0.5, adapt=False, n=50_000)
     assert isinstance(last, Certificate)
@@ -43,7 +43,7 @@ def test_a_stream_ends_with_the_certificate(running: Running, client: Client) ->
     assert 0 < radii[-1] <= last.radius.l2
 
 
-def test_a_prediction(running: Running, client: Client) -> None:
+def test_a_prediction(running: Service, client: Client) -> None:
     prediction = client.predict(running.picture, sigma=0.5, adapt=False, n=200)
     assert prediction.label is not None
     assert prediction.compute.samples == 200

@@ -27,8 +27,8 @@ from tests.end_to_end.composing import (
     compose_command,
     docker,
     inspect,
-    wait_for,
 )
+from tests.support.waiting import until
 
 LONG = 2_000_000  # votes: minutes of sampling
 
@@ -73,16 +73,18 @@ def final(job: Job) -> bool:
 def wait_for_status(compose: Compose, key: str, status: int) -> None:
     """Waits until requests with a key are answered so: a running API takes a change of its keys a second later."""
     url, headers = f"{compose.url}/models", {"X-API-Key": key}
-    wait_for(lambda: httpx.get(url, headers=headers).status_code, lambda found: found == status, 10)
+    until(lambda: httpx.get(url, headers=headers).status_code == status)
 
 
 def test_every_container_becomes_healthy(compose: Compose) -> None:
     """And the one that makes the secrets has ended well."""
     for service in SERVICES:
-        wait_for(
-            lambda service=service: compose.containers(service)[0]["State"]["Health"]["Status"],  # type: ignore[misc]
-            lambda health: health == "healthy",
-            180,
+        until(
+            lambda service=service: (  # type: ignore[misc]
+                compose.containers(service)[0]["State"]["Health"]["Status"] == "healthy"
+            ),
+            f"{service} is not healthy",
+            240,
         )
     setup = docker("ps", "-aq", "--filter", f"label=com.docker.compose.project={compose.project}",
                    "--filter", "label=com.docker.compose.service=setup")  # fmt: skip

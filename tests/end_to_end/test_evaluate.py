@@ -4,8 +4,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from tests.end_to_end.running import Running, radii
 from tests.models.support import write_synthetic_fashion
+from tests.support.command_line import radii
+from tests.support.service import Service
 
 _APART = {"timings.csv", "report.html", "journal.sqlite"}
 
@@ -15,12 +16,12 @@ def decided(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in _APART}
 
 
-def jobs(running: Running) -> int:
+def jobs(running: Service) -> int:
     """How many jobs were ever submitted."""
     return sum(1 for _ in running.redis.scan_iter("radii:job:*:submission"))
 
 
-def test_two_workers_give_the_table_of_one_process(running: Running, tmp_path: Path) -> None:
+def test_two_workers_give_the_table_of_one_process(running: Service, tmp_path: Path) -> None:
     """Byte for byte, both having worked; and a journal that lost measurements gets them back without a new job."""
     (tmp_path / "data").mkdir()
     data = write_synthetic_fashion(tmp_path / "data", size=28)
@@ -50,7 +51,7 @@ def test_two_workers_give_the_table_of_one_process(running: Running, tmp_path: P
     assert decided(fanned) == decided(alone)
 
 
-def test_a_refused_question_is_told_and_nothing_is_submitted(running: Running, tmp_path: Path) -> None:
+def test_a_refused_question_is_told_and_nothing_is_submitted(running: Service, tmp_path: Path) -> None:
     """The worker's model would take it; the field does not."""
     before = jobs(running)
     ran = radii(

@@ -3,8 +3,8 @@
 from typing import Any
 
 from service.openapi.examples import EXAMPLES, read_examples
-from tests.end_to_end.running import Running
 from tests.support.record_examples import Recorder, record_answers
+from tests.support.service import Service
 
 
 def differences(recorded: Any, live: Any, place: str) -> list[str]:
@@ -32,7 +32,7 @@ def test_differences_are_seen() -> None:
     assert differences({"a": {"b": 1}}, {"a": {"c": 1}}, "") == ["/a: ['b', 'c']"]
 
 
-def test_live_answers_have_the_recorded_shape(running: Running) -> None:
+def test_live_answers_have_the_recorded_shape(running: Service) -> None:
     """All that a service in order can be asked, asked again; what only an outage answers stays as recorded."""
     recorder = Recorder(running.http)
     record_answers(recorder)

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.end_to_end.running import ROOT
+from tests.support.command_line import ROOT
 
 PAGE = (ROOT / "docs" / "library.md").read_text()
 

@@ -4,70 +4,21 @@ The model `by-noise` answers "rough" under much noise and "smooth" under little:
 certificates at levels chosen per image would contradict each other.
 """
 
-import io
-import os
 import random
-import signal
-import time
-from pathlib import Path
 
 import pytest
-from PIL import Image
 from rq import Worker
 
-from contract.certificates import Certificate, Prediction
 from contract.choices import JobStatus, MemoryOutcome
-from contract.jobs import Job
-from contract.regions import RegionPage
-from tests.end_to_end.running import Running, process_is_alive, radii, wait_for_engines
-
-MODEL = "by-noise"
-STRONG, WEAK = 1.0, 0.1
-
-
-def picture(level: int) -> bytes:
-    """A grey picture; pictures of levels a and b are 192 ** 0.5 * |a - b| / 255 apart."""
-    file = io.BytesIO()
-    Image.new("RGB", (8, 8), (level, level, level)).save(file, "PNG")
-    return file.getvalue()
+from tests.support.command_line import radii
+from tests.support.pictures import grey_level
+from tests.support.processes import children, kill
+from tests.support.remembering import MODEL, STRONG, WEAK, apart, certify, predict, regions
+from tests.support.service import Service
+from tests.support.waiting import until
 
 
-def apart(one: int, other: int) -> float:
-    distance: float = 192**0.5 * abs(one - other) / 255
-    return distance
-
-
-def certify(running: Running, level: int, sigma: float, **fields: object) -> Certificate:
-    """A verified certificate."""
-    job = running.certify_picture(picture(level), 30, model=MODEL, sigma=sigma, **fields)
-    assert job.status is JobStatus.SUCCEEDED, job.error
-    assert job.certificate is not None
-    verification = running.http.post(f"/certificates/{job.id}/verify").json()
-    assert verification["valid"], verification
-    return job.certificate
-
-
-def predict(running: Running, level: int, sigma: float, **fields: object) -> Prediction:
-    data = {"model": MODEL, "sigma": sigma, **fields}
-    response = running.http.post(
-        "/predict",
-        files={"image": picture(level)},
-        data={name: str(value) for name, value in data.items()},
-        headers={"Prefer": "wait=30"},
-    )
-    job = Job.model_validate_json(response.content)
-    assert job.prediction is not None, response.text
-    return job.prediction
-
-
-def regions(running: Running, memory: str, **fields: object) -> RegionPage:
-    query = {"model": MODEL, "memory": memory, **fields}
-    response = running.http.get("/regions", params={name: str(value) for name, value in query.items()})
-    assert response.status_code == 200, response.text
-    return RegionPage.model_validate_json(response.content)
-
-
-def test_without_memory_the_answers_contradict_each_other(running: Running) -> None:
+def test_without_memory_the_answers_contradict_each_other(running: Service) -> None:
     """What it is for: a picture inside the radius of another gets another label, and both are certified."""
     one, other = certify(running, 100, STRONG), certify(running, 110, WEAK)
     assert one.memory.outcome is other.memory.outcome is MemoryOutcome.OFF
@@ -77,7 +28,7 @@ def test_without_memory_the_answers_contradict_each_other(running: Running) -> N
     assert apart(100, 110) < one.radius.l2
 
 
-def test_later_answers_agree_with_earlier_ones(running: Running) -> None:
+def test_later_answers_agree_with_earlier_ones(running: Service) -> None:
     """Relabelled inside an earlier region, clipped beside it, and none overlaps another."""
     first = certify(running, 100, STRONG, memory="pair")
     assert first.memory.outcome is MemoryOutcome.ADDED
@@ -105,7 +56,7 @@ def test_later_answers_agree_with_earlier_ones(running: Running) -> None:
     assert second == page.regions[1]
 
 
-def test_what_is_known_is_answered_without_sampling(running: Running) -> None:
+def test_what_is_known_is_answered_without_sampling(running: Service) -> None:
     """The same question about the same picture, by whichever worker; `fresh` asks for new votes."""
     first = certify(running, 100, STRONG, memory="known")
     again = certify(running, 100, STRONG, memory="known", label="smooth")
@@ -123,7 +74,7 @@ def test_what_is_known_is_answered_without_sampling(running: Running) -> None:
     assert regions(running, "known").total == 3
 
 
-def test_predictions_come_from_the_region_that_holds_the_picture(running: Running) -> None:
+def test_predictions_come_from_the_region_that_holds_the_picture(running: Service) -> None:
     """Without a vote; outside of all regions the votes decide, and nothing is stored."""
     first = certify(running, 100, STRONG, memory="predicted")
     assert first.label is not None
@@ -140,7 +91,7 @@ def test_predictions_come_from_the_region_that_holds_the_picture(running: Runnin
     assert regions(running, "predicted").total == 1
 
 
-def test_a_level_per_image_is_remembered_by_default(running: Running) -> None:
+def test_a_level_per_image_is_remembered_by_default(running: Service) -> None:
     """And a fixed one is not, unless a namespace is named."""
     job = running.certify_picture(running.picture.read_bytes(), 60, n=500, adapt="false")
     assert job.certificate is not None
@@ -152,42 +103,36 @@ def test_a_level_per_image_is_remembered_by_default(running: Running) -> None:
 
 
 @pytest.mark.parametrize("query", [{"memory": "off"}, {"memory": "a b"}, {"start": "-1"}, {"limit": "0"}])
-def test_bad_pages_are_refused(running: Running, query: dict[str, str]) -> None:
+def test_bad_pages_are_refused(running: Service, query: dict[str, str]) -> None:
     """By field."""
     response = running.http.get("/regions", params={"model": MODEL, **query})
     assert response.status_code == 422
     assert next(iter(query)) in response.json()["detail"]
 
 
-def relays(running: Running) -> list[int]:
+def relays(running: Service) -> list[int]:
     """The forks that wait for an engine's answer."""
     workers = [worker.pid for worker in Worker.all(connection=running.redis) if worker.pid]
-    found = []
-    for worker in workers:
-        children = Path(f"/proc/{worker}/task/{worker}/children")
-        if children.exists():
-            found += [int(pid) for pid in children.read_text().split()]
-    return found
+    return [relay for worker in workers for relay in children(worker)]
 
 
-def test_killing_engines_and_relays_loses_no_region(running: Running) -> None:
+def test_killing_engines_and_relays_loses_no_region(running: Service) -> None:
     """Every job that succeeded has its certificate and one region, and none was committed twice."""
-    wait_for_engines(running, 2)
+    running.wait_for_engines(2)
     chance = random.Random(3)
     jobs = []
     for number in range(40):
         sigma = chance.choice([STRONG, WEAK])
         level = chance.randrange(60, 200)
         jobs.append(
-            running.certify_picture(picture(level), 0, model=MODEL, sigma=sigma, memory="killed", n=20_000)
+            running.certify_picture(grey_level(level), 0, model=MODEL, sigma=sigma, memory="killed", n=20_000)
         )
         if number in (8, 24):
-            os.kill(next(one.pid for one in running.engines() if process_is_alive(one.pid)), signal.SIGKILL)
+            kill(until(running.living_engines)[0].pid)
         elif number in (16, 32):
-            for relay in relays(running):
-                os.kill(relay, signal.SIGKILL)
-        time.sleep(0.1)
-    final = [running.until(job.id, lambda job: job.status.final, seconds=200) for job in jobs]
+            for relay in until(lambda: relays(running)):
+                kill(relay)
+    final = [running.final(job.id) for job in jobs]
     assert [job.status for job in final] == [JobStatus.SUCCEEDED] * len(jobs)
     assert max(job.attempt for job in final) > 1
     page = regions(running, "killed", limit=1000)

@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -11,57 +10,18 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
-from redis.exceptions import RedisError
 
 from contract import keys
 from contract.regions import StoredRegion
-from radii import embedded
-from radii.stack import free_port
 from tests.end_to_end.committing import MODEL, NAMESPACE
-from tests.end_to_end.running import ROOT, radii
+from tests.support.command_line import ROOT, radii
+from tests.support.store import Store
 
 ROUNDS = int(os.environ.get("RADII_CHAOS_ROUNDS", "250"))
 WORKERS = int(os.environ.get("RADII_CHAOS_WORKERS", "4"))
 KILLS = 10
-BETWEEN_KILLS = 2.0
+BETWEEN_KILLS = 0.4
 SECONDS = 120 + ROUNDS
-
-
-class Store:
-    """A Valkey that is killed and comes back with what was on its disk."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._port = free_port()
-        self.url = embedded.url(folder, self._port)
-        self.start()
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "radii.embedded", str(self._folder), "--port", str(self._port)]
-        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE)
-        for _ in range(200):
-            try:
-                with Redis.from_url(self.url) as redis:
-                    self._server = int(redis.info("server")["process_id"])
-                    redis.ping()  # refused while it reads its file
-                return
-            except RedisError:
-                time.sleep(0.05)
-        raise AssertionError("the store did not start")
-
-    def kill(self) -> None:
-        """Without a chance to write anything more."""
-        os.kill(self._server, signal.SIGKILL)
-        self._gone()
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._gone()
-
-    def _gone(self) -> None:
-        self._process.wait(timeout=20)
-        assert self._process.stdin is not None
-        self._process.stdin.close()
 
 
 def start_worker(store: Store, number: int, folder: Path) -> subprocess.Popen[bytes]:
@@ -71,9 +31,8 @@ def start_worker(store: Store, number: int, folder: Path) -> subprocess.Popen[by
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    found = Store(tmp_path / "store")
-    yield found
-    found.stop()
+    with Store(tmp_path / "store") as found:
+        yield found
 
 
 def test_nothing_that_succeeded_is_lost_and_nothing_overlaps(store: Store, tmp_path: Path) -> None:

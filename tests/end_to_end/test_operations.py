@@ -8,36 +8,36 @@ import pytest
 
 from contract.choices import JobStatus, ProblemCode
 from service.jobs.queue import record_key
-from tests.end_to_end.operating import (
-    ABORT,
-    BRIGHT,
-    BROKEN_DEVICE,
-    CALM,
-    HANG,
-    Part,
-    Site,
-    eventually,
-    final,
-    grey,
-    open_site,
-    sample,
-    scrape,
-    submit,
-)
-from tests.end_to_end.running import radii
+from tests.support.bundles import make_bundle
+from tests.support.command_line import radii
+from tests.support.networks import ABORT, BRIGHT, BROKEN_DEVICE, CALM, HANG
+from tests.support.pictures import grey
+from tests.support.service import final, read, sample, scrape
+from tests.support.service import submit as submit_picture
+from tests.support.stack import Part, Parts, of_one_model, open_parts
+from tests.support.waiting import until
 
 MODEL = {"model": "moody"}
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
     """A store and a bundle for all tests of this module."""
-    with open_site(tmp_path_factory.mktemp("site")) as site:
+    folder = tmp_path_factory.mktemp("site")
+    make_bundle(folder / "bundles" / "moody", "Moody", ("dark", "bright"), n=200)
+    environment = of_one_model(folder / "bundles", "moody", MOODY_MARKER=str(folder / "device-broken"))
+    with open_parts(folder, {**environment, "RADII_STOP_GRACE": "20"}) as site:
         yield site
 
 
+def submit(http: httpx.Client, value: float, request_id: str = "", **fields: object) -> str:
+    """Submits a grey picture; returns the job's id."""
+    asked = {"sigma": 0.01, "adapt": "false", **fields}
+    return submit_picture(http, grey(value), request_id=request_id, **asked).id
+
+
 @pytest.fixture(scope="module")
-def api(site: Site) -> tuple[Part, httpx.Client]:
+def api(site: Parts) -> tuple[Part, httpx.Client]:
     """One API for all of them."""
     return site.start_api()
 
@@ -49,7 +49,7 @@ def http(api: tuple[Part, httpx.Client]) -> httpx.Client:
 
 
 @pytest.fixture(scope="module")
-def worker(site: Site) -> Part:
+def worker(site: Parts) -> Part:
     """A worker that has little patience."""
     return site.start_worker(RADII_ENGINE_HANG_SECONDS="1")
 
@@ -59,7 +59,7 @@ def test_one_job_can_be_followed_through_all_logs(api: tuple[Part, httpx.Client]
     part, http = api
     job_id = submit(http, CALM, request_id="find-me-again")
     assert final(http, job_id).status is JobStatus.SUCCEEDED
-    eventually(lambda: any(line["event"] == "job ended" for line in worker.lines()), "the relay has ended")
+    until(lambda: any(line["event"] == "job ended" for line in worker.lines()), "the relay has ended")
     about = [
         line
         for line in part.lines() + worker.lines()
@@ -80,7 +80,7 @@ def test_probes_of_containers(api: tuple[Part, httpx.Client], worker: Part) -> N
     assert radii("healthcheck", "--worker").returncode == 0
 
 
-def test_counts_are_exact(site: Site, http: httpx.Client, worker: Part) -> None:
+def test_counts_are_exact(site: Parts, http: httpx.Client, worker: Part) -> None:
     """Of every kind of answer, from the store alone: another API process tells the same."""
     before = scrape(http)
     certified = [final(http, submit(http, value, memory="default")) for value in (CALM, BRIGHT, CALM)]
@@ -133,7 +133,7 @@ def test_a_job_that_kills_every_engine_is_given_up_and_the_next_one_runs(
     assert sample(http, "radii_job_retries_total", **MODEL) == 2
 
 
-def test_a_lost_device_is_tried_again_by_a_new_engine(site: Site, http: httpx.Client, worker: Part) -> None:
+def test_a_lost_device_is_tried_again_by_a_new_engine(site: Parts, http: httpx.Client, worker: Part) -> None:
     """After a failed assertion on the device, no call of that process works any more."""
     before = site.newest_engine()
     job = final(http, submit(http, BROKEN_DEVICE), seconds=120)
@@ -143,11 +143,12 @@ def test_a_lost_device_is_tried_again_by_a_new_engine(site: Site, http: httpx.Cl
 
 
 def test_an_engine_that_hangs_is_killed_and_its_job_has_run_out_of_time(
-    site: Site, http: httpx.Client, worker: Part
+    site: Parts, http: httpx.Client, worker: Part
 ) -> None:
     """In a loop in C that holds Python's lock: none of its threads runs, and it reads no socket."""
     engine = site.newest_engine()
     long = submit(http, CALM, n=5_000_000)
+    until(lambda: read(http, long).progress.completed > 0)
     hanging = submit(http, HANG)
     site.redis.hset(record_key(hanging), "timeout", 2)  # while the worker is busy
     http.delete(f"/jobs/{long}")
@@ -165,7 +166,7 @@ def test_an_engine_that_hangs_is_killed_and_its_job_has_run_out_of_time(
 
 
 def test_an_engine_is_replaced_after_its_jobs_and_none_is_lost(
-    site: Site, http: httpx.Client, worker: Part
+    site: Parts, http: httpx.Client, worker: Part
 ) -> None:
     """They wait while a new engine starts, and that is no attempt of theirs."""
     assert worker.stop() == 0
@@ -178,7 +179,7 @@ def test_an_engine_is_replaced_after_its_jobs_and_none_is_lost(
     assert short_lived.stop() == 0
 
 
-def test_restarting_everything_under_load_loses_no_job(site: Site) -> None:
+def test_restarting_everything_under_load_loses_no_job(site: Parts) -> None:
     """Both APIs and both workers, one after the other, while requests keep coming: no answer is a 5xx but 503."""
     apis = [site.start_api(RADII_DRAIN_SECONDS="0.5") for _ in range(2)]
     workers = [site.start_worker() for _ in range(2)]

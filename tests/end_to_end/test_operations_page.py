@@ -18,14 +18,15 @@ from contract.jobs import Job
 from service.jobs.queue import results_key
 from tests.docs.pages import commands_of
 from tests.docs.settings_table import told
-from tests.end_to_end.running import Running, process_is_alive
+from tests.support.processes import is_alive
+from tests.support.service import Service
 
 COMMANDS = commands_of("stack")
 PIXELS = 28 * 28
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_of_the_page_runs(command: str, running: Running, tmp_path: Path) -> None:
+def test_a_command_of_the_page_runs(command: str, running: Service, tmp_path: Path) -> None:
     """In a shell, with the server of the tests in place of the operator's."""
     if command.startswith("curl") and shutil.which("curl") is None:
         pytest.skip("this machine has no curl")
@@ -45,12 +46,12 @@ def test_a_command_of_the_page_runs(command: str, running: Running, tmp_path: Pa
     assert "export" not in command or (tmp_path / "memory.jsonl").read_text().count("\n") >= 2
 
 
-def size(running: Running, *names: str) -> int:
+def size(running: Service, *names: str) -> int:
     """Bytes that keys take, by Redis' own account, without those of a picture's pixels."""
     return sum(running.redis.memory_usage(name, samples=0) or 0 for name in names)
 
 
-def keys_of(running: Running, job: Job) -> list[str]:
+def keys_of(running: Service, job: Job) -> list[str]:
     """Every key that a job's id is part of."""
     return [key.decode() for key in running.redis.scan_iter(f"*{job.id}*", count=1000)]
 
@@ -64,7 +65,7 @@ def picture(seed: int) -> bytes:
     return buffer.getvalue()
 
 
-def test_a_job_takes_what_the_page_says(running: Running) -> None:
+def test_a_job_takes_what_the_page_says(running: Service) -> None:
     """The page's figure is that of the test's job, rounded up: within a third of it."""
     job = running.certify(n=20_000)
     assert job.status is JobStatus.SUCCEEDED
@@ -79,7 +80,7 @@ def test_a_job_takes_what_the_page_says(running: Running) -> None:
     assert 0.67 * told("certificate") < certificate <= told("certificate")
 
 
-def test_a_region_takes_what_the_page_says(running: Running) -> None:
+def test_a_region_takes_what_the_page_says(running: Service) -> None:
     """Besides its pixels, once there are some."""
     jobs = [
         running.certify_picture(picture(seed), sigma=0.5, adapt="false", n=100, memory="capacity")
@@ -97,10 +98,10 @@ def test_a_region_takes_what_the_page_says(running: Running) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
-def test_a_worker_takes_what_the_page_says(running: Running) -> None:
+def test_a_worker_takes_what_the_page_says(running: Service) -> None:
     """By the most that an engine ever took; of two, the one that other tests have asked for less."""
     running.certify(n=200, adapt="true")
-    peaks = [peak(engine.pid) for engine in running.engines() if process_is_alive(engine.pid)]
+    peaks = [peak(engine.pid) for engine in running.engines() if is_alive(engine.pid)]
     assert peaks
     assert 0.3 * told("worker") < max(peaks)
     assert min(peaks) <= told("worker")

@@ -13,7 +13,7 @@ from contract.choices import JobStatus
 from contract.jobs import Job
 from radii.show.numbers import ceiling, floor
 from tests.end_to_end.browsing import Tab, open_browser, open_tab
-from tests.end_to_end.running import Running
+from tests.support.service import Service
 
 LONG = 2_000_000  # votes: minutes of sampling
 _ACCURACIES = {
@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def new_tab(browser: Browser, running: Running) -> OpenTab:
+def new_tab(browser: Browser, running: Service) -> OpenTab:
     """Tabs that send the key with everything, so that nobody has to be asked for it."""
     key = {"X-API-Key": running.key_file.read_text().strip()}
     return lambda **options: open_tab(browser, running.url, extra_http_headers=key, **options)
@@ -68,7 +68,7 @@ def ask(page: Page, **fields: object) -> None:
     page.click("#submit")
 
 
-def answered(page: Page, running: Running) -> dict[str, Any]:
+def answered(page: Page, running: Service) -> dict[str, Any]:
     """Waits for the answer; returns the certificate as the API has it."""
     page.wait_for_selector("#answer-parts .headline")
     certificate: dict[str, Any] = running.http.get(f"/certificates/{page.url.rpartition('/')[2]}").json()
@@ -84,7 +84,7 @@ def tab_to(page: Page, selector: str) -> None:
     raise AssertionError(f"the keyboard does not reach {selector}")
 
 
-def test_a_person_certifies_with_the_keyboard_alone(tab: Tab, running: Running) -> None:
+def test_a_person_certifies_with_the_keyboard_alone(tab: Tab, running: Service) -> None:
     """From the example to the answer, whose label and radius are those of the API's JSON."""
     page = tab.open()
     tab_to(page, "#examples [data-label=ankle-boot]")
@@ -119,7 +119,7 @@ def test_a_person_certifies_with_the_keyboard_alone(tab: Tab, running: Running) 
     expect(page.locator(".verdict")).to_have_text("Verified: everything holds.")
 
 
-def test_what_the_certificate_holds_is_shown(tab: Tab, running: Running) -> None:
+def test_what_the_certificate_holds_is_shown(tab: Tab, running: Service) -> None:
     """Votes, bounds, memory, machine; and the list to come back by."""
     page = tab.open()
     ask(page, memory="page-shown")
@@ -162,7 +162,7 @@ def test_a_wrong_image_is_told_beside_its_field(tab: Tab, tmp_path: Path) -> Non
     assert tab.violations() == []
 
 
-def test_every_field_of_the_api_is_on_the_page(tab: Tab, running: Running) -> None:
+def test_every_field_of_the_api_is_on_the_page(tab: Tab, running: Service) -> None:
     schemas = running.http.get("/openapi.json").json()["components"]["schemas"]
     offered = tab.open().eval_on_selector_all("#form [name]", "fields => fields.map(field => field.name)")
     assert {"image" if name == "picture" else name for name in offered} == set(
@@ -170,7 +170,7 @@ def test_every_field_of_the_api_is_on_the_page(tab: Tab, running: Running) -> No
     )
 
 
-def test_a_field_of_the_api_that_the_page_does_not_know(tab: Tab, running: Running) -> None:
+def test_a_field_of_the_api_that_the_page_does_not_know(tab: Tab, running: Service) -> None:
     """It appears with label, limits, default and help, is sent, and its refusal is shown beside it."""
     document = running.http.get("/openapi.json").json()
     document["components"]["schemas"]["CertifyForm"]["properties"] |= {
@@ -207,7 +207,7 @@ def test_a_field_of_the_api_that_the_page_does_not_know(tab: Tab, running: Runni
     assert tab.violations() == []
 
 
-def test_every_option_is_sent(tab: Tab, running: Running) -> None:
+def test_every_option_is_sent(tab: Tab, running: Service) -> None:
     """Beside those of the other tests."""
     page = tab.open()
     page.click("#examples [data-label=ankle-boot]")
@@ -239,7 +239,7 @@ def test_a_wrong_field_is_told_beside_it(tab: Tab) -> None:
     expect(page.locator("#n-error")).to_contain_text("'n' must be >= 10")
 
 
-def test_a_running_job_is_cancelled(tab: Tab, running: Running) -> None:
+def test_a_running_job_is_cancelled(tab: Tab, running: Service) -> None:
     page = tab.open()
     ask(page, n=LONG)
     expect(page.locator("#live-chart path.chart-line")).to_be_visible()
@@ -250,13 +250,13 @@ def test_a_running_job_is_cancelled(tab: Tab, running: Running) -> None:
     expect(page.locator("#history-list")).to_contain_text("cancelled")
 
 
-def certified(running: Running, **fields: object) -> Job:
+def certified(running: Service, **fields: object) -> Job:
     job = running.certify(**{"n": 1000, **fields})
     assert job.certificate is not None, job
     return job
 
 
-def test_a_permalink_opens_in_a_fresh_page(tab: Tab, running: Running) -> None:
+def test_a_permalink_opens_in_a_fresh_page(tab: Tab, running: Service) -> None:
     """The image is not part of it, until the same one is chosen."""
     certificate = certified(running).certificate
     assert certificate is not None
@@ -271,7 +271,7 @@ def test_a_permalink_opens_in_a_fresh_page(tab: Tab, running: Running) -> None:
     expect(page.locator(".strip canvas")).to_have_count(8)
 
 
-def test_a_running_job_is_taken_up_in_a_fresh_page(tab: Tab, running: Running) -> None:
+def test_a_running_job_is_taken_up_in_a_fresh_page(tab: Tab, running: Service) -> None:
     """From its first event, also after the connection was cut, which goes on where it was."""
     job = running.certify(wait=0, n=10_000)
     seen: list[str | None] = []
@@ -300,7 +300,7 @@ def test_an_unknown_address_is_told(tab: Tab) -> None:
     expect(page.locator("#welcome")).to_be_visible()
 
 
-def test_a_busy_service_is_asked_again_after_a_countdown(tab: Tab, running: Running) -> None:
+def test_a_busy_service_is_asked_again_after_a_countdown(tab: Tab, running: Service) -> None:
     keys: list[str | None] = []
 
     def busy_once(route: Route) -> None:
@@ -321,7 +321,7 @@ def test_a_busy_service_is_asked_again_after_a_countdown(tab: Tab, running: Runn
     assert keys[0] == keys[1]
 
 
-def test_a_key_is_asked_for_and_kept_for_the_session(browser: Browser, running: Running) -> None:
+def test_a_key_is_asked_for_and_kept_for_the_session(browser: Browser, running: Service) -> None:
     """It is asked for when it is needed, told when it is wrong, sent with everything, and kept nowhere else."""
     with open_tab(browser, running.url, viewport={"width": 1280, "height": 900}) as tab:
         page, refused = tab.page, []
@@ -350,7 +350,7 @@ def test_a_key_is_asked_for_and_kept_for_the_session(browser: Browser, running: 
 
 
 @pytest.mark.parametrize("noise", ["uniform", "hybrid"])
-def test_other_noises_are_told_in_their_norms(tab: Tab, running: Running, noise: str) -> None:
+def test_other_noises_are_told_in_their_norms(tab: Tab, running: Service, noise: str) -> None:
     certificate = certified(running, noise=noise).certificate
     assert certificate is not None
     page = tab.open(f"#/certificates/{certificate.id}")
@@ -361,7 +361,7 @@ def test_other_noises_are_told_in_their_norms(tab: Tab, running: Running, noise:
     assert tab.violations() == []
 
 
-def test_an_abstention_is_an_answer(tab: Tab, running: Running) -> None:
+def test_an_abstention_is_an_answer(tab: Tab, running: Service) -> None:
     """What is left to say is said, and nothing is claimed."""
     certificate = certified(running).certificate
     assert certificate is not None
@@ -385,7 +385,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_everybody_can_use_it(new_tab: OpenTab, running: Running, look: str, tmp_path: Path) -> None:
+def test_everybody_can_use_it(new_tab: OpenTab, running: Service, look: str, tmp_path: Path) -> None:
     """Axe finds nothing on any of the three views, and nobody scrolls sideways; pictures are kept to look at."""
     with new_tab(**LOOKS[look]) as tab:
         page = tab.open()
@@ -441,7 +441,7 @@ def test_noise_and_changes_follow_their_laws(tab: Tab) -> None:
     assert found["few"] == pytest.approx([0.25, 1.0])  # still an image: nothing below 0 or above 1
 
 
-def test_a_model_s_accuracy_is_that_of_its_card(tab: Tab, running: Running) -> None:
+def test_a_model_s_accuracy_is_that_of_its_card(tab: Tab, running: Service) -> None:
     """Of each that can be chosen: clean, under noise, and adapted to it, as far as that was measured."""
     page = tab.open()
     for model in running.http.get("/models").json()["models"]:

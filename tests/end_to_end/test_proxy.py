@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from radii.stack import free_port
-from tests.end_to_end.running import ROOT, Running
+from tests.support.command_line import ROOT
+from tests.support.service import Service
 
 pytestmark = pytest.mark.skipif(
     shutil.which("nginx") is None or shutil.which("openssl") is None, reason="this machine has no nginx"
@@ -33,7 +34,7 @@ http {{
 
 
 @pytest.fixture(scope="module")
-def proxied(running: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def proxied(running: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client that knows the proxy's certificate and nothing of what is behind it."""
     folder, port = tmp_path_factory.mktemp("nginx"), free_port()
     subprocess.run(
@@ -80,7 +81,7 @@ def wait_until_it_answers(http: httpx.Client, process: subprocess.Popen[str]) ->
             time.sleep(0.05)
 
 
-def test_a_certificate_comes_through_tls(proxied: httpx.Client, running: Running) -> None:
+def test_a_certificate_comes_through_tls(proxied: httpx.Client, running: Service) -> None:
     """Waiting for it included; browsers are told to come back by TLS."""
     with Path(running.picture).open("rb") as picture:
         answer = proxied.post(
@@ -94,7 +95,7 @@ def test_a_certificate_comes_through_tls(proxied: httpx.Client, running: Running
     assert re.fullmatch(r"max-age=\d+", answer.headers["Strict-Transport-Security"])
 
 
-def test_events_pass_as_they_come(proxied: httpx.Client, running: Running) -> None:
+def test_events_pass_as_they_come(proxied: httpx.Client, running: Service) -> None:
     """The first is read while the job runs: nothing collects them on the way."""
     job = running.certify(wait=0, n=2_000_000)
     try:

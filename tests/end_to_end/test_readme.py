@@ -19,7 +19,8 @@ import pytest
 
 from radii.own_key import plain_file
 from radii.stack import free_port
-from tests.end_to_end.running import ROOT, Running
+from tests.support.command_line import ROOT
+from tests.support.service import Service
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [
@@ -81,7 +82,7 @@ def test_readme_has_commands() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_of_readme_runs(command: str, desk: Path, running: Running) -> None:
+def test_a_command_of_readme_runs(command: str, desk: Path, running: Service) -> None:
     """For real; `make` is asked what it would do, since this very test is part of `make test`."""
     if command.startswith("make "):
         check_make(command.split()[1], desk)
@@ -92,7 +93,7 @@ def test_a_command_of_readme_runs(command: str, desk: Path, running: Running) ->
 
 
 @pytest.mark.parametrize("place", range(len(PROGRAMS)))
-def test_a_program_of_readme_runs(place: int, desk: Path, running: Running) -> None:
+def test_a_program_of_readme_runs(place: int, desk: Path, running: Service) -> None:
     """As it stands: `RADII_URL` and `RADII_API_KEY` name this test's server and key."""
     where = {"RADII_URL": running.url, "RADII_API_KEY": running.key_file.read_text().strip()}
     ran = subprocess.run(
@@ -107,7 +108,7 @@ def test_a_program_of_readme_runs(place: int, desk: Path, running: Running) -> N
     assert ran.stdout.strip()
 
 
-def adapt(command: str, running: Running, desk: Path) -> str:
+def adapt(command: str, running: Service, desk: Path) -> str:
     """Points a command at this test's server and its key, certificates at few votes, training at few images."""
     command = command.replace("http://127.0.0.1:8000", running.url)
     command = command.replace("~/.local/share/radii/api-key", str(running.key_file))
@@ -118,7 +119,7 @@ def adapt(command: str, running: Running, desk: Path) -> str:
     return command
 
 
-def run(command: str, desk: Path, running: Running) -> None:
+def run(command: str, desk: Path, running: Service) -> None:
     """Runs a command in a shell, as a reader does."""
     if command.startswith("curl") and shutil.which("curl") is None:
         pytest.skip("this machine has no curl")

@@ -1,6 +1,5 @@
 """Two tenants of one deployment: real workers, and memories that know nothing of each other."""
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -10,14 +9,16 @@ import pytest
 
 from contract.choices import MemoryOutcome
 from radii.own_key import hashed_file
-from tests.end_to_end.running import Running, radii
-from tests.end_to_end.test_memory import STRONG, WEAK, apart, certify, predict, regions
+from tests.support.command_line import radii
+from tests.support.remembering import STRONG, WEAK, apart, certify, predict, regions
+from tests.support.service import Service
+from tests.support.waiting import until
 
 TENANTS = {"ann": "acme", "bob": "bolt"}
 
 
 @pytest.fixture(scope="module")
-def tenants(running: Running) -> Iterator[tuple[Running, Running]]:
+def tenants(running: Service) -> Iterator[tuple[Service, Service]]:
     """The same stack, as each of them sees it; it takes the keys while it runs."""
     file = str(hashed_file(running.data_dir))
     with ExitStack() as clients:
@@ -27,17 +28,14 @@ def tenants(running: Running) -> Iterator[tuple[Running, Running]]:
             assert made.returncode == 0, made.stderr
             headers = {"X-API-Key": made.stdout.strip()}
             http = clients.enter_context(httpx.Client(base_url=running.url, timeout=60, headers=headers))
-            deadline = time.monotonic() + 10
-            while http.get("/models").status_code == 401:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+            until(lambda http=http: http.get("/models").status_code != 401)  # type: ignore[misc]
             found.append(replace(running, http=http))
         yield found[0], found[1]
         for name in TENANTS:
             assert radii("keys", "revoke", name, "--file", file).returncode == 0
 
 
-def test_nothing_is_relabelled_or_clipped_by_others(tenants: tuple[Running, Running]) -> None:
+def test_nothing_is_relabelled_or_clipped_by_others(tenants: tuple[Service, Service]) -> None:
     """What binds the one tenant's answers does not bind the other's, under the same name."""
     ann, bob = tenants
     first = certify(ann, 100, STRONG, memory="shared")
@@ -59,7 +57,7 @@ def test_nothing_is_relabelled_or_clipped_by_others(tenants: tuple[Running, Runn
         assert bound.memory.neighbours == [0]
 
 
-def test_nothing_is_repeated_to_others(tenants: tuple[Running, Running]) -> None:
+def test_nothing_is_repeated_to_others(tenants: tuple[Service, Service]) -> None:
     """The very same question: its answer is known, but not theirs."""
     ann, bob = tenants
     first = certify(ann, 100, STRONG, memory="asked")
@@ -73,7 +71,7 @@ def test_nothing_is_repeated_to_others(tenants: tuple[Running, Running]) -> None
     assert predict(ann, 105, WEAK, memory="asked").memory.neighbours == [0]
 
 
-def test_nothing_is_predicted_from_others(tenants: tuple[Running, Running]) -> None:
+def test_nothing_is_predicted_from_others(tenants: tuple[Service, Service]) -> None:
     ann, bob = tenants
     certify(ann, 100, STRONG, memory="predicted")
     inside = predict(ann, 105, WEAK, memory="predicted")
@@ -82,7 +80,7 @@ def test_nothing_is_predicted_from_others(tenants: tuple[Running, Running]) -> N
     assert inside.label != outside.label
 
 
-def test_nothing_of_others_is_told(tenants: tuple[Running, Running], running: Running) -> None:
+def test_nothing_of_others_is_told(tenants: tuple[Service, Service], running: Service) -> None:
     """Their regions are not listed, their certificates not found; the operator's check covers all of them."""
     ann, bob = tenants
     first = certify(ann, 100, STRONG, memory="listed")

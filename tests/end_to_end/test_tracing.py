@@ -13,7 +13,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from contract.choices import JobStatus
-from tests.end_to_end.operating import CALM, eventually, final, open_site, submit
+from tests.support.bundles import make_bundle
+from tests.support.networks import CALM
+from tests.support.pictures import grey
+from tests.support.service import final, submit
+from tests.support.stack import of_one_model, open_parts
+from tests.support.waiting import until
 
 
 class Collector:
@@ -64,12 +69,13 @@ def test_a_request_is_one_trace(collector: Collector, tmp_path: Path) -> None:
     """The engine's spans lie under that of the request; each part of the work is one."""
     address = f"http://127.0.0.1:{collector.server.server_port}"
     asked = {"OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_BSP_SCHEDULE_DELAY": "100"}
-    with open_site(tmp_path) as site:
+    make_bundle(tmp_path / "bundles" / "moody", "Moody", ("dark", "bright"))
+    with open_parts(tmp_path, of_one_model(tmp_path / "bundles", "moody")) as site:
         api, http = site.start_api(**asked)
         site.start_worker(**asked)
-        job_id = submit(http, CALM, memory="default")
+        job_id = submit(http, grey(CALM), sigma=0.01, adapt="false", memory="default").id
         assert final(http, job_id).status is JobStatus.SUCCEEDED
-        eventually(
+        until(
             lambda: "engine certify" in [span.name for span in collector.of("radii-engine")],
             "the engine sends its spans",
         )

@@ -2,31 +2,21 @@
 
 import os
 import socket
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 
 import pytest
-import structlog
-from typer.testing import CliRunner
 
-from radii.main import app
-from tests.end_to_end.running import EXAMPLES, radii
-
-
-@pytest.fixture(autouse=True)
-def _same_logs() -> Iterator[None]:
-    """The command line quietens the log of its process, which may be this one."""
-    yield
-    structlog.reset_defaults()
+from radii.stack import free_port
+from tests.support.command_line import PICTURE, radii, radii_process
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("certify", "nowhere.png"), ["'image'", "nowhere.png", "No such file"]),
-        (("certify", str(EXAMPLES / "09-ankle-boot.png")), ["no radii server answers", "radii serve"]),
+        (("certify", str(PICTURE)), ["no radii server answers", "radii serve"]),
         (("models",), ["no radii server answers"]),
         (("models", "--url", "http://[::1"), ["'url' must be the address of a server", "'http://[::1'"]),
         (("models", "--url", "http://127.0.0.1:99999"), ["'url' must be the address", "99999"]),
@@ -37,7 +27,7 @@ def _same_logs() -> Iterator[None]:
 )  # fmt: skip
 def test_a_mistake_is_told(arguments: tuple[str, ...], words: list[str], tmp_path: Path) -> None:
     """On standard error, in one message, without a traceback; nothing is written."""
-    url = f"http://127.0.0.1:{closed_port()}"
+    url = f"http://127.0.0.1:{free_port()}"
     ran = radii(*arguments, cwd=tmp_path, RADII_URL=url)
     assert ran.returncode != 0
     said = " ".join(ran.stderr.split())
@@ -62,13 +52,12 @@ def test_a_mistake_is_told(arguments: tuple[str, ...], words: list[str], tmp_pat
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_by_what_needs_torch(
-    arguments: tuple[str, ...], words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: tuple[str, ...], words: list[str], tmp_path: Path
 ) -> None:
-    """As above, in this process, which has it loaded."""
-    monkeypatch.chdir(tmp_path)
-    ran = CliRunner().invoke(app, arguments, env={"COLUMNS": "120"})
-    assert ran.exit_code != 0
-    assert isinstance(ran.exception, SystemExit)  # no traceback
+    """As above."""
+    ran = radii(*arguments, cwd=tmp_path)
+    assert ran.returncode != 0
+    assert "Traceback" not in ran.stderr
     said = " ".join(ran.stderr.split())
     for word in words:
         assert word in said
@@ -94,7 +83,7 @@ def test_a_demo_that_fails_says_why(tmp_path: Path) -> None:
     """
     (tmp_path / "torch.py").write_text("raise ImportError('libtorch.so is damaged')")
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
-    ran = radii("demo", PYTHONPATH=path)
+    ran = radii_process("demo", PYTHONPATH=path)
     assert ran.returncode == 1
     assert "libtorch.so is damaged" in ran.stderr
     assert "worker 1 gave up" in " ".join(ran.stderr.split())
@@ -118,13 +107,5 @@ def test_a_server_of_another_version_is_told_apart() -> None:
 
 
 def test_the_version_is_printed() -> None:
-    """And nothing else."""
-    assert radii("--version").stdout.strip().count(".") == 2
-
-
-def closed_port() -> int:
-    """A port that nobody listens to."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """And nothing else, by a process as a user starts it."""
+    assert radii_process("--version").stdout.strip().count(".") == 2

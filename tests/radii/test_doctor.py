@@ -20,8 +20,8 @@ from contract.models import EngineStatus
 from radii.doctor import machine, service, store
 from radii.doctor.findings import Finding, Level, guarded
 from radii.main import app
-from tests.end_to_end.running import EXAMPLES, radii
-from tests.radii.test_commands import closed_port
+from radii.stack import free_port
+from tests.support.command_line import EXAMPLES, radii, radii_process
 from workers.process.liveness.status_file import StatusFile
 
 
@@ -68,7 +68,7 @@ def test_a_store_that_is_nearly_full_is_told(settings: Redis) -> None:
 
 
 def test_a_store_that_is_away_is_one_finding() -> None:
-    (found,) = store.look_at_store(Redis(port=closed_port()), "there")
+    (found,) = store.look_at_store(Redis(port=free_port()), "there")
     assert (found.check, found.level) == ("Redis", Level.FAIL)
     assert "there" in found.message
 
@@ -117,7 +117,7 @@ def test_a_stranger_on_the_port_is_told_apart() -> None:
     with HTTPServer(("127.0.0.1", 0), Stranger) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
         assert levels(service.look_at_api(f"http://127.0.0.1:{server.server_port}")) == {"API": Level.FAIL}
-    assert levels(service.look_at_api(f"http://127.0.0.1:{closed_port()}")) == {"API": Level.WARN}
+    assert levels(service.look_at_api(f"http://127.0.0.1:{free_port()}")) == {"API": Level.WARN}
 
 
 @pytest.mark.parametrize(
@@ -177,8 +177,8 @@ def test_the_command_without_torch(redis_url: str, tmp_path: Path) -> None:
         "u.find_spec = lambda name, *rest: None if name == 'torch' else find(name, *rest)\n"
     )
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    url = f"http://127.0.0.1:{closed_port()}"
-    ran = radii("doctor", "--json", "--url", url, "--redis-url", redis_url, PYTHONPATH=path)
+    url = f"http://127.0.0.1:{free_port()}"
+    ran = radii_process("doctor", "--json", "--url", url, "--redis-url", redis_url, PYTHONPATH=path)
     assert ran.returncode == 1, ran.stderr
     found = {finding["check"]: finding for finding in json.loads(ran.stdout)}
     assert found["torch"]["level"] == found["bundles"]["level"] == "skip"
@@ -189,10 +189,8 @@ def test_the_command_without_torch(redis_url: str, tmp_path: Path) -> None:
 
 def test_the_address_shows_no_password(tmp_path: Path) -> None:
     """In a table for people, wherever in the address it stands; the reason is there."""
-    address = f"redis://:s3cret@127.0.0.1:{closed_port()}/0?password=s3cret"
-    ran = radii(
-        "doctor", "--redis-url", address, "--url", f"http://127.0.0.1:{closed_port()}", RADII_MODELS=""
-    )
+    address = f"redis://:s3cret@127.0.0.1:{free_port()}/0?password=s3cret"
+    ran = radii("doctor", "--redis-url", address, "--url", f"http://127.0.0.1:{free_port()}", RADII_MODELS="")
     assert ran.returncode == 1
     assert "does not answer" in " ".join(ran.stdout.split())
     assert "s3cret" not in ran.stdout + ran.stderr
@@ -221,7 +219,7 @@ def test_healthcheck_of_a_worker_goes_by_its_status_file(
 
 
 def test_healthcheck_of_an_api_asks_it() -> None:
-    port = closed_port()
+    port = free_port()
     ran = invoke("healthcheck", "--api", "--port", str(port))
     assert ran.exit_code == 1
     assert str(port) in ran.stderr

@@ -1,64 +1,35 @@
 """The embedded store: one server per data directory, and what it holds survives."""
 
 import os
-import shlex
 import signal
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from redis import Redis, exceptions
 
 from radii import embedded
-from radii.stack import free_port
-
-
-@contextmanager
-def server(folder: Path, before: str = "") -> Iterator[tuple[Redis, subprocess.Popen[bytes]]]:
-    """A server in ``folder`` that answers; a shell does something before it becomes the server."""
-    port = free_port()
-    command = [sys.executable, "-m", "radii.embedded", str(folder), "--port", str(port)]
-    if before:
-        command = ["bash", "-c", f"{before}; exec {shlex.join(command)}"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-    assert process.stdin is not None
-    try:
-        with Redis.from_url(embedded.url(folder, port)) as redis:
-            deadline = time.monotonic() + 20
-            while time.monotonic() < deadline:
-                try:
-                    redis.ping()
-                    break
-                except exceptions.ConnectionError:
-                    time.sleep(0.05)
-            yield redis, process
-    finally:
-        process.terminate()
-        process.wait(20)
-        process.stdin.close()
+from tests.support.store import open_store
+from tests.support.waiting import until
 
 
 def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
     """The data directory holds the store."""
-    with server(tmp_path) as (redis, _):
+    with open_store(tmp_path) as (redis, _):
         redis.set("kept", "yes")
-    with server(tmp_path) as (redis, _):
+    with open_store(tmp_path) as (redis, _):
         assert redis.get("kept") == b"yes"
 
 
-def test_a_data_directory_has_one_server(tmp_path: Path) -> None:
+def test_a_data_directory_has_one_open_store(tmp_path: Path) -> None:
     """A second one would destroy the first one's files."""
-    with server(tmp_path), pytest.raises(embedded.DataDirectoryInUse, match="in use by another"):
+    with open_store(tmp_path), pytest.raises(embedded.DataDirectoryInUse, match="in use by another"):
         embedded.lock(tmp_path)
 
 
 def test_strangers_are_refused(tmp_path: Path) -> None:
     """Other users of the machine can reach the port, and need the password."""
-    with server(tmp_path) as (redis, _):
+    with open_store(tmp_path) as (redis, _):
         port = redis.connection_pool.connection_kwargs["port"]
         with Redis(port=port) as stranger, pytest.raises(exceptions.AuthenticationError):
             stranger.ping()
@@ -67,14 +38,14 @@ def test_strangers_are_refused(tmp_path: Path) -> None:
 
 def test_it_neither_evicts_nor_forgets(tmp_path: Path) -> None:
     """A full store refuses; it does not drop certificates."""
-    with server(tmp_path) as (redis, _):
+    with open_store(tmp_path) as (redis, _):
         assert redis.config_get("maxmemory-policy")["maxmemory-policy"] == "noeviction"
         assert redis.config_get("appendonly")["appendonly"] == "yes"
 
 
 def test_it_ends_when_its_parent_does(tmp_path: Path) -> None:
     """However the parent ended: its end of the pipe closes."""
-    with server(tmp_path) as (redis, process):
+    with open_store(tmp_path) as (redis, process):
         assert process.stdin is not None
         process.stdin.close()
         process.wait(20)
@@ -94,36 +65,32 @@ def fill(redis: Redis) -> int:
 
 def test_what_was_acknowledged_is_kept_when_the_disk_is_full(tmp_path: Path) -> None:
     """The server ends rather than acknowledge what it cannot write; the torn end of its file is cut off."""
-    with server(tmp_path, before="ulimit -f 256") as (redis, process):
+    with open_store(tmp_path, before="ulimit -f 256") as (redis, process):
         acknowledged = fill(redis)
         assert process.wait(20) != 0
     assert 100 < acknowledged < 256
-    with server(tmp_path) as (redis, _):
+    with open_store(tmp_path) as (redis, _):
         assert redis.exists(*(f"key-{number}" for number in range(acknowledged))) == acknowledged
 
 
 def test_what_was_acknowledged_is_on_the_disk(tmp_path: Path) -> None:
     """Before the answer, not within a second after it."""
-    with server(tmp_path) as (redis, _):
+    with open_store(tmp_path) as (redis, _):
         assert redis.config_get("appendfsync") == {"appendfsync": "always"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other kernels leave an orphan")
 def test_the_server_ends_when_what_holds_it_is_killed(tmp_path: Path) -> None:
     """Else the one that is started in its place would find the data directory in use."""
-    with server(tmp_path) as (_, process):
+    with open_store(tmp_path) as (_, process):
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert is_free_within(tmp_path, 10)
+        until(lambda: is_free(tmp_path))
 
 
-def is_free_within(folder: Path, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            os.close(embedded.lock(folder))
-        except embedded.DataDirectoryInUse:
-            time.sleep(0.02)
-        else:
-            return True
-    return False
+def is_free(folder: Path) -> bool:
+    try:
+        os.close(embedded.lock(folder))
+    except embedded.DataDirectoryInUse:
+        return False
+    return True

@@ -28,9 +28,9 @@ from radii.commands.evaluate import plan_of
 from radii.fanout import Fanout
 from radii.main import app
 from smoothing import Gaussian, Looks, certify
-from tests.end_to_end.running import radii
 from tests.models.support import describe, tiny_network, write_synthetic_fashion
-from tests.radii.test_embedded import server
+from tests.support.command_line import radii
+from tests.support.store import open_store
 
 
 @pytest.fixture(scope="module")
@@ -410,7 +410,7 @@ def test_the_workers_store_is_found_as_workers_find_it(
         with pytest.raises(EvaluationError, match="'redis-url' must be redis://"):
             Fanout(address, "run", 1)
     (tmp_path / "password").write_text("s3cret\n")
-    with server(tmp_path) as (redis, _):
+    with open_store(tmp_path) as (redis, _):
         redis.ping()
         monkeypatch.setenv("RADII_REDIS_PASSWORD_FILE", str(tmp_path / "password"))
         port = redis.connection_pool.connection_kwargs["port"]

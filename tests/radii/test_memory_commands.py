@@ -21,7 +21,7 @@ from radii import embedded
 from radii.commands.memory import store_address
 from radii.main import app
 from tests.radii.logs import DIGEST, EPOCH, Log
-from tests.radii.test_embedded import server
+from tests.support.store import open_store
 
 Run = Callable[..., Result]
 
@@ -176,7 +176,7 @@ def invoke(*arguments: str, **environment: str | None) -> Result:
 def test_the_store_of_a_running_server_is_found(tmp_path: Path) -> None:
     """By its data directory, or without a word in the usual one; its port and password lie there."""
     folder = tmp_path / "radii"
-    with server(folder) as (redis, _):
+    with open_store(folder) as (redis, _):
         Log(redis, "embedded").add(0, [1])
         for result in (
             invoke("stats", "--data-dir", str(folder)),

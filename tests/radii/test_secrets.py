@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,11 +16,12 @@ from contract.redis_url import full_redis_url, without_secrets
 from radii import embedded
 from radii.stack import free_port
 from service.settings import ServiceSettings
-from tests.end_to_end.running import EXAMPLES, radii
-from tests.radii.test_embedded import server
+from tests.support.command_line import PICTURE, radii, radii_process
+from tests.support.service import is_there
+from tests.support.store import open_store
+from tests.support.waiting import until
 from workers.settings import WorkerSettings
 
-PICTURE = str(EXAMPLES / "09-ankle-boot.png")
 SECRET = "s3cret-w0rd"
 
 
@@ -34,7 +34,7 @@ class Spoken:
 
     def run(self, *arguments: str, code: int = 1, **environment: str) -> str:
         """Runs a command, which has to end so, and adds what it said."""
-        ran = radii(*arguments, **environment)
+        ran = radii_process(*arguments, **environment)
         assert ran.returncode == code, ran.stderr
         self.text += ran.stdout + ran.stderr
         return ran.stderr
@@ -47,7 +47,7 @@ class Spoken:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[tuple[Redis, Callable[[], None], int]]:
     """A store with a password, what stops it, and its port."""
-    with server(tmp_path / "store") as (redis, process):
+    with open_store(tmp_path / "store") as (redis, process):
 
         def stop() -> None:
             process.terminate()
@@ -77,7 +77,7 @@ def test_a_running_api_says_no_secret(store: tuple[Redis, Callable[[], None], in
     url = f"http://127.0.0.1:{port}"
     try:
         with httpx.Client(base_url=url, timeout=20, headers={"X-API-Key": key}) as http:
-            wait_for(http)
+            until(lambda: is_there(url))
             assert http.get("/models").status_code == 200  # the password came from the file
             wrong = key[:-4] + "AAAA"
             said.secrets.append(wrong)
@@ -88,12 +88,12 @@ def test_a_running_api_says_no_secret(store: tuple[Redis, Callable[[], None], in
             assert broken.status_code == 500
             said.text += refused.text + broken.text
             said.run("models", "--url", url, "--api-key", wrong)
-            said.run("certify", PICTURE, "--url", url, RADII_API_KEY=wrong)
+            said.run("certify", str(PICTURE), "--url", url, RADII_API_KEY=wrong)
             said.run(
-                "certify", PICTURE, "--url", url, "--max-wait", "0", RADII_API_KEY=key
+                "certify", str(PICTURE), "--url", url, "--max-wait", "0", RADII_API_KEY=key
             )  # no worker is there
             file.write_text(json.dumps({"keys": [{"name": "ann", "sha256": key, "password": password}]}))
-            until(lambda: "api_keys_not_read" in log.read_text(), lambda: http.get("/models"))
+            until(lambda: http.get("/models") and "api_keys_not_read" in log.read_text())
             assert http.get("/models").status_code == 200
             stop_store()
             lost = http.get("/models")
@@ -188,23 +188,3 @@ def test_a_password_file_that_is_none_is_told(
 )
 def test_an_address_is_shown_without_its_password(url: str, shown: str) -> None:
     assert without_secrets(url) == shown
-
-
-def wait_for(http: httpx.Client) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            http.get("/livez")
-            return
-        except httpx.ConnectError:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
-
-def until(reached: Callable[[], bool], act: Callable[[], object]) -> None:
-    """Does something again and again until it shows."""
-    deadline = time.monotonic() + 20
-    while not reached():
-        assert time.monotonic() < deadline
-        act()
-        time.sleep(0.05)

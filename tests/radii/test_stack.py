@@ -1,15 +1,15 @@
 """What `radii serve` starts its parts with: real processes, and what the kernel says of them."""
 
 import sys
-import time
 from pathlib import Path
 
-import httpx
 import pytest
 
 from radii import embedded
 from radii.stack import Stack, StackPlan, free_port
-from tests.radii.test_embedded import server
+from tests.support.service import is_there
+from tests.support.store import open_store
+from tests.support.waiting import until
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_where_the_api_can_be_reached(tmp_path: Path, host: str, url: str) -> No
 def test_parts_get_what_the_operator_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The time to stop is the operator's, the password stays in its file, and IPv6 is served."""
     folder = tmp_path / "store"
-    with server(folder) as (redis, _):
+    with open_store(folder) as (redis, _):
         monkeypatch.setenv("RADII_REDIS_PASSWORD_FILE", str(folder / "password"))
         monkeypatch.setenv("RADII_STOP_GRACE", "33")
         store = f"redis://127.0.0.1:{redis.connection_pool.connection_kwargs['port']}/0"
@@ -40,18 +40,7 @@ def test_parts_get_what_the_operator_set(tmp_path: Path, monkeypatch: pytest.Mon
             environments = [
                 Path(f"/proc/{stack.pid(name)}/environ").read_bytes().decode() for name in ("API", "worker 1")
             ]
-            answered = wait_for_answer(f"{stack.url}/livez")
-    assert answered.json() == {"alive": True}
+            until(lambda: is_there(stack.url))
     for environment in environments:
         assert embedded.password(folder) not in environment
         assert "RADII_STOP_GRACE=33.0" in environment.split("\0")
-
-
-def wait_for_answer(url: str) -> httpx.Response:
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            return httpx.get(url)
-        except httpx.TransportError:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)

@@ -21,8 +21,8 @@ from contract.jobs import Job
 from radii.stack import free_port
 from service.app import create_app
 from service.settings import ServiceSettings
-from tests.chaos.proxy import Link, Proxy
 from tests.service.jobs.test_waiting import blocked, wait_for
+from tests.support.proxy import Link, Proxy
 
 _TIMEOUT = 0.7
 

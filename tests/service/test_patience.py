@@ -20,9 +20,9 @@ from contract import keys
 from radii.main import app
 from service.app import create_app
 from service.settings import Auth, ServiceSettings
-from tests.chaos.proxy import Link, Proxy
 from tests.service.jobs.test_waiting import blocked, wait_for
 from tests.service.keyring import make_keys
+from tests.support.proxy import Link, Proxy
 
 
 @dataclass(frozen=True)

@@ -5,19 +5,8 @@ from pydantic import ValidationError
 
 from contract.redis_url import describe_settings
 from contract.settings import ProcessSettings
+from tests.support.timings import FAST
 from workers.settings import WorkerSettings
-
-# A fifth of the defaults: what the tests of whole stacks use.
-FAST = {
-    "engine_heartbeat_seconds": 1,
-    "engine_alive_seconds": 4,
-    "silent_seconds": 3,
-    "silent_grace_seconds": 1.6,
-    "taken_seconds": 2,
-    "reaper_seconds": 0.6,
-    "job_monitoring_seconds": 1,
-    "worker_ttl_seconds": 9,
-}
 
 
 def test_children_read_the_very_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from tests.end_to_end.clients.generating import (
     add_node_packages,
     run,
 )
-from tests.end_to_end.running import Running
+from tests.support.service import Service
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_the_page_has_its_programs() -> None:
 
 
 @pytest.mark.parametrize("generator", CLIENTS)
-def test_a_generated_client_makes_its_round_trip(running: Running, folder: Path, generator: str) -> None:
+def test_a_generated_client_makes_its_round_trip(running: Service, folder: Path, generator: str) -> None:
     """As the page tells it: generated, checked strictly, and run."""
     target = Target(running.url, running.key_file.read_text().strip(), running.picture)
     CLIENTS[generator](target, folder)
@@ -45,7 +45,7 @@ def test_the_packages_of_the_page_are_those_that_are_tried() -> None:
     assert {*told[1][1:], "@redocly/cli"} == set(package["devDependencies"])
 
 
-def test_a_linter_has_nothing_to_say(running: Running, folder: Path) -> None:
+def test_a_linter_has_nothing_to_say(running: Service, folder: Path) -> None:
     """Neither an error nor a warning by the recommended rules."""
     (folder / "openapi.json").write_bytes(running.http.get("/openapi.json").content)
     said = run(["redocly", "lint", "openapi.json", "--max-problems", "5"], folder)
