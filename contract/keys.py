@@ -10,7 +10,6 @@ ENGINES: Final = "radii:engines"  # sorted set: engine id by the server's time o
 METRICS: Final = "radii:measures"  # hash of the counts of all workers: `contract.metrics`
 CERTIFY_TASK: Final = "workers.tasks.certify"
 PREDICT_TASK: Final = "workers.tasks.predict"
-RATE_LIMITS: Final = "radii:limit"  # prefix of the windows of the rate limits
 PROBE: Final = "radii:probe"  # written to see whether Redis takes writes
 REAPER: Final = "radii:reaper"  # lock: who looks for lost jobs, and for how long nobody else does
 TAKEN: Final = "radii:reaper:taken"  # sorted set: what a worker took and has not begun, by when it was seen

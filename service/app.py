@@ -11,14 +11,14 @@ from fastapi.routing import APIRoute
 from pydantic import ValidationError
 
 from contract import __version__
-from contract.limits import MAX_BODY_BYTES
 from contract.logs import configure_logs
 from contract.redis_url import describe_settings
 from service.edge.auth import GateMiddleware, open_guard
-from service.edge.guards import BodyDeadlineMiddleware, RateLimitMiddleware
 from service.edge.headers import use_headers
-from service.edge.middleware import BodyLimitMiddleware, RequestIdMiddleware
-from service.edge.observing import ObservingMiddleware
+from service.edge.limits import BodyLimitMiddleware
+from service.edge.rate_limits import RateLimitMiddleware
+from service.edge.request_log import RequestLogMiddleware
+from service.metrics import ApiMetrics
 from service.openapi.document import use_openapi
 from service.problems import add_problem_handlers
 from service.resources import open_resources
@@ -50,9 +50,11 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         Misconfiguration: It would be open to whom it must not be, or closed to everybody.
     """
 
+    metrics = ApiMetrics()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.resources = open_resources(settings)
+        app.state.resources = open_resources(settings, metrics)
         with set_on_signal(app.state.resources.stopping, settings.drain_seconds):
             try:
                 yield
@@ -75,12 +77,10 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     )
     add_problem_handlers(app)
     # From the innermost outwards.
-    app.add_middleware(BodyDeadlineMiddleware, seconds=settings.body_seconds)
-    app.add_middleware(BodyLimitMiddleware, limit=MAX_BODY_BYTES)
+    app.add_middleware(BodyLimitMiddleware, seconds=settings.body_seconds)
     app.add_middleware(RateLimitMiddleware, settings=settings)
     app.add_middleware(GateMiddleware, guard=open_guard(settings))
-    app.add_middleware(ObservingMiddleware)
-    app.add_middleware(RequestIdMiddleware)
+    app.add_middleware(RequestLogMiddleware, metrics=metrics)
     end_tracing = trace_requests(app, settings)  # it must find the framework's own stack
     use_headers(app, settings.cors_origins)
     for routes in _ROUTES:

@@ -2,7 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from anyio import CapacityLimiter
@@ -14,7 +14,6 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from service.cached import Cached
-from service.edge.rate_limits import RateLimits
 from service.jobs.backlog import mean_job_seconds, read_store_fill
 from service.jobs.catalogue import Catalogue, read_catalogue
 from service.metrics import ApiMetrics
@@ -39,21 +38,19 @@ class Resources:
     submitters: CapacityLimiter
     decoders: ThreadPoolExecutor
     stopping: asyncio.Event
-    rate_limits: RateLimits
     catalogue: Cached[Catalogue]
     store_fill: Cached[float]
     job_seconds: Cached[float]
-    metrics: ApiMetrics = field(default_factory=ApiMetrics)
+    metrics: ApiMetrics
 
     async def close(self) -> None:
         """Closes the clients."""
         self.decoders.shutdown(wait=False)
         self.redis.close()
-        await self.rate_limits.close()
         await self.redis_async.aclose()
 
 
-def open_resources(settings: ServiceSettings) -> Resources:
+def open_resources(settings: ServiceSettings, metrics: ApiMetrics) -> Resources:
     """Opens the clients; they connect on first use, so a dead Redis does not keep the API from starting."""
     backoff = ExponentialBackoff(cap=0.5, base=0.05)
     options: dict[str, Any] = {
@@ -75,10 +72,10 @@ def open_resources(settings: ServiceSettings) -> Resources:
         # Threads of their own: what an allocator keeps for a thread that has decoded, it keeps for few.
         decoders=ThreadPoolExecutor(settings.max_decoders, "decoder"),
         stopping=asyncio.Event(),
-        rate_limits=RateLimits(settings.redis_url),
         catalogue=Cached(lambda: read_catalogue(redis, settings.default_model, settings.timing), seconds),
         store_fill=Cached(lambda: read_store_fill(redis), seconds),
         job_seconds=Cached(lambda: mean_job_seconds(redis), seconds),
+        metrics=metrics,
     )
 
 

@@ -76,13 +76,15 @@ class ServiceSettings(ProcessSettings):
         default=1.0, ge=0, description="For how long a submission may rely on what the engines said."
     )
 
-    # The queue's cap bounds the work; a rate bounds what one caller can ask to be looked at. By default it
-    # can fill the queue within a minute, but not keep the requests of others from being read.
+    # `max_queued` bounds the work, exactly and across processes. A rate bounds, in each process, how many of
+    # a caller's requests are read: by default it can fill the queue in a minute, but not keep others out.
     rate_limit_submit: Rate = Field(
-        default="1200/minute", description="Submissions of one caller (of one address, without keys), or off."
+        default="1200/minute",
+        description="Submissions of one caller (of one address, without keys) to one API process, or off.",
     )
-    # Reads are one round trip to Redis and a limit is two more: it would cost more than what it saves.
-    rate_limit_read: Rate = Field(default=OFF, description="Other requests of one caller, or off.")
+    rate_limit_read: Rate = Field(
+        default=OFF, description="Other requests of one caller to one API process, or off."
+    )
     max_queued: int = Field(default=1000, ge=1, description="Jobs that may wait.")
     max_queued_per_caller: int | None = Field(
         default=None, ge=1, description="Jobs of one caller that may wait; no cap of its own if unset."

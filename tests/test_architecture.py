@@ -49,7 +49,6 @@ LAYERS: dict[str, tuple[str, ...]] = {
 }
 # Imports that are still against the rules. Each must still be there: this list only becomes shorter.
 KNOWN = {
-    ("service.edge.guards", "service.resources"),
     ("service.jobs.state", "service.resources"),
     ("service.jobs.submission", "service.resources"),
     ("service.jobs.waiting", "service.resources"),

@@ -93,7 +93,7 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, lifeline: Lifeline = False)
     """Run the HTTP front end alone (needs Redis; see `RADII_REDIS_URL`)."""
     import uvicorn
 
-    from service.edge.connections import guarded_protocol
+    from service.edge.limits import limited_protocol
     from service.settings import ServiceSettings
 
     if lifeline:
@@ -121,7 +121,7 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, lifeline: Lifeline = False)
         # uvicorn would believe everybody on this machine, who could call himself another with each request.
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
-        http=guarded_protocol(settings),
+        http=limited_protocol(settings),
         ws="none",
     )
 

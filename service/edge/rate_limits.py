@@ -1,40 +1,32 @@
-"""How often one caller may ask: a moving window for each, shared by all API processes through Redis.
+"""Rate limits: how many requests one caller may make in a moving window, before any body is read.
 
-A write of the store waits for the disk, so a quick caller is not counted request by request: an API process
-takes a lease of about as many as it makes in half a second, and counts those by itself. Together the
-processes let no more through than the limit allows; a caller that pauses loses the rest of its lease, at most
-a hundredth of the limit.
-
-A limit protects the service from a caller, not the other way round: when Redis fails, each process counts by
-itself, and when even that fails the request is let through.
+Each API process counts by itself, as web servers do: with three of them, a caller that reaches all gets three
+times the limit. What bounds the work of all processes together is the cap on queued jobs, which is exact.
 """
 
-import asyncio
 import ipaddress
 import math
 import time
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
-from weakref import WeakValueDictionary
 
-import structlog
+import limits
 from cachetools import TTLCache
 from limits import RateLimitItem
-from limits.aio.storage import MemoryStorage, RedisStorage
-from limits.aio.strategies import MovingWindowRateLimiter
-from redis.asyncio import ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from starlette.types import Scope
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from contract import keys
+from contract.choices import ProblemCode
+from contract.problems import problem
 from service.edge.access import ANYBODY, Caller
+from service.edge.paths import is_submission, path_of
+from service.problems import problem_response
+from service.settings import OFF, ServiceSettings
 
-_TIMEOUT: Final = 0.25  # seconds; a limit must not be what a request waits for
-_ALONE_SECONDS: Final = 5.0  # for so long Redis is not asked again after it failed
-_LEASE_SECONDS: Final = 1.0  # by so much a request may have been counted too early
-_LEASES: Final = 10_000  # of so many callers are kept
-_log = structlog.get_logger(__name__)
+_READING: Final = frozenset({"jobs", "certificates", "regions", "models"})  # first part of a path
+_MAX_CALLERS: Final = 10_000  # beyond them, the least recent caller starts anew: memory stays bounded
 
 
 @dataclass(frozen=True)
@@ -44,7 +36,7 @@ class Allowance:
     Attributes:
         allowed: Whether this request is within it.
         remaining: Further requests that are.
-        reset: Whole seconds until the oldest request that counts does so no more.
+        reset: Whole seconds until the oldest counted request leaves the window.
     """
 
     allowed: bool
@@ -52,115 +44,91 @@ class Allowance:
     reset: int
 
 
-@dataclass
-class _Lease:
-    """Requests that Redis has counted and that this process lets through.
+class RateLimit:
+    """At most ``amount`` requests of one caller in any window of the rate's length.
 
-    Attributes:
-        size: How many they were; zero if the window was full.
-        left: How many they still are.
-        remaining: How many more the window had room for.
-        reset: When the oldest request in the window counts no more, as time.time() tells it.
-        began: When Redis was asked, as time.monotonic() tells it.
+    Args:
+        name: Name of the limit in the response's headers.
+        rate: Amount and length of the window.
+        clock: Seconds; replaceable for tests.
     """
 
-    size: int
-    left: int
-    remaining: int
-    reset: float
-    began: float
+    def __init__(self, name: str, rate: RateLimitItem, clock: Callable[[], float] = time.monotonic) -> None:
+        self.name, self.amount, self.seconds = name, rate.amount, rate.get_expiry()
+        self._clock = clock
+        # A caller that makes no request for as long as the window has nothing in it.
+        self._windows = TTLCache[str, deque[float]](_MAX_CALLERS, self.seconds, timer=clock)
 
-    def take(self) -> Allowance:
-        """Counts one request."""
-        allowed = self.left > 0
-        self.left -= allowed
-        return _allowance(allowed, self.remaining + self.left, self.reset)
-
-    @property
-    def spent(self) -> bool:
-        """Whether Redis must be asked."""
-        return self.left == 0 and (self.size > 0 or time.time() >= self.reset)
-
-    def next_size(self, limit: RateLimitItem) -> int:
-        """Returns a size that will be used up before it lapses; of small limits every request is counted."""
-        quick = time.monotonic() - self.began < _LEASE_SECONDS / 4
-        return max(1, min(self.size * (2 if quick else 1), limit.amount // 100))
+    def take(self, account: str) -> Allowance:
+        """Counts one request, unless the window is full."""
+        now = self._clock()
+        window = self._windows.get(account, deque())
+        while window and window[0] <= now - self.seconds:
+            window.popleft()
+        allowed = len(window) < self.amount
+        if allowed:
+            window.append(now)
+            self._windows[account] = window
+        reset = math.ceil(window[0] + self.seconds - now) if window else self.seconds
+        return Allowance(allowed, self.amount - len(window), max(1, reset))
 
 
-class RateLimits:
-    """Counts requests on Redis; without it, in this process alone."""
+class RateLimitMiddleware:
+    """Answers 429 to a caller over its limit. Probes and pages are not counted.
 
-    def __init__(self, redis_url: str) -> None:
-        self._pool = ConnectionPool.from_url(
-            redis_url,
-            socket_connect_timeout=_TIMEOUT,
-            socket_timeout=_TIMEOUT,
-            retry=Retry(NoBackoff(), 0),
+    It belongs inside of the middleware that finds out who the caller is.
+    """
+
+    def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
+        self._app = app
+        self._submit = _make_limit("submit", settings.rate_limit_submit)
+        self._read = _make_limit("read", settings.rate_limit_read)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        limit = self._limit_of(scope)
+        if limit is None:
+            await self._app(scope, receive, send)
+            return
+        left = limit.take(account_of(scope))
+
+        async def send_with_limit(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_headers(limit, left))
+            await send(message)
+
+        if left.allowed:
+            await self._app(scope, receive, send_with_limit)
+            return
+        detail = f"at most {limit.amount} requests in {limit.seconds} s; try again in {left.reset} s"
+        response = problem_response(
+            problem(ProblemCode.RATE_LIMITED, detail), {"Retry-After": str(left.reset)}
         )
-        # The pool knows the server; the address is only read for its scheme.
-        storage = RedisStorage(
-            "async+redis://",
-            implementation="redispy",
-            key_prefix=keys.RATE_LIMITS,
-            connection_pool=self._pool,  # type: ignore[arg-type]
-        )
-        self._shared = MovingWindowRateLimiter(storage)
-        self._own = MovingWindowRateLimiter(MemoryStorage())
-        self._leases = TTLCache[str, _Lease](_LEASES, _LEASE_SECONDS)
-        self._locks = WeakValueDictionary[str, asyncio.Lock]()
-        self._alone_until = -math.inf
+        await response(scope, receive, send_with_limit)
 
-    async def close(self) -> None:
-        """Closes the connections."""
-        await self._pool.disconnect()
-
-    async def take(self, limit: RateLimitItem, name: str, account: str) -> Allowance | None:
-        """Counts one request; None if it cannot be counted."""
-        lock = self._locks.setdefault(limit.key_for(name, account), asyncio.Lock())
-        async with lock:  # one request asks Redis, and those that come meanwhile share its answer
-            if time.monotonic() >= self._alone_until:
-                try:
-                    return (await self._lease(limit, name, account)).take()
-                except Exception as error:  # whatever fails, requests go on
-                    self._go_alone(error)
-        try:
-            allowed = await self._own.hit(limit, name, account)
-            window = await self._own.get_window_stats(limit, name, account)
-        except Exception as error:
-            _log.warning("rate_limits_are_off", error=type(error).__name__)
-            return None
-        return _allowance(allowed, window.remaining, window.reset_time)
-
-    async def _lease(self, limit: RateLimitItem, name: str, account: str) -> _Lease:
-        """Returns the lease that the caller has, or else a new one."""
-        window = limit.key_for(name, account)
-        last = self._leases.get(window)
-        if last is not None and not last.spent:
-            return last
-        began = time.monotonic()
-        size = 1 if last is None else last.next_size(limit)
-        while size and not await self._shared.hit(limit, name, account, cost=size):
-            size = int(size > 1)  # where there is little room it is shared one by one
-        stats = await self._shared.get_window_stats(limit, name, account)
-        lease = _Lease(size, size, stats.remaining, stats.reset_time, began)
-        self._leases[window] = lease
-        return lease
-
-    def _go_alone(self, error: Exception) -> None:
-        """Says so once, not for every request that was under way."""
-        if time.monotonic() >= self._alone_until:
-            _log.warning("rate_limits_are_local", error=type(error).__name__, seconds=_ALONE_SECONDS)
-        self._alone_until = time.monotonic() + _ALONE_SECONDS
+    def _limit_of(self, scope: Scope) -> RateLimit | None:
+        if is_submission(scope):
+            return self._submit
+        first = path_of(scope).removeprefix("/").partition("/")[0]  # the path may also be `*`
+        return self._read if first in _READING else None
 
 
-def _allowance(allowed: bool, remaining: int, reset_time: float) -> Allowance:
-    return Allowance(allowed, max(0, remaining), max(1, math.ceil(reset_time - time.time())))
+def _make_limit(name: str, rate: str) -> RateLimit | None:
+    return None if rate == OFF else RateLimit(name, limits.parse(rate))
+
+
+def _headers(limit: RateLimit, left: Allowance) -> dict[str, str]:
+    """The fields of draft-ietf-httpapi-ratelimit-headers-11."""
+    return {
+        "RateLimit-Policy": f'"{limit.name}";q={limit.amount};w={limit.seconds}',
+        "RateLimit": f'"{limit.name}";r={left.remaining};t={left.reset}',
+    }
 
 
 def account_of(scope: Scope) -> str:
-    """Returns whom a request is counted for: the key that it came with, or else the client's address.
+    """Returns whom a request is counted for: its API key, or else the client's address.
 
-    Of an IPv6 address the first 64 bits count, since every client has so many of the others as it likes.
+    Of an IPv6 address only the first 64 bits count: a client can choose the others freely.
     """
     caller: Caller = scope.get("state", {}).get("caller", ANYBODY)
     if caller.name != ANYBODY.name:
