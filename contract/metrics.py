@@ -39,7 +39,7 @@ class Family:
 
 JOBS: Final = Family(
     "radii_jobs",
-    "Jobs that ended at a worker. abandoned: cancelled by the client; code: why a job failed.",
+    "Jobs that ended. abandoned: cancelled by the client; code: why a job failed.",
     ("kind", "model", "outcome", "code"),
 )
 RETRIES: Final = Family(

@@ -10,6 +10,7 @@ from contract import keys
 from contract.choices import JobStatus, ProblemCode
 from contract.jobs import Job
 from contract.limits import SUBMISSION_TTL
+from contract.metrics import JOBS
 from contract.problems import refusal
 from service.jobs.queue import stop_job
 from service.jobs.state import Cancellation, read_job, watched_keys
@@ -33,17 +34,23 @@ def cancel(redis: Redis, job_id: str) -> Job:
 
 
 def _raise_flag(redis: Redis, job_id: str) -> Job:
-    """Sets the flag if the job is not final, in one step with finding that out."""
+    """Sets the flag if the job is not final, in one step with finding that out, and counts the job once.
+
+    It is counted here, since a worker need not see it: it may wait, or its relay may be killed at any time.
+    """
 
     def flag(pipeline: Pipeline) -> Any:
         job = _require(redis, job_id)
+        flagged = redis.exists(keys.cancel(job_id))
         pipeline.multi()
-        if not job.status.final:
+        if not job.status.final and not flagged:
             flag = Cancellation(datetime.now(UTC), stopping=job.status is JobStatus.RUNNING)
-            pipeline.set(keys.cancel(job_id), flag.to_text(), ex=SUBMISSION_TTL, nx=True)
+            pipeline.set(keys.cancel(job_id), flag.to_text(), ex=SUBMISSION_TTL)
+            pipeline.hincrbyfloat(keys.METRICS, JOBS.field(job.kind.value, job.model, "abandoned", ""), 1)
         return job
 
-    return cast("Job", redis.transaction(flag, *watched_keys(job_id), value_from_callable=True))
+    watched = keys.cancel(job_id), *watched_keys(job_id)
+    return cast("Job", redis.transaction(flag, *watched, value_from_callable=True))
 
 
 def _require(redis: Redis, job_id: str) -> Job:

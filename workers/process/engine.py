@@ -1,15 +1,12 @@
 """The one process of a worker that imports torch: keeps models resident and answers relays, one at a time."""
 
 import argparse
-import json
 import os
 import signal
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
-from typing import Any
 
 import structlog
 import torch
@@ -23,7 +20,7 @@ from contract.models import first_choice
 from contract.problems import problem
 from models.backends.device_errors import is_device_lost
 from workers import tracing
-from workers.failures import Abandoned, JobFailure, Superseded
+from workers.failures import Abandoned, EngineLost, JobFailure, Superseded, WorkerError
 from workers.job.pipeline import Pipeline
 from workers.job.progress import Watch
 from workers.job.shelf import Shelf, open_shelf
@@ -35,6 +32,7 @@ from workers.process.exit_codes import REASONS, Exit
 from workers.process.liveness.heartbeat import Heartbeat
 from workers.process.liveness.lifeline import end_with_parent
 from workers.process.liveness.status_file import StatusFile
+from workers.process.messages import TAKEN, JobRequest, error_reply, result_reply
 from workers.process.replacement import Replacement
 from workers.settings import WorkerSettings
 
@@ -76,65 +74,67 @@ class Engine:
         """Answers one relay; returns why the engine has to leave, if it has to."""
         leave = None
         try:
-            request = json.loads(connection.recv_bytes())
-            self._status.begin_job(request["job_id"], request["relay"])
-            connection.send_bytes(b'{"taken": true}')
-            about = request["log"]
-            with structlog.contextvars.bound_contextvars(**about), tracing.job(about, request["task"]):
-                reply, leave = self._run(request, connection)
+            request = JobRequest.from_bytes(connection.recv_bytes())
+            self._status.begin_job(request.job_id, request.relay)
+            connection.send_bytes(TAKEN)
+            with (
+                structlog.contextvars.bound_contextvars(**request.log),
+                tracing.job(request.log, request.task),
+            ):
+                try:
+                    reply = result_reply(self._run(request, connection))
+                except Exception as error:  # the engine must outlive every job
+                    explained, leave = self._explain(error, request)
+                    reply = error_reply(explained)
                 self._metrics.publish(self._redis)
             self.heartbeat.after_job(self._pipeline.votes_per_second, self._mirrors.names())
-            connection.send_bytes(json.dumps(reply).encode())
+            connection.send_bytes(reply)
         except (EOFError, OSError):
             log.info("relay gone before its answer")
         return leave
 
-    def _run(self, request: Mapping[str, Any], connection: Connection) -> tuple[dict[str, Any], Exit | None]:
-        job_id, kind = request["job_id"], request["kind"]
-        labels = kind, self._model(request["task"])
-        started = time.monotonic()
+    def _run(self, request: JobRequest, connection: Connection) -> dict[str, str]:
+        """Runs a job; returns where its answer is."""
+        model, started = self._model(request.task), time.monotonic()
         log.info("job begins")
-        try:
-            if request["attempt"] == 1:
-                self._observe_queue(job_id, labels[1])
-            watch = Watch(self._redis, job_id, connection, request["attempt"])
-            result = self._pipeline.run(kind, request["task"], watch)
-            seconds = time.monotonic() - started
-            self._metrics.observe(COMPUTE_SECONDS, seconds, labels[1])
-            log.info("job done", seconds=round(seconds, 6))
-            return {"result": result}, None
-        except Abandoned:
-            log.info("job abandoned")
-            self._count_cancelled(job_id, labels)
-            return {"abandoned": job_id}, None
-        except Superseded:
-            log.info("attempt superseded")
-            return {"superseded": job_id}, None
-        except (RedisError, TimeoutError) as error:
-            log.warning("store lost", error=type(error).__name__)
-            return {"lost": "the store was lost while the job ran"}, None
-        except Exception as error:
-            # The engine must outlive every job; what went wrong is in the log and not in the answer.
-            if is_device_lost(error):
-                log.exception("device lost")
-                return {"lost": "the device failed while the job ran"}, Exit.DEVICE_LOST
-            failure = _failure(error)
-            self._metrics.add(JOBS, *labels, "failed", failure.code.value)
-            return {"failure": {"code": failure.code.value, "detail": failure.detail}}, None
+        if request.attempt == 1:
+            self._observe_queue(request.job_id, model)
+        watch = Watch(self._redis, request.job_id, connection, request.attempt)
+        result = self._pipeline.run(request.kind, request.task, watch)
+        seconds = time.monotonic() - started
+        self._metrics.observe(COMPUTE_SECONDS, seconds, model)
+        log.info("job done", seconds=round(seconds, 6))
+        return result
 
-    def _count_cancelled(self, job_id: str, labels: tuple[str, str]) -> None:
-        """Counts a job that its client gave up; of another one its relay says why, or it is tried again."""
-        with suppress(RedisError):
-            if self._redis.exists(keys.cancel(job_id)):
-                self._metrics.add(JOBS, *labels, "abandoned", "")
+    def _explain(self, error: Exception, request: JobRequest) -> tuple[WorkerError, Exit | None]:
+        """Logs and counts why a job has no answer.
+
+        Returns:
+            What its relay is told, and why the engine has to leave, if it has to.
+        """
+        if isinstance(error, Abandoned):
+            log.info("job abandoned")
+            return error, None
+        if isinstance(error, Superseded):
+            log.info("attempt superseded")
+            return error, None
+        if isinstance(error, RedisError | TimeoutError):
+            log.warning("store lost", error=type(error).__name__)
+            return EngineLost("the store was lost while the job ran"), None
+        if is_device_lost(error):
+            log.error("device lost", exc_info=error)
+            return EngineLost("the device failed while the job ran"), Exit.DEVICE_LOST
+        failure = _failure(error)
+        self._metrics.add(JOBS, request.kind, self._model(request.task), "failed", failure.code.value)
+        return failure, None
 
     def _model(self, task: object) -> str:
-        """The model of a task as a label: a name that is known, so that labels cannot become many."""
+        """The model of a task as a label: a known name, so that a client cannot make many labels."""
         name = task.get("model") if isinstance(task, dict) else None
         return name if name in self.shelf.names else "unknown"
 
     def _observe_queue(self, job_id: str, model: str) -> None:
-        """Observes how long a job has waited, by the server's clock alone: ids of events are its time."""
+        """Observes how long a job has waited, by Redis' clock: the ids of its events are times."""
         with self._redis.pipeline(transaction=False) as pipeline:
             pipeline.xrange(keys.events(job_id), count=1)
             pipeline.time()
@@ -146,11 +146,11 @@ class Engine:
 
 
 def _failure(error: Exception) -> JobFailure:
-    """What the client is told."""
+    """What the client is told; of an error that nobody foresaw, only the log says more."""
     if isinstance(error, JobFailure):
         log.warning("job failed", code=error.code.value, detail=error.detail)
         return error
-    log.exception("job failed", code=ProblemCode.INTERNAL_ERROR.value)
+    log.error("job failed", code=ProblemCode.INTERNAL_ERROR.value, exc_info=error)
     internal = problem(ProblemCode.INTERNAL_ERROR, "the worker's log has the details")
     return JobFailure(internal.code, internal.detail)
 
@@ -168,7 +168,7 @@ def warm_up(shelf: Shelf, settings: WorkerSettings) -> None:
 
 
 def main() -> None:
-    """Runs an engine until its parent ends, a SIGTERM comes, or a new process should go on."""
+    """Runs an engine until its parent ends, a SIGTERM comes, or a new process takes its place."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--socket", type=Path, required=True)
     arguments = parser.parse_args()
@@ -187,19 +187,19 @@ def main() -> None:
     engine.replacement.set_limit()
     arguments.socket.unlink(missing_ok=True)
     reason = engine.serve(arguments.socket)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it leaves already
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is leaving
     log.info("engine leaves", reason=REASONS[reason], jobs=engine.heartbeat.jobs)
     with suppress(RedisError):
         engine.heartbeat.stop()
     if reason is Exit.DEVICE_LOST:
-        os._exit(reason)  # a library may wait for the device as Python ends
+        os._exit(reason)  # CUDA's own exit handlers may wait for the device for ever
     raise SystemExit(reason)
 
 
 def _step_back(niceness: int) -> None:
-    """Lets the API go first where it shares the machine: it needs little, and somebody waits for it."""
+    """Gives way to the API on a machine that they share: it needs little, and its clients wait."""
     os.nice(niceness)
-    # Where Linux shares the processor out by session, niceness counts only within one; a session has its own.
+    # Where Linux groups processes by session, niceness counts within one alone; this sets that of the group.
     with suppress(OSError):
         Path("/proc/self/autogroup").write_text(str(niceness))
 

@@ -5,16 +5,14 @@ the closed socket and abandons the work between two batches. Nothing here import
 milliseconds.
 """
 
-import json
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from contract.choices import ProblemCode
-from workers.failures import Abandoned, EngineLost, JobFailure, Superseded
+from workers.failures import EngineLost
+from workers.process.messages import TAKEN, JobRequest, read_reply
 
 _POLL_SECONDS: Final = 0.02
 
@@ -27,7 +25,7 @@ class EngineAddress:
     boot_seconds: float
 
 
-def ask_engine(engine: EngineAddress, request: Mapping[str, Any]) -> dict[str, str]:
+def ask_engine(engine: EngineAddress, request: JobRequest) -> dict[str, str]:
     """Has the engine run a job; returns where the answer is.
 
     Raises:
@@ -39,13 +37,11 @@ def ask_engine(engine: EngineAddress, request: Mapping[str, Any]) -> dict[str, s
     while True:
         with _connect(engine) as connection:
             try:
-                connection.send_bytes(json.dumps(request).encode())
-                reply: dict[str, Any] = json.loads(connection.recv_bytes())
+                connection.send_bytes(request.to_bytes())
+                message = connection.recv_bytes()
             except (EOFError, OSError):
                 continue  # it left, or was killed, without having taken this job: the next one may
-            if "taken" in reply:
-                reply = _wait(connection)
-        return _read_reply(reply)
+            return read_reply(_wait(connection) if message == TAKEN else message)
 
 
 def _connect(engine: EngineAddress) -> Connection:
@@ -60,22 +56,8 @@ def _connect(engine: EngineAddress) -> Connection:
             time.sleep(_POLL_SECONDS)
 
 
-def _wait(connection: Connection) -> dict[str, Any]:
+def _wait(connection: Connection) -> bytes:
     try:
-        reply: dict[str, Any] = json.loads(connection.recv_bytes())
+        return connection.recv_bytes()
     except (EOFError, OSError) as error:
         raise EngineLost("the engine died while it worked on the job") from error
-    return reply
-
-
-def _read_reply(reply: Mapping[str, Any]) -> dict[str, str]:
-    if "failure" in reply:
-        raise JobFailure(ProblemCode(reply["failure"]["code"]), reply["failure"]["detail"])
-    if "lost" in reply:
-        raise EngineLost(reply["lost"])
-    if "abandoned" in reply:
-        raise Abandoned(reply["abandoned"])
-    if "superseded" in reply:
-        raise Superseded(reply["superseded"])
-    result: dict[str, str] = reply["result"]
-    return result

@@ -18,6 +18,7 @@ from contract import keys
 from contract.certificates import Certificate
 from contract.choices import ProblemCode
 from contract.limits import RETRIES
+from contract.metrics import JOBS
 from contract.problems import problem
 from tests.service.examples import make_prediction
 
@@ -33,6 +34,11 @@ def fetch(redis: Redis, job_id: str) -> QueuedJob:
 
 def store(redis: Redis, certificate: Certificate) -> None:
     redis.set(keys.certificate(certificate.id), certificate.model_dump_json())
+
+
+def count_cancelled(redis: Redis) -> float:
+    """What /metrics says of the jobs that clients have cancelled."""
+    return float(redis.hget(keys.METRICS, JOBS.field("certify", "toy", "abandoned", "")) or 0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("job_id", [UNKNOWN, "x", "f" * 31, "F" * 32, "%2e%2e", "%00", "a:b"])
@@ -241,12 +247,13 @@ def test_cancel_queued(api: httpx.Client, redis: Redis, submit: Submit, work: Wo
     assert not ran
     again = api.delete(f"/jobs/{job_id}")
     assert (again.status_code, again.json()) == (200, first.json())
+    assert count_cancelled(redis) == 1
     fetch(redis, job_id).delete()
     assert api.get(f"/jobs/{job_id}").json()["status"] == "cancelled"
 
 
 def test_cancel_running(api: httpx.Client, redis: Redis, submit: Submit, work: Work) -> None:
-    """202 while it is being stopped; the flag keeps whatever the worker still does from counting."""
+    """202 while it is being stopped, and counted once; the flag keeps what the worker still does from counting."""
     seen: list[httpx.Response] = []
 
     def task(payload: dict[str, Any]) -> None:
@@ -258,6 +265,7 @@ def test_cancel_running(api: httpx.Client, redis: Redis, submit: Submit, work: W
     assert [response.status_code for response in seen] == [202, 202, 200]
     assert {response.json()["status"] for response in seen} == {"running"}
     assert redis.exists(keys.cancel(job_id))
+    assert count_cancelled(redis) == 1
     assert api.get(f"/jobs/{job_id}").json()["status"] == "cancelled"
 
 

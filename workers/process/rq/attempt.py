@@ -20,6 +20,7 @@ from contract.limits import FAILURE_TTL, JOB_TIMEOUT, SUBMISSION_TTL
 from contract.metrics import JOBS, RETRIES, Family
 from workers.failures import Abandoned, EngineLost, JobFailure, Superseded
 from workers.metrics import WorkerMetrics
+from workers.process.messages import JobRequest
 from workers.process.relay import EngineAddress, ask_engine
 
 # Atomic, because another attempt may begin at any time: only the latest may say that the job has failed, and
@@ -147,22 +148,14 @@ class Attempt:
         structlog.contextvars.bind_contextvars(attempt=self.number)
         if cancelled:
             log.info("job was cancelled before it began")
-            self._count(JOBS, self.kind, model, "abandoned", "")
         if cancelled or failed:
             raise Abandoned(job_id)
         if self.number > 1:
             self._count(RETRIES, model)
 
-    def _request(self) -> dict[str, Any]:
-        """What the engine is asked, and what its log says of it."""
-        return {
-            "kind": self.kind,
-            "job_id": self.job.id,
-            "attempt": self.number,
-            "task": self.payload,
-            "relay": os.getpid(),
-            "log": {**self.about, "attempt": self.number},
-        }
+    def _request(self) -> JobRequest:
+        log_fields = {**self.about, "attempt": self.number}
+        return JobRequest(self.kind, self.job.id, self.number, self.payload, os.getpid(), log_fields)
 
     def _is_superseded(self) -> bool:
         latest = self.redis.get(keys.attempt(self.job.id))
