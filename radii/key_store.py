@@ -1,4 +1,4 @@
-"""Writes the file of API keys. Whoever reads it meanwhile sees all of the old one, or all of the new one."""
+"""Writes the file of API keys, atomically: readers see all of the old file, or all of the new one."""
 
 import fcntl
 import os
@@ -12,14 +12,14 @@ from service.edge.api_keys import ApiKey, KeyFile, parse_keys
 
 
 class KeyStoreError(CommandError):
-    """A key cannot be added or taken out; the text is for people."""
+    """A key cannot be added or removed."""
 
 
 def read(file: Path) -> list[ApiKey]:
-    """Returns the keys of a file; none, if it is not there.
+    """Returns the keys of a file; none if there is no file.
 
     Raises:
-        Misconfiguration: It holds something else.
+        Misconfiguration: It is no file of keys.
         OSError: It cannot be read.
     """
     return parse_keys(file.read_text(encoding="utf-8"), file).keys if file.exists() else []
@@ -29,7 +29,7 @@ def add(file: Path, key: ApiKey) -> None:
     """Adds a key.
 
     Raises:
-        KeyStoreError: There is one of this name.
+        KeyStoreError: A key of this name exists.
     """
     with _alone(file):
         keys = read(file)
@@ -39,10 +39,10 @@ def add(file: Path, key: ApiKey) -> None:
 
 
 def remove(file: Path, name: str) -> None:
-    """Takes a key out.
+    """Removes a key.
 
     Raises:
-        KeyStoreError: There is none of this name.
+        KeyStoreError: No key has this name.
     """
     with _alone(file):
         keys = read(file)
@@ -50,13 +50,13 @@ def remove(file: Path, name: str) -> None:
         if len(left) == len(keys):
             there = ", ".join(key.name for key in keys)
             raise KeyStoreError(
-                f"'name' must be that of a key in '{file}', got '{name}'; there are: {there or 'none'}"
+                f"'name' must be the name of a key in '{file}', got '{name}'; it has: {there or 'none'}"
             )
         _write(file, left)
 
 
 def write_private(file: Path, text: str) -> None:
-    """Writes a file at once or not at all: for its owner alone, unless it is there with other permissions."""
+    """Writes a file atomically; only its owner may read it, unless an earlier file had other permissions."""
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # mode 0600
     part = Path(name)
     try:
@@ -77,7 +77,7 @@ def _write(file: Path, keys: list[ApiKey]) -> None:
 
 @contextmanager
 def _alone(file: Path) -> Iterator[None]:
-    """Two commands at once must not undo each other. The folder is locked: the file itself is replaced."""
+    """Keeps two commands from undoing each other. Locks the folder, since the file itself is replaced."""
     file.parent.mkdir(parents=True, exist_ok=True)
     folder = os.open(file.parent, os.O_RDONLY)
     try:

@@ -1,4 +1,4 @@
-"""The key of the person who runs `radii serve`, and how the command line comes by a key."""
+"""The key that `radii serve` makes for its owner, and how a client finds a key."""
 
 import os
 import re
@@ -16,11 +16,11 @@ _SENDABLE: Final = re.compile(r"[!-~]{1,200}")
 
 
 class UnusableKey(InvalidRequest):
-    """There is a key, but it cannot be read or sent; the text is for people, and does not show it."""
+    """A key cannot be read or sent. The message does not show it."""
 
 
 def default_data_dir() -> Path:
-    """Returns where the embedded store lives unless it is told otherwise."""
+    """Returns the default folder of the embedded store."""
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(base) / "radii"
 
@@ -31,19 +31,19 @@ def own_data_dir() -> Path:
 
 
 def plain_file(data_dir: Path) -> Path:
-    """Where the key lies that was made for the owner."""
+    """Returns the file with the owner's key."""
     return data_dir / "api-key"
 
 
 def hashed_file(data_dir: Path) -> Path:
-    """The API's file of keys, if no other is named."""
+    """Returns the API's default file of keys."""
     return data_dir / "api-keys.json"
 
 
 def make_own_key(data_dir: Path) -> None:
-    """Makes a key for whoever owns the data directory, unless it was made before. It may do everything.
+    """Makes a key for the owner of the data directory, with all permissions, unless there is one.
 
-    A key that is there but was revoked stays revoked.
+    A revoked key stays revoked.
     """
     plain, hashed = plain_file(data_dir), hashed_file(data_dir)
     if plain.exists() and hashed.exists():
@@ -63,7 +63,7 @@ def choose_key(url: str, given: str | None = None) -> str | None:
     server on this machine, the key that `radii serve` made here.
 
     Raises:
-        UnusableKey: It cannot be read, or is none.
+        UnusableKey: The key cannot be read or sent.
     """
     given = given or os.environ.get("RADII_API_KEY")
     if given:
@@ -81,9 +81,7 @@ def _read(file: Path) -> str:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise UnusableKey(
-            f"the file of an API key must be one that can be read, got '{file}': {why}"
-        ) from None
+        raise UnusableKey(f"the file of an API key must be readable, got '{file}': {why}") from None
     return _require_sendable(text.strip(), f"what '{file}' holds")
 
 

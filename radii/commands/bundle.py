@@ -1,4 +1,4 @@
-"""``radii bundle``: turn a pretrained classifier into something that workers can serve."""
+"""``radii bundle``: turn a pretrained classifier into a bundle that workers serve."""
 
 import shlex
 import sys
@@ -15,50 +15,60 @@ app = typer.Typer(no_args_is_help=True)
 Floats = Annotated[
     str | None,
     typer.Option(
-        help="One number per channel, comma-separated, pixels in [0, 1]. Needed with --weights, unless the "
-        "file holds it or they are torchvision's or timm's own; what is assumed is said."
+        help="One number per channel, separated by commas, pixels in [0, 1]. Required with --weights, unless "
+        "the file has it or the weights are torchvision's or timm's own."
     ),
 ]
 
 
 @app.command()
 def create(
-    folder: Annotated[Path, typer.Argument(help="The bundle to write; its name is the model's.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to write; its name becomes the model's name.")],
     source: Annotated[
         str,
         typer.Option(
             "--from",
-            help="The network: `torchvision:resnet18`, `timm:NAME`, one of our architectures, "
-            "or `pkg.module:callable` of yours.",
+            help="The network: `torchvision:resnet18`, `timm:NAME`, an architecture of radii, "
+            "or your own `pkg.module:callable`.",
         ),
     ],
     classes: Annotated[
-        str, typer.Option(help="Names, comma-separated; a file with one a line; or their number.")
+        str,
+        typer.Option(
+            help="Class names separated by commas, a file with one name per line, or the number of classes."
+        ),
     ],
-    input_shape: Annotated[
-        str, typer.Option(help="Channels, height, width, such as 3x224x224.")
-    ] = "3x224x224",
+    input_shape: Annotated[str, typer.Option(help="Channels x height x width.")] = "3x224x224",
     mean: Floats = None,
     std: Floats = None,
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="`.safetensors`, or a PyTorch file, of which only tensors are read; random if left out."
+            help="A `.safetensors` file, or a PyTorch file, of which only tensors are read. Default: random."
         ),
     ] = None,
-    arg: Annotated[list[str] | None, typer.Option(help="key=value for the network; repeatable.")] = None,
+    arg: Annotated[
+        list[str] | None, typer.Option(help="An argument of the network, as key=value. Repeatable.")
+    ] = None,
     clean: Annotated[
-        Path | None, typer.Option(help="Folder of pictures, or an npz file: the clean set for adaptation.")
+        Path | None, typer.Option(help="Clean images for adaptation: a folder of pictures or an npz file.")
     ] = None,
     resize: Annotated[
-        int | None, typer.Option(help="Fit other sizes: shorter side to this, then a centre crop.")
+        int | None,
+        typer.Option(
+            help="How to fit images of another size: the length of the shorter side before the centre crop."
+        ),
     ] = None,
-    interpolation: Annotated[str, typer.Option(help="nearest, bilinear or bicubic.")] = "bilinear",
-    sigma: Annotated[float, typer.Option(help="Noise level when a request names none.")] = 0.25,
-    sigma_train: Annotated[float | None, typer.Option(help="Noise level of the training, if any.")] = None,
-    n: Annotated[int, typer.Option("--n", help="Votes when a request names none.")] = 10_000,
+    interpolation: Annotated[
+        str, typer.Option(help="Interpolation of --resize: nearest, bilinear or bicubic.")
+    ] = "bilinear",
+    sigma: Annotated[float, typer.Option(help="Noise level for requests that give none.")] = 0.25,
+    sigma_train: Annotated[
+        float | None, typer.Option(help="Noise level of the training, if there was one.")
+    ] = None,
+    n: Annotated[int, typer.Option("--n", help="Votes for requests that give no number.")] = 10_000,
     allow_unused: Annotated[
-        bool, typer.Option("--allow-unused", help="Leave out weights that the network has no place for.")
+        bool, typer.Option("--allow-unused", help="Ignore weights that the network has no place for.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing bundle.")] = False,
 ) -> None:
@@ -97,7 +107,7 @@ def create(
     except BundleError as error:
         raise CommandError(str(error)) from error
     if weights is None:
-        console.print("[yellow]no --weights: they are random, which is good for trials only[/yellow]")
+        console.print("[yellow]no --weights given: they are random, fit for trials only[/yellow]")
     console.print(
         f"bundle [bold]{card.name}[/bold] ({bundle_digest(card)[:12]}) written to {folder}; "
         f"serve it with `radii serve --models {folder}`"
@@ -105,15 +115,15 @@ def create(
 
 
 @app.command()
-def verify(folder: Annotated[Path, typer.Argument(help="The bundle.")]) -> None:
-    """Check a bundle as a worker does: card, digests, weights, clean set."""
+def verify(folder: Annotated[Path, typer.Argument(help="Folder of the bundle.")]) -> None:
+    """Check a bundle as a worker does: card, digests, weights and clean images."""
     from models.bundles import BundleError, bundle_digest, verify_bundle
 
     try:
         card = verify_bundle(folder)
     except BundleError as error:
         raise CommandError(str(error)) from error
-    Console().print(f"[green]bundle holds[/green] {card.name} {bundle_digest(card)}")
+    Console().print(f"[green]bundle is valid[/green] {card.name} {bundle_digest(card)}")
 
 
 def _shape(text: str) -> tuple[int, int, int]:

@@ -1,4 +1,4 @@
-"""The command that prints the API's description."""
+"""``radii openapi``: the description of the HTTP API."""
 
 import json
 from pathlib import Path
@@ -10,9 +10,9 @@ from radii.errors import CommandError
 
 
 def openapi(
-    out: Annotated[Path | None, typer.Option(help="File to write; standard output if left out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write. Default: standard output.")] = None,
 ) -> None:
-    """Print the HTTP API's OpenAPI document, from which clients are generated. Needs no server."""
+    """Print the OpenAPI document of the HTTP API, for generating clients. Needs no server."""
     from service.app import describe_api
 
     text = json.dumps(describe_api(), ensure_ascii=False, indent=2) + "\n"

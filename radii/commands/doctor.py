@@ -1,4 +1,4 @@
-"""`radii doctor`: what is wrong with this deployment, and what to do about it."""
+"""`radii doctor`: checks of this deployment, with advice."""
 
 import json as json_text
 from dataclasses import asdict
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
 
 
 def doctor(
-    url: Annotated[str, typer.Option(envvar="RADII_URL", help="The API.")] = DEFAULT_URL,
+    url: Annotated[str, typer.Option(envvar="RADII_URL", help="Address of the API.")] = DEFAULT_URL,
     redis_url: Annotated[
         str | None,
         typer.Option(
-            envvar="RADII_REDIS_URL", help="The store; else that of a running `radii serve`, if any."
+            envvar="RADII_REDIS_URL", help="Redis server. Default: the one of a running `radii serve`."
         ),
     ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(envvar="RADII_DATA_DIR", help="Where the embedded store keeps its files.")
+        Path | None, typer.Option(envvar="RADII_DATA_DIR", help="Data directory of `radii serve`.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Look at libraries, bundles, store, API, engines and queue; exit with 1 if something must be done.
+    """Check libraries, bundles, Redis, API, engines and queue; exit with 1 if something must be fixed.
 
-    It changes nothing, but for one key in Redis that is gone after ten seconds.
+    Changes nothing, except for one Redis key that expires after ten seconds.
     """
-    from radii.doctor.findings import Level
+    from radii.doctor.findings import Severity
 
     found = _look(url, store_address(redis_url, data_dir), data_dir or default_data_dir())
     if json:
         typer.echo(json_text.dumps([asdict(finding) for finding in found], indent=2, ensure_ascii=False))
     else:
         _show(found)
-    if any(finding.level is Level.FAIL for finding in found):
+    if any(finding.severity is Severity.FAIL for finding in found):
         raise typer.Exit(1)
 
 
@@ -61,7 +61,7 @@ def _look(url: str, address: str, data_dir: Path) -> list["Finding"]:
             found += guarded("engines", lambda: service.look_at_engines(redis))
             found += guarded("queue", lambda: service.look_at_queue(redis))
         else:
-            found += store.look_at_nothing("Redis does not answer")
+            found += store.skip_the_rest("Redis does not answer")
     return found + guarded("API", lambda: service.look_at_api(url.rstrip("/")))
 
 
@@ -70,9 +70,9 @@ def _show(found: list["Finding"]) -> None:
     from rich.table import Table
 
     colours = {"ok": "green", "skip": "dim", "warn": "yellow", "fail": "bold red"}
-    table = Table("", "check", "found", "what to do")
+    table = Table("", "check", "found", "advice")
     for finding in found:
-        colour = colours[finding.level]
-        level = f"[{colour}]{finding.level}[/{colour}]"
+        colour = colours[finding.severity]
+        level = f"[{colour}]{finding.severity}[/{colour}]"
         table.add_row(level, finding.check, finding.message, finding.advice)
     Console().print(table)

@@ -1,4 +1,4 @@
-"""``radii keys``: who may use the API."""
+"""``radii keys``: API keys, and what each may do."""
 
 import json as json_text
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from radii.own_key import hashed_file, own_data_dir
 
 app = typer.Typer(no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="What the key is called in logs and limits.")]
+Name = Annotated[str, typer.Argument(help="Name of the key, as logs and limits show it.")]
 File = Annotated[
     Path | None,
     typer.Option(
-        envvar="RADII_API_KEYS_FILE", help="The API's file of keys; that of `radii serve` if left out."
+        envvar="RADII_API_KEYS_FILE", help="The API's file of keys. Default: the one of `radii serve`."
     ),
 ]
 Answer = TypeVar("Answer")
@@ -28,14 +28,17 @@ Answer = TypeVar("Answer")
 def create(
     name: Name,
     scopes: Annotated[
-        str, typer.Option(help="What it may do, separated by commas: certify, read; admin may all.")
+        str, typer.Option(help="Permissions, separated by commas: certify, read, or admin for everything.")
     ] = "certify,read",
     tenant: Annotated[
-        str, typer.Option(help="Whose jobs, certificates and memories it reaches; none of its own if empty.")
+        str,
+        typer.Option(
+            help="Tenant whose jobs, certificates and memories the key reaches. Default: no tenant."
+        ),
     ] = "",
     file: File = None,
 ) -> None:
-    """Make a key and print it: once, for only its hash is kept. A running API takes it a second later."""
+    """Create a key and print it. Only its hash is stored. A running API accepts it within a second."""
     from pydantic import ValidationError
 
     from radii import key_store
@@ -54,15 +57,15 @@ def create(
         raise CommandError(f"'{first['loc'][0]}': {first['msg']}, got {first['input']!r}") from None
     _attempt(lambda: key_store.add(_file(file), made))
     typer.echo(key)
-    Console(stderr=True).print(f"'{name}' is in {_file(file)}; keep the key, it is not shown again")
+    Console(stderr=True).print(f"added '{name}' to {_file(file)}; store the key, it is not shown again")
 
 
 @app.command("list")
 def list_keys(
     file: File = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, without the hashes.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, without hashes.")] = False,
 ) -> None:
-    """Show the keys that there are; they themselves are not kept."""
+    """List the keys, without their secrets, which are not stored."""
     from radii import key_store
 
     keys = _attempt(lambda: key_store.read(_file(file)))
@@ -79,11 +82,11 @@ def list_keys(
 
 @app.command()
 def revoke(name: Name, file: File = None) -> None:
-    """Take a key back: a running API refuses it a second later."""
+    """Revoke a key. A running API refuses it within a second."""
     from radii import key_store
 
     _attempt(lambda: key_store.remove(_file(file), name))
-    Console(stderr=True).print(f"'{name}' is no longer in {_file(file)}")
+    Console(stderr=True).print(f"removed '{name}' from {_file(file)}")
 
 
 def _file(file: Path | None) -> Path:
@@ -99,5 +102,5 @@ def _attempt(call: Callable[[], Answer]) -> Answer:
         raise CommandError(str(error)) from None
     except OSError as error:
         raise CommandError(
-            f"'file' must be one that can be written, got '{error.filename}': {error.strerror}"
+            f"'file' must be a file that can be written, got '{error.filename}': {error.strerror}"
         ) from None

@@ -1,4 +1,4 @@
-"""``radii memory``: look into the memory of certified regions, and prove again what it promises."""
+"""``radii memory``: inspect, export and check the memory of certified regions."""
 
 import json as json_text
 import os
@@ -25,16 +25,14 @@ app = typer.Typer(no_args_is_help=True)
 
 RedisUrl = Annotated[
     str | None,
-    typer.Option(envvar="RADII_REDIS_URL", help="The server; else that of a running `radii serve`, if any."),
+    typer.Option(envvar="RADII_REDIS_URL", help="Redis server. Default: the one of a running `radii serve`."),
 ]
 DataDir = Annotated[
     Path | None,
-    typer.Option(
-        envvar="RADII_DATA_DIR", help="Data directory of a running `radii serve` with its own store."
-    ),
+    typer.Option(envvar="RADII_DATA_DIR", help="Data directory of a running `radii serve`."),
 ]
-Digest = Annotated[str, typer.Option(help="Only memories of models whose digest begins so.")]
-Namespace = Annotated[str | None, typer.Option(help="Only memories of this name.")]
+Digest = Annotated[str, typer.Option(help="Only memories of models whose digest starts with this.")]
+Namespace = Annotated[str | None, typer.Option(help="Only memories of this namespace.")]
 
 
 @app.command()
@@ -43,9 +41,11 @@ def stats(
     memory: Namespace = None,
     redis_url: RedisUrl = None,
     data_dir: DataDir = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON, with the regions of each label.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, including the number of regions per label.")
+    ] = False,
 ) -> None:
-    """Show what memories there are, and how large they are."""
+    """List the memories and their sizes."""
     from radii.memory.statistics import measure
     from radii.show.memories import show_memories
 
@@ -59,16 +59,16 @@ def stats(
 
 @app.command()
 def export(
-    out: Annotated[Path, typer.Option(help="File to write; `-` writes to standard output.")],
+    out: Annotated[Path, typer.Option(help="File to write; `-` is standard output.")],
     model_digest: Digest = "",
     memory: Namespace = None,
     centers: Annotated[
-        bool, typer.Option("--centers", help="Add the pixels of each centre, in base64.")
+        bool, typer.Option("--centers", help="Include the pixels of each centre, in base64.")
     ] = False,
     redis_url: RedisUrl = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Write one memory as lines of JSON: a header, then its regions in order."""
+    """Write one memory as JSON lines: a header, then its regions in order."""
     from radii.memory.export import export_lines
     from radii.memory.reading import MemoryLog
 
@@ -88,9 +88,9 @@ def check(
     redis_url: RedisUrl = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Replay memories and prove that no two regions of different labels have a point in common.
+    """Replay memories, and prove that no two regions of different labels share a point.
 
-    Also that no record was lost or changed, and that every centre is the image that it should be.
+    Also checks that no record was lost or changed, and that every centre is the certified image.
     """
     from radii.memory.reading import MemoryLog
 
@@ -100,13 +100,13 @@ def check(
         names = _find(redis, model_digest, memory)
         sound = [_check(console, MemoryLog(redis, name)) for name in names]
     if not names:
-        console.print("no memory holds a region yet: there is nothing that could be wrong")
+        console.print("no memory holds a region yet: nothing to check")
     if not all(sound):
         raise typer.Exit(1)
 
 
 def _check(console: Console, log: "MemoryLog") -> bool:
-    """Replays one memory, and prints what was proved or what is wrong."""
+    """Replays one memory, and prints the proof or the violations."""
     from radii.memory.replay import replay
     from radii.show.memories import show_verdict
     from radii.show.progress import replay_bar
@@ -120,20 +120,20 @@ def _check(console: Console, log: "MemoryLog") -> bool:
 
 
 def _require_numpy() -> None:
-    """The API's environment has none; comparing pairs without it would take for ever."""
+    """Requires numpy, which the API's environment lacks; without it, comparing pairs takes far too long."""
     if find_spec("numpy") is None:
         raise CommandError("`radii memory check` needs numpy: install radii[worker]")
 
 
 def _find(redis: "Redis", digest: str, namespace: str | None) -> list["MemoryName"]:
-    """The memories that are meant; nothing stored is no error, a wrong name is one."""
+    """Finds the memories to read; that none exists is an error only if one was named."""
     from radii.memory.reading import find_memories
 
     names = find_memories(redis, digest, namespace)
     if not names and (digest or namespace is not None):
         there = ", ".join(f"{name.model_digest[:12]}/{name.namespace}" for name in find_memories(redis))
         asked = f"{digest or 'any model'}/{namespace or 'any name'}"
-        raise CommandError(f"no memory {asked}; there are: {there or 'none'}")
+        raise CommandError(f"no memory {asked}; known memories: {there or 'none'}")
     return names
 
 
@@ -141,13 +141,13 @@ def _only(names: list["MemoryName"]) -> "MemoryName":
     if len(names) == 1:
         return names[0]
     if not names:
-        raise CommandError("no memory holds a region yet: there is nothing to export")
+        raise CommandError("no memory holds a region yet: nothing to export")
     there = ", ".join(f"{name.model_digest[:12]}/{name.namespace}" for name in names)
-    raise CommandError(f"choose one memory by --model-digest and --memory; there are: {there}")
+    raise CommandError(f"choose one memory by --model-digest and --memory: {there}")
 
 
 def _write(out: Path, lines: Iterator[bytes]) -> None:
-    """Writes beside the file and puts it there when all is written: half a memory is never there."""
+    """Writes a part file and renames it at the end, so that the file is never half a memory."""
     part = out.with_name(out.name + ".part")
     try:
         with part.open("wb") as file:
@@ -162,7 +162,7 @@ def _write(out: Path, lines: Iterator[bytes]) -> None:
 
 @contextmanager
 def _reading(redis_url: str | None, data_dir: Path | None) -> Iterator["Redis"]:
-    """Opens the server that is meant; what goes wrong between it and us ends the command with its words."""
+    """Opens the Redis server; its errors end the command."""
     from redis import Redis, exceptions
 
     from contract.redis_url import without_secrets
@@ -171,19 +171,19 @@ def _reading(redis_url: str | None, data_dir: Path | None) -> Iterator["Redis"]:
     shown = without_secrets(address)
     try:
         client = Redis.from_url(address, socket_connect_timeout=5)
-    except ValueError:  # its words may hold the password
+    except ValueError:  # its message may contain the password
         raise CommandError(f"'redis-url' must be the address of a Redis server, got {shown}") from None
     try:
         with client as redis:
             yield redis
     except exceptions.RedisError as error:
         raise CommandError(
-            f"the Redis server at {shown} cannot be read ({error}): --redis-url names another"
+            f"the Redis server at {shown} cannot be read ({error}): choose another by --redis-url"
         ) from error
 
 
 def store_address(redis_url: str | None, data_dir: Path | None) -> str:
-    """Where the memory is: as told, else in the store of a running `radii serve`, else where workers look."""
+    """Returns the Redis address given, else that of a running `radii serve`, else the workers' default."""
     from radii import embedded
     from radii.own_key import default_data_dir
 
@@ -199,7 +199,7 @@ def store_address(redis_url: str | None, data_dir: Path | None) -> str:
         raise CommandError(f"'data-dir' must be a directory that can be read, got {error}") from error
     if running is None and data_dir is not None:
         raise CommandError(
-            f"no `radii serve` with its own store works in '{data_dir}': start it, or use --redis-url"
+            f"no `radii serve` with its own store runs in '{data_dir}': start it, or use --redis-url"
         )
     return running or _with_password(DEFAULT_REDIS_URL)
 

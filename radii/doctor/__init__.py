@@ -1,1 +1,1 @@
-"""``radii doctor``: looks at everything that a deployment needs, and says what to do about what is wrong."""
+"""``radii doctor``: checks everything that a deployment needs, and advises on each fault."""

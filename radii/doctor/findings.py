@@ -1,12 +1,12 @@
-"""What was found, and what to do about it."""
+"""Findings: what was checked, what was found, what to do."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Level(StrEnum):
-    """How bad it is. `skip`: it could not be looked at here, and why."""
+class Severity(StrEnum):
+    """How bad a finding is; `skip`: it could not be checked here."""
 
     OK = "ok"
     SKIP = "skip"
@@ -16,47 +16,47 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """One check and its result.
 
     Attributes:
-        check: What.
-        level: How bad.
+        check: What was checked.
+        severity: How bad it is.
         message: What was found.
         advice: What to do; empty if nothing.
     """
 
     check: str
-    level: Level
+    severity: Severity
     message: str
     advice: str = ""
 
 
 def ok(check: str, message: str) -> Finding:
-    """Makes a finding that is as it should be."""
-    return Finding(check, Level.OK, message)
+    """Makes a finding without fault."""
+    return Finding(check, Severity.OK, message)
 
 
 def skip(check: str, message: str) -> Finding:
-    """Makes a finding about what could not be looked at."""
-    return Finding(check, Level.SKIP, message)
+    """Makes a finding about something that could not be checked."""
+    return Finding(check, Severity.SKIP, message)
 
 
 def warn(check: str, message: str, advice: str) -> Finding:
-    """Makes a finding that an operator should know of."""
-    return Finding(check, Level.WARN, message, advice)
+    """Makes a finding that an operator should know."""
+    return Finding(check, Severity.WARN, message, advice)
 
 
 def fail(check: str, message: str, advice: str) -> Finding:
-    """Makes a finding that keeps the service from what it promises."""
-    return Finding(check, Level.FAIL, message, advice)
+    """Makes a finding that breaks a promise of the service."""
+    return Finding(check, Severity.FAIL, message, advice)
 
 
 def guarded(check: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]:
-    """Returns what a look finds; an error in it is a finding, too, so that one fault hides no other."""
+    """Returns the findings of a check; an error in the check is a finding too, and hides no other."""
     found: list[Finding] = []
     try:
         found += look()
     except Exception as error:
-        advice = "this check itself failed; the others stand"
+        advice = "this check itself failed; the others are valid"
         found.append(fail(check, f"{type(error).__name__}: {error}", advice))
     return found

@@ -1,4 +1,4 @@
-"""What is on this machine: libraries, bundles, files, room on the disk."""
+"""Checks of this machine: libraries, bundles, files, disk space."""
 
 import os
 import platform
@@ -19,7 +19,7 @@ _NO_TORCH: Final = "torch is not installed: this is an environment for the API, 
 
 
 def look_at_software() -> Iterator[Finding]:
-    """Python, and what workers compute with."""
+    """Checks Python, and the libraries that workers compute with."""
     yield ok("radii", f"{__version__} in Python {platform.python_version()} on {platform.machine()}")
     if find_spec("torch") is None:
         yield skip("torch", _NO_TORCH)
@@ -49,7 +49,7 @@ def _torch() -> Finding:
 
 
 def look_at_bundles() -> Iterator[Finding]:
-    """Every bundle that a worker here would serve: its files, against the digests of its card."""
+    """Checks the files of every bundle that a worker here would serve against the digests of its card."""
     if find_spec("torch") is None:
         yield skip("bundles", _NO_TORCH)
         return
@@ -62,25 +62,25 @@ def look_at_bundles() -> Iterator[Finding]:
         yield fail("bundles", str(error), "name a folder in RADII_MODELS: no worker starts without it")
         return
     for fault in found.faults.values():
-        yield fail("bundles", str(fault), "mend its card, or take the folder away: no worker serves it")
+        yield fail("bundles", str(fault), "fix its card, or remove the folder: no worker serves it")
     if not found.folders:
-        yield fail("bundles", "there are none", "name a folder of bundles in RADII_MODELS")
+        yield fail("bundles", "no bundle found", "name a folder of bundles in RADII_MODELS")
     for name, folder in sorted(found.folders.items()):
         try:
             digest = bundle_digest(inspect_bundle(folder).card)
             yield ok(f"bundle {name}", f"complete, digest {digest[:12]}")
         except BundleError as error:
-            yield fail(f"bundle {name}", str(error), "copy it again, or take its folder away")
+            yield fail(f"bundle {name}", str(error), "copy it again, or remove its folder")
 
 
 def look_at_files(data_dir: Path) -> Iterator[Finding]:
-    """Room for the embedded store, and who can read the keys."""
+    """Checks the disk space for the embedded store, and the permissions of the keys file."""
     folder = data_dir.absolute()
     while not folder.exists():
         folder = folder.parent
     left = shutil.disk_usage(folder).free
-    room = f"{left / _GIB:.1f} GiB are free where the embedded store lives ({data_dir})"
-    advice = "make room, or name another folder in RADII_DATA_DIR: on a full disk no answer can be kept"
+    room = f"{left / _GIB:.1f} GiB free for the embedded store ({data_dir})"
+    advice = "free some space, or name another folder in RADII_DATA_DIR: a full disk stops every job"
     if left < _GIB // 4:
         yield fail("disk", room, advice)
     else:
@@ -95,13 +95,13 @@ def _keys_file(file: Path) -> Finding:
         mode = stat.S_IMODE(file.stat().st_mode)
         file.open("rb").close()
     except OSError as error:
-        advice = "the API must be able to read what RADII_API_KEYS_FILE names"
+        advice = "make the file that RADII_API_KEYS_FILE names readable for the API"
         return fail("keys file", f"{file}: {error.strerror}", advice)
     if sys.platform == "win32" or not mode & 0o077:
-        return ok("keys file", f"{file} is readable by its owner alone")
+        return ok("keys file", f"only its owner can read {file}")
     if mode & 0o022:
-        told = f"{file} can be written by others (mode {mode:o}), who may so let in anybody"
-        return fail("keys file", told, f"chmod go-w {file}")
-    # A container's secrets are mounted so, by root and for a user who cannot change it.
-    told = f"{file} can be read by others (mode {mode:o}); it holds hashes, not keys"
-    return warn("keys file", told, f"chmod 600 {file}, unless its folder keeps others out")
+        message = f"{file} can be written by others (mode {mode:o}), who could add keys of their own"
+        return fail("keys file", message, f"chmod go-w {file}")
+    # Containers mount secrets like this: owned by root, for a user who cannot change the mode.
+    message = f"{file} can be read by others (mode {mode:o}); it holds hashes, not keys"
+    return warn("keys file", message, f"chmod 600 {file}, unless its folder is private")

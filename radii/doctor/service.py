@@ -1,4 +1,4 @@
-"""Whether the parts of the service live: API, engines, queue."""
+"""Checks of the running service: API, engines, queue."""
 
 import time
 from collections.abc import Iterator
@@ -17,17 +17,17 @@ _TWO_LOOKS_SECONDS: Final = 1.5  # a job is between queue and worker for a few m
 
 
 def look_at_api(url: str) -> Iterator[Finding]:
-    """Whether something answers there, whether it is an API of ours, and whether it is ready."""
+    """Checks whether a radii API answers at an address, and whether it is ready."""
     try:
         answer = httpx.get(f"{url}/readyz", timeout=5)
         body: Any = answer.json()
     except httpx.ConnectError:
-        advice = "`radii serve` or `radii api` starts one; --url names another address"
+        advice = "start one by `radii serve` or `radii api`, or name another address by --url"
         yield warn("API", f"nothing listens at {url}", advice)
         return
     except (httpx.TransportError, ValueError) as error:
-        advice = "stop the other program, or choose another port"
-        yield fail("API", f"what listens at {url} is no radii: {error}", advice)
+        advice = "stop that program, or choose another port"
+        yield fail("API", f"another program listens at {url}: {error}", advice)
         return
     if answer.status_code == httpx.codes.OK:
         yield ok("API", f"{url} is ready, with {body['engines']} engines and {len(body['models'])} models")
@@ -36,20 +36,22 @@ def look_at_api(url: str) -> Iterator[Finding]:
 
 
 def look_at_engines(redis: Redis) -> Iterator[Finding]:
-    """Which engines are alive, and which models they cannot serve."""
+    """Checks which engines are alive, and which models they cannot serve."""
     timing = ProcessSettings().timing
     beats = read_heartbeats(redis, timing)
     alive = [beat for beat in beats if beat.alive]
     for beat in beats:
         status = beat.status
-        told = f"{status.host} (pid {status.pid}), {status.device}, {status.jobs} jobs"
+        message = f"{status.host} (pid {status.pid}), {status.device}, {status.jobs} jobs"
         if beat.alive:
-            yield ok("engine", f"{told}, {status.resident_bytes / 2**20:.0f} MiB")
+            yield ok("engine", f"{message}, {status.resident_bytes / 2**20:.0f} MiB")
         elif not alive:
-            advice = f"not heard of for {timing.engine_alive_seconds:g} s: see the log of its worker"
-            yield warn("engine", told, advice)
+            advice = f"no heartbeat for {timing.engine_alive_seconds:g} s: see the log of its worker"
+            yield warn("engine", message, advice)
     if not alive:
-        yield fail("engines", "none is alive", "start one: `radii worker`, or `radii serve` for everything")
+        yield fail(
+            "engines", "no engine is alive", "start one by `radii worker`, or everything by `radii serve`"
+        )
     reasons = {model.name: model.reason for beat in alive for model in beat.status.models if not model.ready}
     for name, ready in ready_models(alive).items():
         if not ready:
@@ -57,24 +59,24 @@ def look_at_engines(redis: Redis) -> Iterator[Finding]:
 
 
 def look_at_queue(redis: Redis) -> Iterator[Finding]:
-    """How many jobs wait, and whether some of them wait in vain."""
+    """Checks how many jobs wait, and whether some are stuck."""
     sizes = read_sizes(redis)
-    told = f"{sizes.waiting} jobs wait, {sizes.running} run"
+    message = f"{sizes.waiting} jobs waiting, {sizes.running} running"
     if sizes.oldest_seconds > _OLD_SECONDS:
-        advice = "start more workers: a job that waits for an hour expires"
-        yield warn("queue", f"{told}, the oldest waits for {sizes.oldest_seconds:.0f} s", advice)
+        advice = "start more workers: a job expires after an hour in the queue"
+        yield warn("queue", f"{message}, the oldest for {sizes.oldest_seconds:.0f} s", advice)
     else:
-        yield ok("queue", told)
+        yield ok("queue", message)
     stuck = _stuck(redis)
     if stuck:
-        advice = "their workers died; another worker puts them back on the queue within two minutes"
+        advice = "their workers died; another worker will requeue them within two minutes"
         yield warn("stuck jobs", ", ".join(sorted(stuck)), advice)
     else:
         yield ok("stuck jobs", "none")
 
 
 def _stuck(redis: Redis) -> set[str]:
-    """Jobs that a worker took and did not begin, or began and gives no sign of."""
+    """Jobs that a worker took without starting them, or started without a sign of life since."""
     taken = taken_jobs(redis)
     if taken:
         time.sleep(_TWO_LOOKS_SECONDS)

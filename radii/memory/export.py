@@ -25,7 +25,7 @@ def export_lines(log: MemoryLog, *, centers: bool = False) -> Iterator[bytes]:
             they are missing.
 
     Raises:
-        UnreadableRecord: Names its place.
+        UnreadableRecord: A record cannot be read; the message names its place.
         MemoryReplaced: The memory was wiped while it was read.
     """
     yield _header(log)
@@ -53,7 +53,7 @@ def _one_line(index: int, record: bytes) -> bytes:
             return record
     except ValueError:
         pass
-    raise UnreadableRecord(f"region {index} cannot be read: `radii memory check` says what else is wrong")
+    raise UnreadableRecord(f"region {index} cannot be read: `radii memory check` lists every fault")
 
 
 def _with_centers(log: MemoryLog, records: Iterable[bytes]) -> Iterator[bytes]:

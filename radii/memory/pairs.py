@@ -46,7 +46,7 @@ class Pair:
 
 @dataclass
 class Comparison:
-    """What comparing all pairs has found.
+    """The result of comparing all pairs.
 
     Attributes:
         pairs: How many pairs of different labels there are.
@@ -59,7 +59,7 @@ class Comparison:
     overlapping: list[Pair] = field(default_factory=list)
 
     def add(self, pair: Pair) -> None:
-        """Takes in what is known of one pair."""
+        """Adds one pair."""
         if self.nearest is None or pair.gap.size < self.nearest.gap.size:
             self.nearest = pair
         if pair.gap.overlaps:
@@ -74,7 +74,7 @@ def compare(regions: Regions, on_compared: Callable[[int], None] = lambda _: Non
 
     Args:
         regions: The regions.
-        on_compared: Is told how many pairs, of any labels, have been compared since it was last called.
+        on_compared: Called with the number of pairs compared since the last call, whatever their labels.
     """
     found = Comparison()
     covers = _covers(regions)
@@ -85,7 +85,7 @@ def compare(regions: Regions, on_compared: Callable[[int], None] = lambda _: Non
 
 
 def pairs_in_all(regions: int) -> int:
-    """Returns how many pairs so many regions make, of any labels."""
+    """Returns the number of pairs among this many regions."""
     return regions * (regions - 1) // 2
 
 

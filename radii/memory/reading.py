@@ -1,4 +1,4 @@
-"""Memories as they lie in Redis: which there are, and what is in one of them."""
+"""Memories in Redis: finding them, and reading one."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ class MemoryReplaced(CommandError):
 
 @dataclass(frozen=True, order=True)
 class MemoryName:
-    """Which memory: that of one model, under one name."""
+    """The name of a memory: a model's digest and a namespace."""
 
     model_digest: str
     namespace: str

@@ -1,4 +1,4 @@
-"""A memory's log read from its beginning: whether it is whole, and whether its promises can be kept."""
+"""Replays a memory's log from its beginning: whether it is complete, and whether its regions agree."""
 
 import hashlib
 import math
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 _STORED: Final = (MemoryOutcome.ADDED, MemoryOutcome.CLIPPED, MemoryOutcome.RELABELLED)
 
 Report = Callable[[str, int, int], None]
-"""Is told what is being done, how much of it since the last call, and how much there is in all."""
+"""Called with the name of a step, the progress since the last call, and the total."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a replay has found.
+    """The result of a replay.
 
     Attributes:
-        regions: Records that could be read.
-        comparison: Of all regions whose record and centre are right.
-        violations: Each names the places of the regions at fault; none: everything holds.
+        regions: Number of readable records.
+        comparison: Of all regions with a valid record and centre.
+        violations: One message per fault, with the places of the regions; empty if everything holds.
     """
 
     regions: int
@@ -44,7 +44,7 @@ def replay(log: MemoryLog, report: Report = lambda _what, _done, _total: None) -
     """Checks a log: its chain, its records, its centres, and that no two labels share a point.
 
     Raises:
-        MemoryReplaced: It was wiped while it was read.
+        MemoryReplaced: The memory was wiped during the replay.
     """
     chain, faults = _Chain(), list[str]()
     stored = dict(_readable(log, chain, faults, report))
@@ -149,7 +149,7 @@ class _Centers:
         )
 
     def _take(self, digest: str, pixels: bytes | None) -> int | str:
-        """Returns the row of a centre, or what is wrong with it."""
+        """Returns the row of a centre, or its fault."""
         if pixels is None:
             return f"its centre is missing, image {digest}"
         if self._shape is None:
@@ -168,7 +168,7 @@ class _Centers:
 
 
 def _shapes(size: int) -> Iterator[tuple[int, int, int]]:
-    """Gives every height, width and number of channels that so many bytes can be an image of.
+    """Yields every height, width and number of channels of an image with this many bytes.
 
     The digest covers the shape, which the memory does not hold: the right one is the one that fits.
     """

@@ -1,4 +1,4 @@
-"""What memories there are, and what they cost."""
+"""The sizes of memories."""
 
 from collections import Counter
 from dataclasses import dataclass

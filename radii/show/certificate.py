@@ -1,4 +1,4 @@
-"""A certificate or a prediction as a person reads it: the claim first, then what it rests on."""
+"""Certificates and predictions for people: the claim first, then the evidence."""
 
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -31,16 +31,16 @@ _ABSTENTIONS: Final = {
 }
 _STOPS: Final = {
     StopReason.TARGET_REACHED: "the target is certified",
-    StopReason.TARGET_OUT_OF_REACH: "more votes would hardly certify the target",
-    StopReason.HOPELESS: "more votes would hardly separate a class",
-    StopReason.TIME_UP: "the time was up",
+    StopReason.TARGET_OUT_OF_REACH: "more votes are unlikely to certify the target",
+    StopReason.HOPELESS: "more votes are unlikely to separate a class",
+    StopReason.TIME_UP: "the time limit was reached",
 }
 
 _SYMBOLS: Final = {"l1": "ℓ1", "l2": "ℓ2"}
 
 
 def show_certificate(console: Console, certificate: Certificate, classes: list[str] | None = None) -> None:
-    """Prints a certificate: label, radius, how it came about, what it means."""
+    """Prints a certificate: label, radius, evidence, meaning."""
     facts = _grid(_certificate_facts(certificate, _names(certificate, classes)))
     body = Group(_headline(certificate), Text(), facts, Text(), Text(_meaning(certificate)))
     _show(console, certificate, body)
@@ -100,7 +100,7 @@ def _certificate_facts(certificate: Certificate, name: ClassName) -> Facts:
     for evidence in certificate.noise:
         yield from _noise_facts(certificate, evidence, name)
     yield "adapted", _adaptation(certificate.adaptation)
-    yield "α", f"{certificate.alpha:g}: the chance, over the sampling, that this certificate is wrong"
+    yield "α", f"{certificate.alpha:g}: the probability, over the sampling, that this certificate is wrong"
     yield from _common_facts(certificate)
     yield "id", certificate.id
 
@@ -131,7 +131,9 @@ def _noise_facts(certificate: Certificate, evidence: NoiseEvidence, name: ClassN
         yield "tried", _trials(evidence)
     yield "votes", _votes(evidence.counts, evidence.top_class, evidence.runner_up, name)
     yield "bounds", f"p ≥ {floor(evidence.p_lower)}, any other ≤ {ceiling(evidence.p_upper)}"
-    limit = f"{floor(evidence.radius_limit)} is what {evidence.n_planned:,} votes can certify at this σ"
+    limit = (
+        f"{floor(evidence.radius_limit)}: the most that {evidence.n_planned:,} votes can certify at this σ"
+    )
     yield "at most", limit
     if evidence.stop_reason is not StopReason.COMPLETE:
         made = f"after {evidence.n_drawn:,} of {evidence.n_planned:,} votes"
@@ -153,7 +155,7 @@ def _trials(evidence: NoiseEvidence) -> str:
         for trial in evidence.trials
         if trial.n == most
     )
-    # The radius of their few votes would look like theirs.
+    # Their proxy radii rest on fewer votes and are not comparable.
     given_up = ", ".join(f"{trial.sigma:g}" for trial in evidence.trials if trial.n < most)
     return f"{tried} (σ → {norm} radius: proxies, not certified){given_up and f'; no better: {given_up}'}"
 
@@ -167,7 +169,7 @@ def _votes(counts: list[int], top_class: int, runner_up: int | None, name: Class
 
 def _adaptation(adaptation: Adaptation) -> str:
     if not adaptation.used:
-        return "no: the batch-norm statistics are the model's own"
+        return "no: the model's own batch-norm statistics"
     return (
         f"to the noise, on {adaptation.clean_size} clean images, momentum {adaptation.momentum:g} "
         f"(statistics {(adaptation.statistics_digest or '')[:12]})"
@@ -207,7 +209,7 @@ def _speed(compute: Compute) -> str:
 
 
 def _names(answer: Certificate | Prediction, classes: list[str] | None) -> ClassName:
-    """Names of classes: all of them if the model is known, else those that the answer itself tells."""
+    """Names of classes: all of them if the model is known, else those in the answer."""
     labels: list[ClassLabel | None] = [answer.label, answer.prediction]
     known = {label.index: label.name for label in labels if label}
 
@@ -221,7 +223,7 @@ def _meaning(certificate: Certificate) -> str:
     if certificate.label is None:
         return "What it means: nothing is claimed about this image. More votes, or another σ, may certify it."
     sentences = [_promise(certificate, certificate.label), _chance(certificate)]
-    sentences.append("It says nothing of whether the label is true.")
+    sentences.append("It does not say whether the label is true.")
     if certificate.sigma_policy is not NoiseLevel.FIXED:
         sentences.insert(1, _level(certificate))
     return "What it means: " + " ".join(sentences)
@@ -229,16 +231,16 @@ def _meaning(certificate: Certificate) -> str:
 
 def _chance(certificate: Certificate) -> str:
     if certificate.memory.outcome is MemoryOutcome.RELABELLED:
-        return "The label is that of the regions that hold this image, not that of its votes."
-    return f"With probability {certificate.alpha:g} or less the votes misled us."
+        return "The label comes from the regions that contain this image, not from its votes."
+    return f"The votes are misleading with probability at most {certificate.alpha:g}."
 
 
 def _level(certificate: Certificate) -> str:
-    """A choice of σ by image is another classifier, of which the memory alone makes one again."""
+    """Choosing σ per image makes another classifier; only the memory makes its answers consistent."""
     levels = " and ".join(dict.fromkeys(f"{evidence.sigma:g}" for evidence in certificate.noise))
     if what_it_promises(certificate.memory) is not None:
         return (
-            f"The memory sees to it; the votes alone speak of the classifier smoothed at σ = {levels} only."
+            f"The memory ensures it; the votes alone are about the classifier smoothed at σ = {levels} only."
         )
     return (
         f"This is about the classifier smoothed at σ = {levels} only: one that chooses σ anew for every "

@@ -1,4 +1,4 @@
-"""What the memory of certified regions did to an answer, and what it adds to a claim, in plain words."""
+"""What the memory of certified regions did to an answer, and what it adds to the claim, in words."""
 
 from contract.certificates import Memory
 from contract.choices import MemoryOutcome
@@ -24,8 +24,8 @@ def what_it_did(memory: Memory) -> str | None:
         words = f"clipped by {_regions(memory.neighbours)} of another label; stored as {stored}"
         return words + _promised(memory)
     if outcome is MemoryOutcome.RELABELLED:
-        holds = "holds" if len(memory.neighbours) == 1 else "hold"
-        words = f"the label is that of {_regions(memory.neighbours)}, which {holds} this image"
+        contain = "contains" if len(memory.neighbours) == 1 else "contain"
+        words = f"the label comes from {_regions(memory.neighbours)}, which {contain} this image"
         return f"{words}; {'nothing stored' if memory.index is None else f'stored as {stored}'}"
     return None
 
@@ -41,7 +41,7 @@ def _promised(memory: Memory) -> str:
     if memory.inherited is None:
         return ""
     sizes = f"ℓ2 {floor(memory.inherited.l2)}, ℓ1 {floor(memory.inherited.l1)}"
-    return f"; regions that hold this image promise its label within {sizes}, whatever its votes say"
+    return f"; regions that contain this image promise its label within {sizes}, whatever its votes say"
 
 
 def _regions(places: list[int]) -> str:

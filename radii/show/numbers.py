@@ -1,10 +1,10 @@
-"""Numbers as a person reads them. Every radius is rounded down once more, never up."""
+"""Numbers for people. A radius is rounded down, never up."""
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 
 def floor(value: float, decimals: int = 4) -> str:
-    """Returns ``value`` with so many decimals, rounded down.
+    """Returns ``value`` with this many decimals, rounded down.
 
     >>> floor(0.81239), floor(0.3)
     ('0.8123', '0.3000')
@@ -13,7 +13,7 @@ def floor(value: float, decimals: int = 4) -> str:
 
 
 def ceiling(value: float, decimals: int = 4) -> str:
-    """Returns ``value`` with so many decimals, rounded up: for bounds from above.
+    """Returns ``value`` with this many decimals, rounded up: for upper bounds.
 
     >>> ceiling(0.81231), ceiling(0.3)
     ('0.8124', '0.3000')

@@ -1,4 +1,4 @@
-"""Progress bars: of a job, and of a memory's replay."""
+"""Progress bars of a job and of a memory's replay."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ _STAGES: Final = {
 
 
 def stage_words(progress: JobProgress) -> str:
-    """Returns what a worker is doing, and what is certified by now.
+    """Returns what the worker is doing, and the radius certified so far.
 
     >>> stage_words(JobProgress(stage=Stage.SAMPLING, radius_so_far=0.51239))
     'sampling, certified so far: 0.5123'
@@ -57,7 +57,7 @@ def sampling_bar(console: Console) -> Iterator[Callable[[JobProgress], None]]:
 
 @contextmanager
 def replay_bar(console: Console) -> Iterator[Callable[[str, int, int], None]]:
-    """Shows how far a replay has come."""
+    """Shows the progress of a replay."""
     columns = (
         TextColumn("checking {task.description}"),
         BarColumn(),

@@ -1,4 +1,4 @@
-"""Tables: of models, and of what was recomputed of a certificate."""
+"""Tables: models, and the checks of a certificate."""
 
 from typing import Final
 
@@ -14,10 +14,10 @@ _ACCURACIES: Final = ("clean_accuracy", "noisy_accuracy", "noisy_accuracy_adapte
 
 
 def show_models(console: Console, listing: ModelList) -> None:
-    """Prints a table of models, with what their cards say was measured; `--json` tells all."""
+    """Prints a table of models with the accuracies on their cards."""
     table = Table(box=SIMPLE_HEAD)
     longest = max((len(model.name) for model in listing.models), default=0)
-    # A name is there to be copied: it is never cut short, and folded only if it is very long.
+    # People copy names: they are never cut short, and folded only if very long.
     table.add_column("model", overflow="fold", min_width=min(longest, 32))
     for head in ("ready", "input", "σ", "clean", "in noise", "adapted"):
         table.add_column(head, overflow="fold")
@@ -36,7 +36,7 @@ def show_models(console: Console, listing: ModelList) -> None:
 
 
 def _accuracy(model: ModelInfo, name: str) -> str:
-    """One of a model's metrics in per cent, with its noise level where that is not the recommended one."""
+    """One of a model's accuracies in per cent, with its noise level if that is not the recommended one."""
     found = next((metric for metric in model.metrics if metric.metric == name), None)
     if found is None:
         return ""
@@ -45,7 +45,7 @@ def _accuracy(model: ModelInfo, name: str) -> str:
 
 
 def show_verification(console: Console, verification: Verification) -> None:
-    """Prints what was recomputed."""
+    """Prints the checks of a certificate."""
     table = Table("check", "", "", title=f"certificate {verification.certificate_id}", title_justify="left")
     for check in verification.checks:
         table.add_row(

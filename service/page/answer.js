@@ -44,14 +44,14 @@ export function answer(certificate, context) {
 }
 
 /**
- * Names of classes: all if the model is known, else those that the certificate tells.
+ * Names of classes: all if the model is known, else those in the certificate.
  * @param {Certificate} certificate
  * @param {string[] | null} classes
  */
 function namer(certificate, classes) {
-  const told = [certificate.label, certificate.prediction];
+  const named = [certificate.label, certificate.prediction];
   return (/** @type {number} */ index) =>
-    classes?.[index] ?? told.find((label) => label?.index === index)?.name ?? `class ${index}`;
+    classes?.[index] ?? named.find((label) => label?.index === index)?.name ?? `class ${index}`;
 }
 
 /**
@@ -70,7 +70,7 @@ function headline(certificate, picture) {
       "figure",
       { class: "figure" },
       ball({ radius: size, limit, norm: NORMS[norm], target: certificate.target_radius, picture }),
-      limit > 0 && h("figcaption", {}, `Dashed: ${floor(limit)}, the most that so many votes can certify at this σ`),
+      limit > 0 && h("figcaption", {}, `Dashed: ${floor(limit)}, the most that this number of votes can certify at this σ`),
     ),
     h(
       "div",
@@ -95,7 +95,7 @@ function certifiedWords(certificate, norm, size) {
     h("p", { class: "kicker" }, "Certified radius"),
     h("p", { class: "radius" }, h("span", { id: "answer-radius" }, floor(size)), h("span", { class: "unit" }, ` in ${NORMS[norm]}`)),
     noise.length > 1 && h("p", { class: "second" }, h("b", {}, floor(radius.l1)), ` in ${NORMS.l1}, at once`),
-    h("p", {}, `No change of the pixels smaller than ${floor(size)} leads to another label${odds}. Every way of changing them counts, not just those that somebody has tried.`),
+    h("p", {}, `No change of the pixels smaller than ${floor(size)} leads to another label${odds}. This covers every possible change, not only known attacks.`),
   ];
 }
 

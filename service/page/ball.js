@@ -16,7 +16,7 @@ const PICTURE = 60;
  * @param {string} what.norm such as ℓ2
  * @param {number | null} [what.target] the radius that was asked about
  * @param {string | null} [what.picture] address of the image
- * @param {number} [what.reach] what the figure has room for; as much as it needs if left out
+ * @param {number} [what.reach] what the figure has room for; by default as much as it needs
  * @returns {SVGElement}
  */
 export function ball({ radius, limit, norm, target = null, picture = null, reach = 0 }) {

@@ -9,7 +9,7 @@ import { decode, draw, fitted } from "./picture.js";
 /** @type {Chosen | null} */
 let chosen = null;
 /** @type {() => void} */
-let told = () => {};
+let onChosen = () => {};
 
 /** @returns {Chosen | null} */
 export const getChosen = () => chosen;
@@ -19,7 +19,7 @@ export const getChosen = () => chosen;
  * @param {() => void} onChange
  */
 export function startChooser(onChange) {
-  told = onChange;
+  onChosen = onChange;
   const input = byId("image", HTMLInputElement);
   const drop = byId("drop", HTMLElement);
   input.addEventListener("change", () => input.files?.[0] && choose(input.files[0], input.files[0].name));
@@ -70,7 +70,7 @@ export async function choose(file, name) {
   fill(error);
   byId("image", HTMLElement).removeAttribute("aria-invalid");
   showChosen();
-  told();
+  onChosen();
 }
 
 /** Shows the image as it will be certified, and says when the model takes another size. */

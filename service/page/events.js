@@ -13,7 +13,7 @@ const LONGEST_PAUSE = 15;
  * Follows a job to its end, over as many connections as it takes.
  * @param {string} jobId
  * @param {AbortSignal} signal
- * @param {(seconds: number | null) => void} lost told when the connection is lost, with the pause, and when it is back
+ * @param {(seconds: number | null) => void} lost called with the pause when the connection is lost, and with null when it is back
  * @returns {AsyncGenerator<Step | Job>} its steps, then the job as it ended
  * @throws {ProblemError} the API refuses, and will go on refusing
  */

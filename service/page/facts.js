@@ -34,9 +34,9 @@ function entries(certificate, name) {
   return [
     ["Noise", `${levels.join("; ")}: ${POLICIES[certificate.sigma_policy] ?? certificate.sigma_policy}`],
     ["Without noise", `the model itself says “${certificate.prediction.name}”`, certificate.agrees === false && ", and so disagrees"],
-    ["Memory", whatMemoryDid(memory), memory.neighbours.length > 0 && ` Neighbours that mattered: ${memory.neighbours.join(", ")}.`],
+    ["Memory", whatMemoryDid(memory), memory.neighbours.length > 0 && ` Regions involved: ${memory.neighbours.join(", ")}.`],
     ["Adaptation", adapted(certificate)],
-    ["At most", certificate.noise.map((e) => `${floor(e.radius_limit)} is what ${count(e.n_planned)} votes can certify under ${e.noise} noise at this σ`).join("; ")],
+    ["At most", certificate.noise.map((e) => `${floor(e.radius_limit)} is the most that ${count(e.n_planned)} votes can certify under ${e.noise} noise at this σ`).join("; ")],
     ["Model", certificate.model, " ", h("code", { title: certificate.model_digest }, certificate.model_digest.slice(0, 12))],
     [
       "Computed",
@@ -45,7 +45,7 @@ function entries(certificate, name) {
         : `${count(compute.samples)} votes in ${compute.seconds.toFixed(2)} s: ${count(compute.samples_per_second)} a second`,
       ` (${compute.backend}, ${compute.dtype}, ${compute.device})`,
     ],
-    ["Selected", ...certificate.noise.map((e) => `“${name(e.top_class)}” by ${count(e.n0)} votes of their own under ${e.noise} noise. `)],
+    ["Selected", ...certificate.noise.map((e) => `“${name(e.top_class)}” by ${count(e.n0)} separate votes under ${e.noise} noise. `)],
     ["Seed", h("code", {}, certificate.seed)],
     ["Made", h("time", { datetime: certificate.created_at }, new Date(certificate.created_at).toLocaleString("en", { dateStyle: "medium", timeStyle: "medium" }))],
   ];

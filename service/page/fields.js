@@ -1,4 +1,4 @@
-/** The request's fields: defaults as the API states them, values as the user sets them, and what was wrong. */
+/** The fields of the request: the API's defaults, the user's values, and error messages. */
 
 import { ask } from "./api.js";
 import { byId, h } from "./dom.js";
@@ -33,7 +33,7 @@ export async function loadFields() {
   adjust();
 }
 
-/** Shows the fields that have a meaning beside the others. */
+/** Shows only the fields that apply to the chosen noise and noise level. */
 export function adjust() {
   const level = value("noise_level");
   const noise = value("noise");
@@ -56,7 +56,7 @@ export function value(name) {
 }
 
 /**
- * What is to be sent: fields that were left empty are left out, and the API fills them in.
+ * The form as it is sent: empty fields are omitted, so that the API uses its defaults.
  * @param {Blob} image
  * @returns {FormData}
  */
@@ -71,7 +71,7 @@ export function collect(image) {
   return data;
 }
 
-/** Forgets what was wrong. */
+/** Removes all error messages. */
 export function clearErrors() {
   for (const error of form().querySelectorAll(".error[id]")) {
     error.textContent = "";

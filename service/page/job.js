@@ -66,7 +66,7 @@ export async function showJob(id, signal) {
   connection.hidden = true;
   const lost = (/** @type {number | null} */ pause) => {
     connection.hidden = pause === null;
-    if (pause !== null) fill(connection, `Connection lost; trying again in ${Math.ceil(pause)} s. The job goes on without us.`);
+    if (pause !== null) fill(connection, `Connection lost; trying again in ${Math.ceil(pause)} s. The job continues on the server.`);
   };
   const cancel = byId("cancel", HTMLButtonElement);
   cancel.disabled = false;

@@ -37,7 +37,7 @@ async function open() {
   }
 }
 
-/** Asks what can be certified; tries again until it is told. */
+/** Loads models and fields; offers to try again if that fails. */
 async function prepare() {
   try {
     await Promise.all([loadModels(), loadFields()]);

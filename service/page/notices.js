@@ -43,7 +43,7 @@ export function explain(error) {
       h("p", { class: "note" }, `${code || "status"} (${status})`),
     );
   }
-  const words = error instanceof NetworkError ? error.message : "The page met an error of its own.";
+  const words = error instanceof NetworkError ? error.message : "An error occurred in this page.";
   if (!(error instanceof NetworkError)) console.error(error);
   return h("div", { class: "problem" }, h("p", { class: "problem-title" }, words));
 }

@@ -84,11 +84,11 @@ const marked = (text) => text.split("`").map((part, index) => (index % 2 ? h("co
 
 /**
  * @param {Schema} schema
- * @returns {string} such as " Between commas: more than 0, at most 100."
+ * @returns {string} such as " More than 0, at most 100."
  */
 function limits(schema) {
   const of = schema.items ?? schema;
-  const words = LIMITS.flatMap(([limit, text]) => (of[limit] === undefined ? [] : [`${text} ${of[limit]}`])).join(", ");
+  const words = LIMITS.flatMap(([limit, text]) => (of[limit] === undefined ? [] : [`${text} ${Number(of[limit]).toLocaleString("en")}`])).join(", ");
   if (schema.type === "array") return ` Separated by commas${words && `; each ${words}`}.`;
   return words && ` ${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
 }

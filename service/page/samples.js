@@ -13,8 +13,8 @@ const SAMPLES = 4;
 
 /** @type {Record<string, string>} */
 const LAWS = {
-  gaussian: "Gaussian noise: to every value an own draw with standard deviation",
-  uniform: "uniform noise: to every value an own draw between −√3·σ and √3·σ, whose standard deviation is",
+  gaussian: "Gaussian noise: an independent draw for every value, with standard deviation",
+  uniform: "uniform noise: an independent draw for every value between −√3·σ and √3·σ, with standard deviation",
 };
 
 /**
@@ -35,7 +35,7 @@ export function noisySamples(certificate, pixels) {
     { class: "panel", "aria-labelledby": "samples-heading" },
     h("h3", { id: "samples-heading" }, "What the model was shown"),
     h("p", {}, "Each vote is the model’s answer to the image with fresh noise on it. These are such copies, drawn in this browser:"),
-    ...strips.flatMap(({ strip, law }) => [strip, h("p", { class: "note" }, `With ${law}. Clipped for the screen only; the model gets values below 0 and above 1, too.`)]),
+    ...strips.flatMap(({ strip, law }) => [strip, h("p", { class: "note" }, `With ${law}. Clipped only for display; the model also sees values below 0 and above 1.`)]),
     h("button", { type: "button", class: "quiet", click: () => strips.forEach(({ redraw }) => redraw()) }, "Draw again"),
   );
 }
@@ -59,7 +59,7 @@ export function howLarge(certificate, pixels) {
     h(
       "p",
       {},
-      `Three changes whose ${NORMS[norm]} length is exactly ${floor(size)}: the edge of the ball. Any shorter change leads to no other label, whichever way it goes.`,
+      `Three changes whose ${NORMS[norm]} length is exactly ${floor(size)}: the edge of the ball. No shorter change, in any direction, leads to another label.`,
     ),
     strip,
     h("button", { type: "button", class: "quiet", click: redraw }, "Another random change"),

@@ -69,13 +69,13 @@ function bounds(evidence, name) {
     "p",
     { class: "note" },
     h("span", { class: "mark" }),
-    ` The upright marks are bounds that hold at once, except with probability ${short(evidence.alpha)}: under noise, “`,
+    ` The vertical marks are bounds that hold together, except with probability ${short(evidence.alpha)}: under noise, “`,
     name(evidence.top_class),
     "” wins with probability at least ",
     h("b", {}, floor(evidence.p_lower)),
     ", any other class with at most ",
     h("b", {}, ceiling(evidence.p_upper)),
-    separated ? ". The gap between the two is what the radius is made of. " : ". They overlap, so nothing is proved. ",
+    separated ? ". The radius follows from the gap between them. " : ". They overlap, so nothing is proved. ",
     made,
   );
 }

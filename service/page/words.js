@@ -12,7 +12,7 @@ export const STAGES = {
   choosing: "Choosing the noise level",
   adapting: "Adapting the model to the noise",
   sampling: "Collecting votes",
-  remembering: "Comparing with what was certified before",
+  remembering: "Comparing with earlier certificates",
   done: "Done",
 };
 
@@ -27,14 +27,14 @@ export const ABSTENTIONS = {
 export const STOPS = {
   complete: "all votes that were planned",
   target_reached: "stopped early: the target is certified",
-  target_out_of_reach: "stopped early: more votes would hardly certify the target",
-  hopeless: "stopped early: more votes would hardly separate a class",
-  time_up: "stopped early: the time was up",
+  target_out_of_reach: "stopped early: more votes are unlikely to certify the target",
+  hopeless: "stopped early: more votes are unlikely to separate a class",
+  time_up: "stopped early: the time limit was reached",
 };
 
 /** @type {Record<string, string>} */
 export const POLICIES = {
-  fixed: "named in the request",
+  fixed: "given in the request",
   auto: "chosen for this image from a grid",
   optimize: "found for this image by optimisation",
 };
@@ -52,15 +52,15 @@ export const STATUSES = {
 /** @type {Record<string, (memory: Memory) => string>} */
 const OUTCOMES = {
   off: () => "Not used: nothing was looked up and nothing was stored.",
-  none: () => "It held nothing about this image, and nothing was stored.",
+  none: () => "It had nothing about this image, and nothing was stored.",
   added: (memory) => `This answer was stored as ${place(memory)}; later answers inside its radius will agree with it.`,
   clipped: (memory) =>
-    `The radius was cut so as to touch no ${regions(memory.neighbours)} of another label; stored as ${place(memory)}.`,
+    `The radius was reduced so as not to touch any ${regions(memory.neighbours)} of another label; stored as ${place(memory)}.`,
   relabelled: (memory) =>
     `The image lies inside ${regions(memory.neighbours)}, certified earlier, whose label it takes; ` +
     (memory.index === null ? "nothing new was stored." : `stored as ${place(memory)}.`),
   repeated: (memory) =>
-    `The same was asked before: answered from ${regions(memory.index === null ? memory.neighbours : [memory.index])} ` +
+    `The same question was asked before: answered from ${regions(memory.index === null ? memory.neighbours : [memory.index])} ` +
     `of “${memory.namespace}”, without new votes.`,
 };
 
@@ -72,7 +72,7 @@ export function whatMemoryDid(memory) {
   const words = OUTCOMES[memory.outcome]?.(memory) ?? memory.outcome;
   if (memory.inherited === null || memory.outcome === "repeated") return words;
   return (
-    `${words} Earlier regions that hold this image promise its label within ` +
+    `${words} Earlier regions that contain this image promise its label within ` +
     `ℓ2 ${floor(memory.inherited.l2)}, ℓ1 ${floor(memory.inherited.l1)}, whatever its own votes say.`
   );
 }
@@ -115,7 +115,7 @@ export function scope(certificate) {
  */
 export function chance(certificate) {
   if (certificate.memory.outcome === "relabelled") {
-    return "The label is that of the regions that hold this image, not that of its votes.";
+    return "The label comes from the regions that contain this image, not from its votes.";
   }
-  return `The votes are drawn at random: with probability at most ${short(certificate.alpha)} they misled.`;
+  return `The votes are drawn at random: with probability at most ${short(certificate.alpha)} they are misleading.`;
 }
