@@ -39,7 +39,7 @@ def doctor(
         typer.echo(json_text.dumps([asdict(finding) for finding in found], indent=2, ensure_ascii=False))
     else:
         _show(found)
-    if any(finding.severity is Severity.FAIL for finding in found):
+    if any(finding.level is Severity.FAIL for finding in found):
         raise typer.Exit(1)
 
 
@@ -72,7 +72,7 @@ def _show(found: list["Finding"]) -> None:
     colours = {"ok": "green", "skip": "dim", "warn": "yellow", "fail": "bold red"}
     table = Table("", "check", "found", "advice")
     for finding in found:
-        colour = colours[finding.severity]
-        level = f"[{colour}]{finding.severity}[/{colour}]"
+        colour = colours[finding.level]
+        level = f"[{colour}]{finding.level}[/{colour}]"
         table.add_row(level, finding.check, finding.message, finding.advice)
     Console().print(table)

@@ -20,13 +20,13 @@ class Finding:
 
     Attributes:
         check: What was checked.
-        severity: How bad it is.
+        level: How bad it is.
         message: What was found.
         advice: What to do; empty if nothing.
     """
 
     check: str
-    severity: Severity
+    level: Severity
     message: str
     advice: str = ""
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from contract import keys
 from contract.models import EngineStatus
 from radii.doctor import machine, service, store
-from radii.doctor.findings import Finding, Level, guarded
+from radii.doctor.findings import Finding, Severity, guarded
 from radii.main import app
 from radii.stack import free_port
 from tests.support.command_line import EXAMPLES, radii, radii_process
@@ -30,7 +30,7 @@ def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments)
 
 
-def levels(found: Iterator[Finding]) -> dict[str, Level]:
+def levels(found: Iterator[Finding]) -> dict[str, Severity]:
     return {finding.check: finding.level for finding in found}
 
 
@@ -46,7 +46,7 @@ def settings(redis: Redis) -> Iterator[Redis]:
 
 def test_a_sound_store_has_nothing_to_complain_of(redis: Redis) -> None:
     found = list(store.look_at_store(redis, "here"))
-    assert {finding.level for finding in found} == {Level.OK}, found
+    assert {finding.level for finding in found} == {Severity.OK}, found
     assert {finding.check for finding in found} == {
         "Redis", "latency", "durability", "persistence", "memory", "WAITAOF", "clock",
     }  # fmt: skip
@@ -57,51 +57,51 @@ def test_a_store_that_may_forget_is_a_fault(settings: Redis) -> None:
     settings.config_set("maxmemory-policy", "allkeys-lru")
     settings.config_set("appendonly", "no")
     found = levels(store.look_at_store(settings, "here"))
-    assert found["durability"] is Level.FAIL
-    assert found["WAITAOF"] is Level.WARN
+    assert found["durability"] is Severity.FAIL
+    assert found["WAITAOF"] is Severity.WARN
 
 
 def test_a_store_that_is_nearly_full_is_told(settings: Redis) -> None:
     used = settings.info("memory")["used_memory"]
     settings.config_set("maxmemory", int(used / 0.9))
-    assert levels(store.look_at_store(settings, "here"))["memory"] is Level.WARN
+    assert levels(store.look_at_store(settings, "here"))["memory"] is Severity.WARN
 
 
 def test_a_store_that_is_away_is_one_finding() -> None:
     (found,) = store.look_at_store(Redis(port=free_port()), "there")
-    assert (found.check, found.level) == ("Redis", Level.FAIL)
+    assert (found.check, found.level) == ("Redis", Severity.FAIL)
     assert "there" in found.message
 
 
 def test_engines_are_looked_for(redis: Redis) -> None:
     """None alive is a fault; one that was heard of lately is none."""
-    assert levels(service.look_at_engines(redis)) == {"engines": Level.FAIL}
+    assert levels(service.look_at_engines(redis)) == {"engines": Severity.FAIL}
     status = EngineStatus(
         engine_id="one", device="cpu", started_at=datetime.now(UTC), jobs=3, loads=1, models=[]
     )
     redis.set(keys.engine("one"), status.model_dump_json())
     redis.zadd(keys.ENGINES, {"one": redis.time()[0] - 100})
-    assert levels(service.look_at_engines(redis)) == {"engine": Level.WARN, "engines": Level.FAIL}
+    assert levels(service.look_at_engines(redis)) == {"engine": Severity.WARN, "engines": Severity.FAIL}
     redis.zadd(keys.ENGINES, {"one": redis.time()[0]})
-    assert levels(service.look_at_engines(redis)) == {"engine": Level.OK}
+    assert levels(service.look_at_engines(redis)) == {"engine": Severity.OK}
 
 
 def test_stuck_jobs_are_told(redis: Redis) -> None:
     """One whose worker died as it took it, one whose worker has given no sign; another is just being taken."""
-    assert levels(service.look_at_queue(redis)) == {"queue": Level.OK, "stuck jobs": Level.OK}
+    assert levels(service.look_at_queue(redis)) == {"queue": Severity.OK, "stuck jobs": Severity.OK}
     redis.zadd("rq:wip:radii", {"silent:1": redis.time()[0] - 5, "running:2": redis.time()[0] + 60})
     redis.rpush("rq:queue:radii:intermediate", "died", "moving")
     timer = threading.Timer(0.2, redis.lrem, ("rq:queue:radii:intermediate", 0, "moving"))
     timer.start()
     _, stuck = service.look_at_queue(redis)
     timer.join()
-    assert (stuck.level, stuck.message) == (Level.WARN, "died, silent")
+    assert (stuck.level, stuck.message) == (Severity.WARN, "died, silent")
 
 
 def test_an_old_queue_is_told(redis: Redis) -> None:
     redis.rpush("rq:queue:radii", "a" * 32)
     redis.xadd(keys.events("a" * 32), {"progress": "{}"}, id=f"{(redis.time()[0] - 1000) * 1000}-0")
-    assert levels(service.look_at_queue(redis))["queue"] is Level.WARN
+    assert levels(service.look_at_queue(redis))["queue"] is Severity.WARN
 
 
 def test_a_stranger_on_the_port_is_told_apart() -> None:
@@ -116,24 +116,24 @@ def test_a_stranger_on_the_port_is_told_apart() -> None:
 
     with HTTPServer(("127.0.0.1", 0), Stranger) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
-        assert levels(service.look_at_api(f"http://127.0.0.1:{server.server_port}")) == {"API": Level.FAIL}
-    assert levels(service.look_at_api(f"http://127.0.0.1:{free_port()}")) == {"API": Level.WARN}
+        assert levels(service.look_at_api(f"http://127.0.0.1:{server.server_port}")) == {"API": Severity.FAIL}
+    assert levels(service.look_at_api(f"http://127.0.0.1:{free_port()}")) == {"API": Severity.WARN}
 
 
 @pytest.mark.parametrize(
     ("mode", "level"),
     [
-        (0o600, Level.OK), (0o400, Level.OK), (0o440, Level.WARN), (0o644, Level.WARN),
-        (0o660, Level.FAIL), (0o602, Level.FAIL),
+        (0o600, Severity.OK), (0o400, Severity.OK), (0o440, Severity.WARN), (0o644, Severity.WARN),
+        (0o660, Severity.FAIL), (0o602, Severity.FAIL),
     ],
 )  # fmt: skip
 def test_who_may_touch_the_keys(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, level: Level
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, level: Severity
 ) -> None:
     """Others may not write; that they may read is how containers mount secrets, and is only told."""
     file = tmp_path / "keys.json"
     monkeypatch.setenv("RADII_API_KEYS_FILE", str(file))
-    assert levels(machine.look_at_files(tmp_path))["keys file"] is Level.FAIL
+    assert levels(machine.look_at_files(tmp_path))["keys file"] is Severity.FAIL
     file.write_text("{}")
     file.chmod(mode)
     assert levels(machine.look_at_files(tmp_path / "not" / "yet"))["keys file"] is level
@@ -148,24 +148,24 @@ def test_a_damaged_bundle_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (copy / "weights.safetensors").write_bytes((copy / "weights.safetensors").read_bytes()[:-1] + b"!")
     monkeypatch.setenv("RADII_MODELS", str(tmp_path))
     found = levels(machine.look_at_bundles())
-    assert found.pop("bundle copy") is Level.FAIL
-    assert set(found.values()) == {Level.OK}
+    assert found.pop("bundle copy") is Severity.FAIL
+    assert set(found.values()) == {Severity.OK}
     (copy / "card.json").write_text("{}")
     found = levels(machine.look_at_bundles())
-    assert found.pop("bundles") is Level.FAIL
-    assert set(found.values()) == {Level.OK}
+    assert found.pop("bundles") is Severity.FAIL
+    assert set(found.values()) == {Severity.OK}
     monkeypatch.setenv("RADII_MODELS", str(tmp_path / "nowhere"))
-    assert levels(machine.look_at_bundles()) == {"bundles": Level.FAIL}
+    assert levels(machine.look_at_bundles()) == {"bundles": Severity.FAIL}
 
 
 def test_a_check_that_fails_hides_no_other() -> None:
     def look() -> Iterator[Finding]:
-        yield Finding("first", Level.OK, "")
+        yield Finding("first", Severity.OK, "")
         raise ValueError("nonsense")
 
     assert [(one.check, one.level) for one in guarded("second", look)] == [
-        ("first", Level.OK),
-        ("second", Level.FAIL),
+        ("first", Severity.OK),
+        ("second", Severity.FAIL),
     ]
 
 

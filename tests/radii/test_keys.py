@@ -95,7 +95,7 @@ def test_keys_are_listed_and_taken_back(run: Run, file: Path) -> None:
         (("create", "bob", "--scopes", "write"), "'scopes' must be some of certify, read, admin"),
         (("create", "bob", "--scopes", ","), "'scopes' must be some of certify, read, admin"),
         (("create", "bob", "--tenant", "a/b"), "'tenant': String should match pattern"),
-        (("revoke", "bob"), "got 'bob'; there are: ann"),
+        (("revoke", "bob"), "got 'bob'; it has: ann"),
     ],
 )
 def test_a_mistake_changes_nothing(run: Run, file: Path, words: tuple[str, ...], told: str) -> None:

@@ -254,7 +254,7 @@ def test_memories_are_checked_one_by_one(check: Check, redis: Redis) -> None:
     assert check("--memory", "second")[0] == 1
     status, words = check("--memory", "first", "--model-digest", "cd")
     assert status == 1
-    assert "no memory cd/first; there are: abababababab/first, cdcdcdcdcdcd/second" in words
+    assert "no memory cd/first; known memories: abababababab/first, cdcdcdcdcdcd/second" in words
 
 
 def test_many_regions_are_read_in_parts(log: Log, check: Check, redis: Redis) -> None:

@@ -190,7 +190,7 @@ def test_the_store_of_a_running_server_is_found(tmp_path: Path) -> None:
     assert embedded.running_url(folder) is None
     stopped = invoke("check", "--data-dir", str(folder))
     assert stopped.exit_code == 1
-    assert "works in" in stopped.output
+    assert "runs in" in stopped.output
     assert not (tmp_path / "other").exists()
 
 

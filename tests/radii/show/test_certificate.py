@@ -44,10 +44,10 @@ def test_a_certificate_tells_what_it_rests_on() -> None:
         f"also ℓ1 {floor(made.radius.l1)}, ℓ∞ {floor(made.radius.linf, 6)}",
         "gaussian, σ = 0.5",
         "990 of 1,000 for boot, then 6 for bag",
-        "α 0.001: the chance",
+        "α 0.001: the probability",
         f"What it means: change the pixels in any way whose ℓ2 length is below {radius}",
         "still answers “boot”",
-        "the batch-norm statistics are the model's own",
+        "the model's own batch-norm statistics",
     ):
         assert words in text
     for words in ("chosen", "smoothed at", "target", "stopped", "same class", "no other class"):
@@ -165,7 +165,7 @@ def test_a_prediction_shows_the_votes_of_each_noise(noise: str) -> None:
     assert "990 of 1,000 for boot, then 6 for bag" in text
     assert ("uniform, σ = 0.75" in text) is (noise == "hybrid")
     assert f"abstains above α = {0.0005 if noise == 'hybrid' else 0.001}" in text
-    assert "adapted no: the batch-norm statistics are the model's own" in text
+    assert "adapted no: the model's own batch-norm statistics" in text
 
 
 def test_a_prediction_on_which_the_noises_disagree() -> None:
@@ -197,7 +197,7 @@ def test_a_stored_region_is_told_in_one_line() -> None:
         f"every later answer of this deployment (memory 'default', epoch {'e' * 32}) is “boot”, or none"
         in text
     )
-    assert "The memory sees to it; the votes alone speak of the classifier smoothed at σ = 0.5 only." in text
+    assert "The memory ensures it; the votes alone are about the classifier smoothed at σ = 0.5 only." in text
     assert "still answers" not in text
     assert "another classifier" not in text
 
@@ -208,7 +208,7 @@ def test_what_a_memory_did_is_told() -> None:
     clipped = printed(remembered(made, "clipped", neighbours=[2, 4, 5]))
     assert "clipped by regions 2, 4 and 5 of another label; stored as region 7 of 'default'" in clipped
     older = printed(remembered(made, "added", neighbours=[2], inherited=PROMISED))
-    assert "regions that hold this image promise its label within ℓ2 0.4123, ℓ1 0.8123" in older
+    assert "regions that contain this image promise its label within ℓ2 0.4123, ℓ1 0.8123" in older
     for neighbours in ([], [2]):
         repeated = printed(remembered(made, "repeated", neighbours=neighbours))
         assert "answered from memory, region 7 of 'default'" in repeated
@@ -218,11 +218,11 @@ def test_what_a_memory_did_is_told() -> None:
 def test_a_label_of_the_memory_is_told_to_be_one() -> None:
     """The votes had another, or none."""
     text = printed(relabelled(certificate(), PROMISED))
-    assert "the label is that of regions 3 and 5, which hold this image; stored as region 7" in text
-    assert "not that of its votes" in text
-    assert "misled us" not in text
+    assert "the label comes from regions 3 and 5, which contain this image; stored as region 7" in text
+    assert "not from its votes" in text
+    assert "misleading" not in text
     kept = printed(relabelled(abstention(), PROMISED, index=None, neighbours=[3]))
-    assert "the label is that of region 3, which holds this image; nothing stored" in kept
+    assert "the label comes from region 3, which contains this image; nothing stored" in kept
     assert "certified radius 0.4123 in ℓ2" in kept
 
 
