@@ -17,7 +17,7 @@ from rq.serializers import JSONSerializer
 import contract
 from contract import keys
 from tests.service.conftest import ApiProcess, run_api
-from tests.service.jobs.test_waiting import wait_for
+from tests.support.waiting import until
 
 ROOT = Path(contract.__file__).parents[1]
 NEXT = "    n0: Samples = Field("
@@ -80,7 +80,7 @@ def test_it_travels_from_the_command_line_to_the_worker(
     assert "How much of `it`. Default: 3." in " ".join(helped.split())
     command = ["certify", str(picture), "--model", "toy", "--novelty", "5", "--url", later_api.url]
     with subprocess.Popen([sys.executable, "-m", "radii", *command], stderr=subprocess.DEVNULL) as asking:
-        wait_for(lambda: redis.llen(f"rq:queue:{keys.QUEUE}") == 1, seconds=30)
+        until(lambda: redis.llen(f"rq:queue:{keys.QUEUE}") == 1)
         asking.kill()
     queued: Any = redis.lindex(f"rq:queue:{keys.QUEUE}", 0)
     (task,) = Job.fetch(queued.decode(), connection=redis, serializer=JSONSerializer).args
