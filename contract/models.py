@@ -83,7 +83,7 @@ class ModelList(BaseModel):
     models: list[ModelInfo]
 
 
-class MemoryName(BaseModel):
+class FollowedMemory(BaseModel):
     """A memory of certified regions that an engine follows."""
 
     model_config = ConfigDict(frozen=True)
@@ -111,4 +111,4 @@ class EngineStatus(BaseModel):
     votes_per_second: dict[str, float] = Field(
         default={}, description="Of the last answer of each model that needed votes."
     )
-    memories: list[MemoryName] = Field(default=[], description="Those it has looked into last.")
+    memories: list[FollowedMemory] = Field(default=[], description="Those it has looked into last.")

@@ -8,12 +8,12 @@ from contract import __version__
 from radii.commands import (
     bundle,
     client,
-    description,
     doctor,
     evaluate,
     health,
     keys,
     memory,
+    openapi,
     running,
     training,
 )
@@ -54,7 +54,7 @@ app.command("certify")(client.certify)
 app.command("predict")(client.predict)
 app.command("models")(client.models)
 app.command("verify")(client.verify)
-app.command("openapi")(description.openapi)
+app.command("openapi")(openapi.openapi)
 app.command("train")(training.train)
 app.command("recipes")(training.recipes)
 app.command("evaluate")(evaluate.evaluate)

@@ -14,7 +14,7 @@ from redis import Redis
 
 from contract import keys
 from contract.metrics import FAMILIES, JOBS, QUEUE_SECONDS, RESTARTS, VOTES
-from contract.models import MemoryName
+from contract.models import FollowedMemory
 from service.app import create_app
 from service.settings import ServiceSettings
 
@@ -152,7 +152,7 @@ def test_engines_and_their_memories_are_told(own_api: httpx.Client, redis: Redis
     """Those that are alive; the memories by what Redis holds now."""
     for engine, ago in (("one", 0), ("old", 100)):
         status: Any = json.loads(redis.get(keys.engine("engine-1")) or "")  # type: ignore[arg-type]
-        memory = MemoryName(model="toy", model_digest="d" * 64, namespace="default")
+        memory = FollowedMemory(model="toy", model_digest="d" * 64, namespace="default")
         status |= {
             "engine_id": engine,
             "host": "here",

@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from contract import keys
-from contract.models import EngineStatus, MemoryName
+from contract.models import EngineStatus, FollowedMemory
 from contract.settings import Timing
 from workers.job.shelf import Shelf
 from workers.process.replacement import device_bytes, resident_bytes
@@ -89,7 +89,7 @@ class Heartbeat:
             device_bytes=device_bytes(),
             votes_per_second=self._votes_per_second,
             memories=[
-                MemoryName(model=names[digest], model_digest=digest, namespace=namespace)
+                FollowedMemory(model=names[digest], model_digest=digest, namespace=namespace)
                 for digest, namespace in self._memories
                 if digest in names
             ],
