@@ -7,8 +7,8 @@ from typing import Final
 
 from radii import key_store
 from radii.errors import InvalidRequest
-from service.edge.access import Scope
 from service.edge.api_keys import ApiKey, hash_key, new_key
+from service.edge.callers import KeyScope
 from service.edge.loopback import host_of, is_loopback
 
 NAME: Final = "local"
@@ -52,7 +52,7 @@ def make_own_key(data_dir: Path) -> None:
     key = _read(plain) if plain.exists() else new_key()
     if any(known.name == NAME for known in key_store.read(hashed)):
         key_store.remove(hashed, NAME)  # its plain text was lost
-    key_store.add(hashed, ApiKey(name=NAME, sha256=hash_key(key), scopes=frozenset({Scope.ADMIN})))
+    key_store.add(hashed, ApiKey(name=NAME, sha256=hash_key(key), scopes=frozenset({KeyScope.ADMIN})))
     key_store.write_private(plain, key + "\n")
 
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from contract import __version__
 from contract.logs import configure_logs
 from contract.redis_url import describe_settings
-from service.edge.auth import GateMiddleware, open_guard
+from service.edge.auth import AuthMiddleware, open_guard
 from service.edge.headers import use_headers
 from service.edge.limits import BodyLimitMiddleware
 from service.edge.rate_limits import RateLimitMiddleware
@@ -79,7 +79,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     # From the innermost outwards.
     app.add_middleware(BodyLimitMiddleware, seconds=settings.body_seconds)
     app.add_middleware(RateLimitMiddleware, settings=settings)
-    app.add_middleware(GateMiddleware, guard=open_guard(settings))
+    app.add_middleware(AuthMiddleware, guard=open_guard(settings))
     app.add_middleware(RequestLogMiddleware, metrics=metrics)
     end_tracing = trace_requests(app, settings)  # it must find the framework's own stack
     use_headers(app, settings.cors_origins)

@@ -9,11 +9,11 @@ from fastapi.exceptions import RequestValidationError
 from redis import exceptions as redis_errors
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Match
 
 from contract.choices import ProblemCode
 from contract.problems import Problem, ProblemError, problem
 from service.field_messages import field_problem
-from service.methods import allowed_methods
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER: Final[Mapping[str, str]] = {"Retry-After": "2"}
@@ -32,6 +32,7 @@ _DETAILS: Final[Mapping[int, str]] = {
     404: "no such path",
     405: "the path is there, but not for this method",
 }
+_METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 _SHOWN: Final = 5
 _log = structlog.get_logger(__name__)
 
@@ -60,7 +61,7 @@ def add_problem_handlers(app: FastAPI) -> None:
             return _no_room(error.__cause__)
         code = _CODES.get(error.status_code, ProblemCode.INTERNAL_ERROR)
         detail = _DETAILS.get(error.status_code, str(error.detail))
-        headers = {"Allow": allowed_methods(request)} if error.status_code == 405 else error.headers
+        headers = {"Allow": _allowed_methods(request)} if error.status_code == 405 else error.headers
         return problem_response(problem(code, detail), headers)
 
     # ResponseError: it is full, read-only, or cannot write to its disk.
@@ -88,6 +89,18 @@ def _no_room(error: OSError) -> JSONResponse:
     _log.error("body_not_kept", error=str(error))
     detail = "the body could not be kept while it was read: an error of ours, not of the request; try again"
     return problem_response(problem(ProblemCode.STORE_UNAVAILABLE, detail), RETRY_AFTER)
+
+
+def _allowed_methods(request: Request) -> str:
+    """The `Allow` header of a 405; the framework's names the methods of the path's first route only."""
+    return ", ".join(
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.router.routes
+        )
+    )
 
 
 def validation_problem(errors: Any) -> Problem:

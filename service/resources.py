@@ -1,11 +1,14 @@
-"""What every request shares: settings, Redis clients, limits, and what need not be read for each request."""
+"""What the requests of one API process share: settings, Redis clients, and limits on what runs at a time."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from threading import Lock
+from typing import Any, Final, TypeVar
 
 from anyio import CapacityLimiter
+from cachetools import TTLCache, cached
 from fastapi import Request
 from redis import Redis, exceptions
 from redis.asyncio import Redis as AsyncRedis
@@ -13,45 +16,48 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from service.cached import Cached
-from service.jobs.backlog import mean_job_seconds, read_store_fill
 from service.jobs.catalogue import Catalogue, read_catalogue
+from service.jobs.submission import Cached, Submitter, mean_job_seconds, read_store_fill
+from service.jobs.waiting import JobWaiter
 from service.metrics import ApiMetrics
 from service.settings import ServiceSettings
 
-# Opening a connection is retried as well, so a silent server takes four timeouts to be noticed.
+# Opening a connection is retried as well, so it takes four timeouts to notice a silent server.
 _RETRIES: Final = 1
-# Submissions under way at a time. They mostly wait for the store, so there are many more than decoders: with
-# few, a silent store would be noticed by one after the other. Each has a thread, and containers bound those.
+# Threads of submissions. They mostly wait for Redis: if there were few, one submission after the other would
+# notice a silent Redis.
 _SUBMITTERS: Final = 64
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class Resources:
-    """The state of one API process; all of it is limits and connections, nothing is about a job."""
+    """Connections and limits of one API process; no state of any job."""
 
     settings: ServiceSettings
     redis: Redis
     redis_async: AsyncRedis
-    waiters: asyncio.Semaphore
     streams: asyncio.Semaphore
-    submitters: CapacityLimiter
-    decoders: ThreadPoolExecutor
+    submitter_threads: CapacityLimiter
     stopping: asyncio.Event
-    catalogue: Cached[Catalogue]
-    store_fill: Cached[float]
-    job_seconds: Cached[float]
+    submitter: Submitter
+    waiter: JobWaiter
     metrics: ApiMetrics
+
+    def read_catalogue(self) -> Catalogue:
+        """Reads what the engines report now."""
+        return read_catalogue(self.redis, self.settings.default_model, self.settings.timing)
 
     async def close(self) -> None:
         """Closes the clients."""
-        self.decoders.shutdown(wait=False)
+        self.submitter.decoders.shutdown(wait=False)
         self.redis.close()
         await self.redis_async.aclose()
 
 
 def open_resources(settings: ServiceSettings, metrics: ApiMetrics) -> Resources:
-    """Opens the clients; they connect on first use, so a dead Redis does not keep the API from starting."""
+    """Opens the clients; they connect on first use, so the API starts without Redis."""
     backoff = ExponentialBackoff(cap=0.5, base=0.05)
     options: dict[str, Any] = {
         "socket_connect_timeout": settings.redis_timeout,
@@ -61,21 +67,37 @@ def open_resources(settings: ServiceSettings, metrics: ApiMetrics) -> Resources:
         "retry_on_error": [exceptions.ConnectionError, exceptions.TimeoutError],
     }
     redis = Redis.from_url(settings.redis_url, retry=Retry(backoff, _RETRIES), **options)
-    seconds = settings.catalogue_seconds
+    redis_async = AsyncRedis.from_url(settings.redis_url, retry=AsyncRetry(backoff, _RETRIES), **options)
+    stopping = asyncio.Event()
     return Resources(
         settings=settings,
         redis=redis,
-        redis_async=AsyncRedis.from_url(settings.redis_url, retry=AsyncRetry(backoff, _RETRIES), **options),
-        waiters=asyncio.Semaphore(settings.max_waiters),
+        redis_async=redis_async,
         streams=asyncio.Semaphore(settings.max_streams),
-        submitters=CapacityLimiter(_SUBMITTERS),
-        # Threads of their own: what an allocator keeps for a thread that has decoded, it keeps for few.
-        decoders=ThreadPoolExecutor(settings.max_decoders, "decoder"),
-        stopping=asyncio.Event(),
-        catalogue=Cached(lambda: read_catalogue(redis, settings.default_model, settings.timing), seconds),
-        store_fill=Cached(lambda: read_store_fill(redis), seconds),
-        job_seconds=Cached(lambda: mean_job_seconds(redis), seconds),
+        submitter_threads=CapacityLimiter(_SUBMITTERS),
+        stopping=stopping,
+        submitter=_make_submitter(redis, settings, metrics),
+        waiter=JobWaiter(
+            redis_async, asyncio.Semaphore(settings.max_waiters), stopping, settings.stream_seconds
+        ),
         metrics=metrics,
+    )
+
+
+def _make_submitter(redis: Redis, settings: ServiceSettings, metrics: ApiMetrics) -> Submitter:
+    def keep(read: Callable[[], Value]) -> Cached[Value]:
+        """Reads again what is older than `catalogue_seconds`."""
+        return cached(TTLCache[Any, Any](1, settings.catalogue_seconds), lock=Lock())(read)
+
+    return Submitter(
+        redis=redis,
+        settings=settings,
+        # Threads of their own: an allocator keeps memory for each thread that has decoded.
+        decoders=ThreadPoolExecutor(settings.max_decoders, "decoder"),
+        metrics=metrics,
+        catalogue=keep(lambda: read_catalogue(redis, settings.default_model, settings.timing)),
+        store_fill=keep(lambda: read_store_fill(redis)),
+        job_seconds=keep(lambda: mean_job_seconds(redis)),
     )
 
 

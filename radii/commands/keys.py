@@ -42,16 +42,16 @@ def create(
     from pydantic import ValidationError
 
     from radii import key_store
-    from service.edge.access import Scope
     from service.edge.api_keys import ApiKey, hash_key, new_key
+    from service.edge.callers import KeyScope
 
     key, wanted = new_key(), {part.strip() for part in scopes.split(",") if part.strip()}
-    if not wanted or not wanted <= {scope.value for scope in Scope}:
+    if not wanted or not wanted <= {scope.value for scope in KeyScope}:
         raise CommandError(
-            f"'scopes' must be some of {', '.join(Scope)}, separated by commas, got {scopes!r}"
+            f"'scopes' must be some of {', '.join(KeyScope)}, separated by commas, got {scopes!r}"
         )
     try:
-        made = ApiKey(name=name, sha256=hash_key(key), scopes=frozenset(map(Scope, wanted)), tenant=tenant)
+        made = ApiKey(name=name, sha256=hash_key(key), scopes=frozenset(map(KeyScope, wanted)), tenant=tenant)
     except ValidationError as error:
         first = error.errors()[0]
         raise CommandError(f"'{first['loc'][0]}': {first['msg']}, got {first['input']!r}") from None

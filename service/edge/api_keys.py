@@ -13,7 +13,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, model_validator
 
 from contract.requests import Tenant
-from service.edge.access import Caller, Scope
+from service.edge.callers import Caller, KeyScope
 from service.settings import Misconfiguration
 
 _LOOK_SECONDS: Final = 1.0
@@ -30,12 +30,12 @@ class ApiKey(BaseModel):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    scopes: Annotated[frozenset[Scope], Field(min_length=1)]
+    scopes: Annotated[frozenset[KeyScope], Field(min_length=1)]
     tenant: Tenant = ""
 
     @field_serializer("scopes")
-    def _in_order(self, scopes: frozenset[Scope]) -> list[str]:
-        return [scope.value for scope in Scope if scope in scopes]
+    def _in_order(self, scopes: frozenset[KeyScope]) -> list[str]:
+        return [scope.value for scope in KeyScope if scope in scopes]
 
     @property
     def caller(self) -> Caller:

@@ -8,9 +8,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from contract.choices import ProblemCode
 from contract.problems import ProblemError, refusal
-from service.edge.access import ANYBODY, KEY_HEADER, Caller, Guard, unauthenticated
-from service.edge.access import Scope as KeyScope
 from service.edge.api_keys import KeyRing
+from service.edge.callers import ANYBODY, KEY_HEADER, Caller, Guard, KeyScope, unauthenticated
 from service.edge.loopback import host_of, is_loopback
 from service.edge.paths import is_submission, path_of
 from service.problems import problem_response
@@ -67,8 +66,8 @@ class LocalGuard:
             raise refusal(ProblemCode.FORBIDDEN, detail)
 
 
-class GateMiddleware:
-    """Asks the guard, and puts the caller where `service.edge.access.get_caller` finds it.
+class AuthMiddleware:
+    """Asks the guard, and puts the caller where `service.edge.callers.get_caller` finds it.
 
     Routes require their scope themselves, but after the framework has read the body: where one is read, the
     scope is required here, too.

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contract.choices import ProblemCode
 from contract.problems import problem
-from service.edge.access import KEY_HEADER
+from service.edge.callers import KEY_HEADER
 from service.edge.paths import path_of
 from service.problems import REQUEST_ID, problem_response
 

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contract.choices import ProblemCode
 from contract.problems import problem
-from service.edge.access import ANYBODY, Caller
+from service.edge.callers import ANYBODY, Caller
 from service.edge.paths import is_submission, path_of
 from service.problems import problem_response
 from service.settings import OFF, ServiceSettings

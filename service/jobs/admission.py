@@ -81,14 +81,6 @@ class Terms:
     idempotency: Idempotency | None
 
 
-@dataclass(frozen=True)
-class Admitted:
-    """The job that a submission ended in; ``replayed`` if an earlier one with its key had made it."""
-
-    job_id: str
-    replayed: bool
-
-
 class QueueFull(Exception):
     """As many jobs wait as may."""
 
@@ -104,7 +96,7 @@ def admit(
     record_prefix: str,
     commands: Sequence[Sequence[Any]],
     terms: Terms,
-) -> Admitted:
+) -> str | None:
     """Runs the commands that enqueue a job, all at once, or refuses it.
 
     Args:
@@ -114,6 +106,9 @@ def admit(
         record_prefix: What RQ's records of jobs are called, up to the id.
         commands: What to write: each a command and its arguments.
         terms: The caps and the key.
+
+    Returns:
+        None, or the job that an earlier request with the same key made.
 
     Raises:
         QueueFull: The queue holds as many as may wait.
@@ -145,5 +140,5 @@ def admit(
         detail = f"<= {value} jobs of one caller may wait; cancel one or wait for one to be taken"
         raise refusal(ProblemCode.TOO_MANY_QUEUED, detail, headers={"Retry-After": "5"})
     if outcome == b"known" and key is not None:
-        return Admitted(key.require_same(value), replayed=True)
-    return Admitted(job_id, replayed=False)
+        return key.require_same(value)
+    return None

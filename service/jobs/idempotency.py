@@ -14,7 +14,7 @@ from contract.choices import ProblemCode
 from contract.limits import IDEMPOTENCY_TTL, MAX_IDEMPOTENCY_KEY
 from contract.problems import refusal
 from contract.requests import CertifyRequest, PredictRequest
-from service.edge.access import Caller
+from service.edge.callers import Caller
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"

@@ -35,7 +35,9 @@ from contract.limits import (
     SUBMISSION_TTL,
 )
 from contract.tasks import Task
-from service.jobs.admission import Admitted, Terms, admit
+from service.jobs.admission import Terms, admit
+
+_NO_SERVER: Final = Redis()  # RQ's parsers demand a connection, and never use it
 
 
 class QueueState(Enum):
@@ -78,8 +80,11 @@ class QueueRecord:
     ended_at: datetime | None
 
 
-def enqueue(redis: Redis, submission: Submission, task: Task, pixels: bytes, terms: Terms) -> Admitted:
+def enqueue(redis: Redis, submission: Submission, task: Task, pixels: bytes, terms: Terms) -> str | None:
     """Stores the image and the record of the job, and enqueues the task, all at once or not at all.
+
+    Returns:
+        None, or the job that an earlier request with the same idempotency key made.
 
     Raises:
         QueueFull: As many jobs wait as may.
@@ -200,9 +205,9 @@ def results_key(job_id: str) -> str:
     return str(Result.get_key(job_id))  # type: ignore[no-untyped-call]
 
 
-def parse_record(redis: Redis, job_id: str, fields: Mapping[Any, Any]) -> QueueRecord | None:
+def parse_record(job_id: str, fields: Mapping[Any, Any]) -> QueueRecord | None:
     """Reads RQ's record, or nothing when it has expired or cannot be read."""
-    job = Job(job_id, connection=redis, serializer=JSONSerializer)
+    job = Job(job_id, connection=_NO_SERVER, serializer=JSONSerializer)
     try:
         job.restore(fields)
     except Exception:  # RQ's parser raises what it meets, and a client of Redis can write any record
@@ -216,12 +221,12 @@ def parse_record(redis: Redis, job_id: str, fields: Mapping[Any, Any]) -> QueueR
     )
 
 
-def timed_out(redis: Redis, job_id: str, results: list[tuple[bytes, dict[Any, Any]]]) -> bool:
+def timed_out(job_id: str, results: list[tuple[bytes, dict[Any, Any]]]) -> bool:
     """Whether RQ ended the last attempt because it ran out of time."""
     if not results:
         return False
     entry, payload = results[0]
-    result = Result.restore(job_id, entry.decode(), payload, connection=redis, serializer=JSONSerializer)
+    result = Result.restore(job_id, entry.decode(), payload, connection=_NO_SERVER, serializer=JSONSerializer)
     return "JobTimeoutException" in (result.exc_string or "")
 
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final, Self
 
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 
 from contract import keys
 from contract.certificates import Certificate, Prediction
@@ -21,7 +22,6 @@ from contract.jobs import Job, Links, Progress, Submission
 from contract.limits import FAILURE_TTL, JOB_TIMEOUT
 from contract.problems import Problem, problem
 from service.jobs.queue import QueueRecord, QueueState, parse_record, record_key, results_key, timed_out
-from service.resources import Resources
 
 _STOPPING: Final = " stopping"
 
@@ -96,12 +96,12 @@ def read_job(redis: Redis, job_id: str) -> Reading | None:
     return None if held is None else Reading(_derive(held), held.position)
 
 
-async def read_job_async(resources: Resources, job_id: str) -> Reading | None:
+async def read_job_async(redis: AsyncRedis, job_id: str) -> Reading | None:
     """As `read_job`, without blocking the event loop."""
-    held = await _read_async(resources, job_id)
+    held = await _read_async(redis, job_id)
     if held is not None and (last_word := held.last_word) is not None:
-        await resources.redis_async.set(**last_word)
-        held = await _read_async(resources, job_id)
+        await redis.set(**last_word)
+        held = await _read_async(redis, job_id)
     return None if held is None else Reading(_derive(held), held.position)
 
 
@@ -120,13 +120,13 @@ def watched_keys(job_id: str) -> list[str]:
 def _read(redis: Redis, job_id: str) -> _Held | None:
     with redis.pipeline(transaction=True) as pipeline:
         _queue_reads(pipeline, job_id)
-        return _held(redis, job_id, pipeline.execute())
+        return _held(job_id, pipeline.execute())
 
 
-async def _read_async(resources: Resources, job_id: str) -> _Held | None:
-    async with resources.redis_async.pipeline(transaction=True) as pipeline:
+async def _read_async(redis: AsyncRedis, job_id: str) -> _Held | None:
+    async with redis.pipeline(transaction=True) as pipeline:
         _queue_reads(pipeline, job_id)
-        return _held(resources.redis, job_id, await pipeline.execute())
+        return _held(job_id, await pipeline.execute())
 
 
 def _queue_reads(pipeline: Any, job_id: str) -> None:
@@ -142,7 +142,7 @@ def _queue_reads(pipeline: Any, job_id: str) -> None:
     pipeline.xrevrange(results_key(job_id), count=1)
 
 
-def _held(redis: Redis, job_id: str, replies: Sequence[Any]) -> _Held | None:
+def _held(job_id: str, replies: Sequence[Any]) -> _Held | None:
     (submission, certificate, prediction, cancelled, stored_problem), record, events, results = replies
     if submission is None:
         return None
@@ -155,10 +155,10 @@ def _held(redis: Redis, job_id: str, replies: Sequence[Any]) -> _Held | None:
         prediction=None if prediction is None else Prediction.model_validate_json(prediction),
         cancellation=None if cancelled is None else Cancellation.from_text(cancelled.decode()),
         problem=None if stored_problem is None else Problem.model_validate_json(stored_problem),
-        record=parse_record(redis, job_id, record),
+        record=parse_record(job_id, record),
         progress=progress,
         position=position.decode(),
-        timed_out=timed_out(redis, job_id, results),
+        timed_out=timed_out(job_id, results),
     )
 
 

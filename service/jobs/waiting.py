@@ -1,4 +1,4 @@
-"""Following a job: until it is final, or event by event."""
+"""Waits for a job to end, and streams its events; both end early when the server stops."""
 
 import asyncio
 import re
@@ -9,18 +9,19 @@ from typing import Final, cast
 
 import structlog
 from fastapi import Request
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from contract import keys
 from contract.choices import ProblemCode
 from contract.jobs import Job
 from contract.problems import Problem, ProblemError, refusal
-from service.edge.access import is_same_caller
+from service.edge.callers import is_same_caller
 from service.jobs.state import Reading, read_job_async
-from service.resources import Resources
 
-EVENT_ID: Final = r"^[0-9]{1,19}-[0-9]{1,19}$"  # any 19 digits are less than 2**64
-# How soon a lost worker, a client that is gone or a stopping server is noticed; events wake a waiter at once.
+EVENT_ID: Final = r"^[0-9]{1,19}-[0-9]{1,19}$"  # two 64-bit numbers: any 19 digits are less than 2**64
+# An event wakes a waiter at once. A lost worker, a client that left or a stopping server writes none, and is
+# noticed this late.
 _SLICE_SECONDS: Final = 0.5
 _log = structlog.get_logger(__name__)
 
@@ -33,96 +34,108 @@ class Event:
     progress: str
 
 
-async def require_reading(resources: Resources, job_id: str) -> Reading:
-    """Reads a job.
+@dataclass(frozen=True)
+class JobWaiter:
+    """Waits for jobs on behalf of requests.
 
-    Raises:
-        ProblemError: No such id was given out.
+    Attributes:
+        redis: A client of the event loop.
+        slots: One for each request that may wait at a time.
+        stopping: Set when the server stops.
+        stream_seconds: Seconds after which a stream of events ends; its client resumes it.
     """
-    reading = await read_job_async(resources, job_id)
-    if reading is None:
-        raise refusal(ProblemCode.NOT_FOUND, "no such job")
-    return reading
 
+    redis: Redis
+    slots: asyncio.Semaphore
+    stopping: asyncio.Event
+    stream_seconds: float
 
-async def wait_until_final(resources: Resources, request: Request, job_id: str, seconds: float) -> Job:
-    """Returns the job when it is final, or as it is when the time is up.
+    async def read(self, job_id: str) -> Reading:
+        """Reads a job.
 
-    It waits no longer when the client is gone, its key is revoked or the server is stopping, and not at all
-    when as many requests wait as may.
-    """
-    reading = await require_reading(resources, job_id)
-    if resources.waiters.locked():
+        Raises:
+            ProblemError: There is no such job.
+        """
+        reading = await read_job_async(self.redis, job_id)
+        if reading is None:
+            raise refusal(ProblemCode.NOT_FOUND, "no such job")
+        return reading
+
+    async def wait(self, request: Request, job_id: str, seconds: float) -> Job:
+        """Returns the job when it is final, or as it is when the time is up.
+
+        It returns earlier when the client disconnects, its key is revoked or the server stops, and at once
+        when no slot is free.
+        """
+        reading = await self.read(job_id)
+        if self.slots.locked():
+            return reading.job
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        async with self.slots:
+            while not reading.job.status.final and not self.stopping.is_set():
+                left = deadline - loop.time()
+                if left <= 0 or not _may_go_on(request) or await request.is_disconnected():
+                    break
+                await self._sleep_until_event(job_id, reading.position, min(left, _SLICE_SECONDS))
+                reading = await self.read(job_id)
         return reading.job
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds
-    async with resources.waiters:
-        while not reading.job.status.final and not resources.stopping.is_set():
-            left = deadline - loop.time()
-            if left <= 0 or not _goes_on(request) or await request.is_disconnected():
-                break
-            await _sleep_until_event(resources, job_id, reading.position, min(left, _SLICE_SECONDS))
-            reading = await require_reading(resources, job_id)
-    return reading.job
 
+    async def follow(
+        self, request: Request, job_id: str, position: str
+    ) -> AsyncIterator[Event | Job | Problem | None]:
+        """Yields every event after ``position``, None now and then, and the job when it is final.
 
-async def follow(
-    resources: Resources, request: Request, job_id: str, position: str
-) -> AsyncIterator[Event | Job | Problem | None]:
-    """Yields every event after ``position``, nothing now and then, and the job when it is final.
-
-    A store that is away is waited for. A key that is revoked ends it with the problem, and so does a job that
-    is forgotten. A stopping server ends it early, and so do its time and a change of the key's scopes; the
-    client then asks again from its last event.
-    """
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + resources.settings.stream_seconds
-    while not resources.stopping.is_set() and loop.time() < deadline:
-        try:
-            if not is_same_caller(request):
+        It waits for a Redis that does not answer. It ends with a problem when the key is revoked or the job
+        has expired, and without one when the server stops, the time is up or the key's scopes change: the
+        client then resumes from its last event.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.stream_seconds
+        while not self.stopping.is_set() and loop.time() < deadline:
+            try:
+                if not is_same_caller(request):
+                    return
+                # State before events: an event written before the job became final is then never missed.
+                reading = await self.read(job_id)
+                events = await self._events_after(job_id, position)
+            except RedisError as error:
+                _log.warning("store_unavailable", error=str(error))
+                await asyncio.sleep(_SLICE_SECONDS)
+                yield None
+                continue
+            except ProblemError as error:
+                yield error.problem
                 return
-            # State before events: what is written before a job is final is read after it was seen to be so.
-            reading = await require_reading(resources, job_id)
-            events = await _events_after(resources, job_id, position)
-        except RedisError as error:
-            _log.warning("store_unavailable", error=str(error))
-            await asyncio.sleep(_SLICE_SECONDS)
+            for event in events:
+                position = event.id
+                yield event
+            if reading.job.status.final:
+                yield reading.job
+                return
+            with suppress(RedisError):  # the next read of the job meets it again, and logs it
+                await self._sleep_until_event(job_id, position, _SLICE_SECONDS)
             yield None
-            continue
-        except ProblemError as error:
-            yield error.problem
-            return
-        for event in events:
-            position = event.id
-            yield event
-        if reading.job.status.final:
-            yield reading.job
-            return
-        with suppress(RedisError):  # the next look says so
-            await _sleep_until_event(resources, job_id, position, _SLICE_SECONDS)
-        yield None
+
+    async def _sleep_until_event(self, job_id: str, position: str, seconds: float) -> None:
+        milliseconds = max(1, int(seconds * 1000))
+        await self.redis.xread({keys.events(job_id): position}, count=1, block=milliseconds)
+
+    async def _events_after(self, job_id: str, position: str) -> list[Event]:
+        entries = cast(
+            "list[tuple[bytes, dict[bytes, bytes]]]",
+            await self.redis.xrange(keys.events(job_id), min=f"({position}"),
+        )
+        return [Event(entry.decode(), fields[b"progress"].decode()) for entry, fields in entries]
 
 
-def _goes_on(request: Request) -> bool:
+def _may_go_on(request: Request) -> bool:
     try:
         return is_same_caller(request)
     except ProblemError:
-        return False  # the next request is told
-
-
-async def _sleep_until_event(resources: Resources, job_id: str, position: str, seconds: float) -> None:
-    milliseconds = max(1, int(seconds * 1000))
-    await resources.redis_async.xread({keys.events(job_id): position}, count=1, block=milliseconds)
-
-
-async def _events_after(resources: Resources, job_id: str, position: str) -> list[Event]:
-    entries = cast(
-        "list[tuple[bytes, dict[bytes, bytes]]]",
-        await resources.redis_async.xrange(keys.events(job_id), min=f"({position}"),
-    )
-    return [Event(entry.decode(), fields[b"progress"].decode()) for entry, fields in entries]
+        return False  # the client's next request is refused, and says why
 
 
 def is_stream_id(value: str) -> bool:
-    """Whether a text can be the id of an event: two 64-bit numbers, as ``1700000000000-0``."""
+    """Whether a text can be the id of an event, such as ``1700000000000-0``."""
     return re.fullmatch(EVENT_ID, value) is not None

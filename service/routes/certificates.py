@@ -10,7 +10,7 @@ from contract.certificates import Certificate, Verification
 from contract.choices import ProblemCode
 from contract.limits import CERTIFICATE_TTL
 from contract.problems import refusal
-from service.edge.access import KEY_HEADER, Caller, Scope, require
+from service.edge.callers import KEY_HEADER, Caller, KeyScope, require
 from service.openapi.document import header, problem_responses
 from service.openapi.links import TO_ITS_VERIFICATION
 from service.resources import Resources, get_resources
@@ -22,13 +22,13 @@ _HEADERS: Final = {
     "ETag": header("A strong tag: the SHA-256 of the body."),
     "Cache-Control": header("It never changes, so it may be kept."),
 }
-router = APIRouter(tags=["certificates"], dependencies=[require(Scope.READ)])
+router = APIRouter(tags=["certificates"], dependencies=[require(KeyScope.READ)])
 
 
 def _stored(
     certificate_id: str,
     resources: Annotated[Resources, Depends(get_resources)],
-    caller: Annotated[Caller, require(Scope.READ)],
+    caller: Annotated[Caller, require(KeyScope.READ)],
 ) -> bytes:
     """Dependency: the certificate as it was committed, if it is the caller's to read."""
     if certificate_id.isascii() and certificate_id.isalnum():

@@ -8,12 +8,11 @@ from pydantic import Field, field_validator
 
 from contract.jobs import Job
 from contract.requests import CertifyJsonRequest, CertifyRequest
-from service.edge.access import Scope, require
-from service.edge.preferences import PreferredWait
+from service.edge.callers import KeyScope, require
 from service.jobs.idempotency import SentKey
 from service.openapi.document import MULTIPART
 from service.resources import Resources, get_resources
-from service.routes.submitting import RESPONSES, JsonRoute, MultipartRoute, answer
+from service.routes.submitting import RESPONSES, JsonRoute, MultipartRoute, PreferredWait, answer
 
 
 class CertifyForm(CertifyRequest):
@@ -30,7 +29,7 @@ class CertifyForm(CertifyRequest):
         return [item.strip() for text in sent for item in text.split(",") if item.strip()] or None
 
 
-router = APIRouter(tags=["certify"], dependencies=[require(Scope.CERTIFY)])
+router = APIRouter(tags=["certify"], dependencies=[require(KeyScope.CERTIFY)])
 _form = APIRouter(route_class=MultipartRoute)
 _json = APIRouter(route_class=JsonRoute)
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from contract import __version__
 from contract.choices import ProblemCode
 from contract.problems import refusal
-from service.jobs.catalogue import Catalogue, read_catalogue
+from service.jobs.catalogue import Catalogue
 from service.jobs.durability import why_volatile
 from service.openapi.document import problem_responses
 from service.problems import RETRY_AFTER
@@ -49,7 +49,7 @@ def check_readiness(resources: Annotated[Resources, Depends(get_resources)]) -> 
     if resources.stopping.is_set():
         raise refusal(ProblemCode.STOPPING, "this process takes no new requests soon", headers=RETRY_AFTER)
     _require_durability(resources)
-    catalogue = read_catalogue(resources.redis, resources.settings.default_model, resources.settings.timing)
+    catalogue = resources.read_catalogue()
     ready = _ready_models(catalogue)
     if not ready:
         detail = f"{catalogue.engines_alive} engines are alive, and no model is ready"

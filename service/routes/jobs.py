@@ -13,9 +13,9 @@ from contract.choices import ProblemCode
 from contract.jobs import Job
 from contract.limits import MAX_WAIT_SECONDS
 from contract.problems import Problem, refusal
-from service.edge.access import Scope, get_caller, require
+from service.edge.callers import KeyScope, get_caller, require
 from service.jobs.cancellation import cancel
-from service.jobs.waiting import EVENT_ID, Event, follow, is_stream_id, require_reading, wait_until_final
+from service.jobs.waiting import EVENT_ID, Event, is_stream_id
 from service.openapi.document import problem_responses
 from service.openapi.links import TO_ITS_CERTIFICATE
 from service.problems import RETRY_AFTER
@@ -23,7 +23,7 @@ from service.resources import Resources, get_resources
 
 _KEEP_ALIVE_SECONDS: Final = 10
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
-_READ: Final = [require(Scope.READ)]
+_READ: Final = [require(KeyScope.READ)]
 router = APIRouter(tags=["jobs"])
 
 
@@ -65,7 +65,7 @@ async def _position(
     if last_event_id is not None and not is_stream_id(last_event_id):
         detail = f"'Last-Event-ID' must be the id of an event, got {last_event_id[:40]!r}"
         raise refusal(ProblemCode.INVALID_FIELD, detail, pointer="/Last-Event-ID")
-    await require_reading(resources, job_id)
+    await resources.waiter.read(job_id)
     return last_event_id or "0-0"
 
 
@@ -92,12 +92,12 @@ async def get_job(
     ] = 0,
 ) -> Job:
     """Get a job, at once or when it has ended."""
-    return await wait_until_final(resources, request, job_id, wait)
+    return await resources.waiter.wait(request, job_id, wait)
 
 
 @router.delete(
     "/jobs/{job_id}",
-    dependencies=[require(Scope.CERTIFY)],
+    dependencies=[require(KeyScope.CERTIFY)],
     responses={
         202: {"model": Job, "description": "The job is being stopped; it can have no answer any more."},
         **problem_responses(404, 409),
@@ -126,7 +126,7 @@ async def follow_job(
     """
     loop = asyncio.get_running_loop()
     spoken = loop.time()
-    async for item in follow(resources, request, job_id, position):
+    async for item in resources.waiter.follow(request, job_id, position):
         if isinstance(item, Event):
             yield ServerSentEvent(event="progress", id=item.id, raw_data=item.progress)
         elif isinstance(item, Job):

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Depends, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from service.edge.access import Scope, require
+from service.edge.callers import KeyScope, require
+from service.jobs.metrics import StoreCollector
 from service.openapi.document import problem_responses
 from service.resources import Resources, get_resources
-from service.worker_metrics import StoreCollector
 
 _TEXT: Final = CONTENT_TYPE_PLAIN_0_0_4
-router = APIRouter(tags=["service"], dependencies=[require(Scope.ADMIN)])
+router = APIRouter(tags=["service"], dependencies=[require(KeyScope.ADMIN)])
 
 
 @router.get(

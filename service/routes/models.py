@@ -7,27 +7,24 @@ from fastapi import APIRouter, Depends
 from contract.choices import ProblemCode
 from contract.models import ModelInfo, ModelList
 from contract.problems import refusal
-from service.edge.access import Scope, require
-from service.jobs.catalogue import read_catalogue
+from service.edge.callers import KeyScope, require
 from service.openapi.document import problem_responses
 from service.openapi.links import TO_A_MODEL
 from service.resources import Resources, get_resources
 
-router = APIRouter(tags=["models"], dependencies=[require(Scope.READ)])
+router = APIRouter(tags=["models"], dependencies=[require(KeyScope.READ)])
 
 
 @router.get("/models", responses={200: {"links": TO_A_MODEL}, **problem_responses()})
 def list_models(resources: Annotated[Resources, Depends(get_resources)]) -> ModelList:
     """List the models that workers hold, the default first."""
-    settings = resources.settings
-    return read_catalogue(resources.redis, settings.default_model, settings.timing).listing()
+    return resources.read_catalogue().listing()
 
 
 @router.get("/models/{name}", responses=problem_responses(404))
 def get_model(name: str, resources: Annotated[Resources, Depends(get_resources)]) -> ModelInfo:
     """Get one model."""
-    settings = resources.settings
-    models = read_catalogue(resources.redis, settings.default_model, settings.timing).models
+    models = resources.read_catalogue().models
     if name not in models:
         raise refusal(ProblemCode.NOT_FOUND, "no such model")
     return models[name]

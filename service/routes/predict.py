@@ -8,12 +8,11 @@ from pydantic import Field
 
 from contract.jobs import Job
 from contract.requests import PredictJsonRequest, PredictRequest
-from service.edge.access import Scope, require
-from service.edge.preferences import PreferredWait
+from service.edge.callers import KeyScope, require
 from service.jobs.idempotency import SentKey
 from service.openapi.document import MULTIPART
 from service.resources import Resources, get_resources
-from service.routes.submitting import RESPONSES, JsonRoute, MultipartRoute, answer
+from service.routes.submitting import RESPONSES, JsonRoute, MultipartRoute, PreferredWait, answer
 
 
 class PredictForm(PredictRequest):
@@ -22,7 +21,7 @@ class PredictForm(PredictRequest):
     image: UploadFile = Field(description="The image file: PNG, JPEG, WebP or BMP.")
 
 
-router = APIRouter(tags=["predict"], dependencies=[require(Scope.CERTIFY)])
+router = APIRouter(tags=["predict"], dependencies=[require(KeyScope.CERTIFY)])
 _form = APIRouter(route_class=MultipartRoute)
 _json = APIRouter(route_class=JsonRoute)
 

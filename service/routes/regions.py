@@ -13,17 +13,16 @@ from contract.models import ModelInfo
 from contract.problems import ProblemError, refusal
 from contract.regions import Region, RegionPage, StoredRegion
 from contract.requests import Namespace, Tenant
-from service.edge.access import Caller, Scope, require
-from service.jobs.catalogue import read_catalogue
+from service.edge.callers import Caller, KeyScope, require
 from service.openapi.document import problem_responses
 from service.resources import Resources, get_resources
 
 _MOST_REGIONS: Final = 2**32  # that a list of Redis can have
-router = APIRouter(tags=["regions"], dependencies=[require(Scope.READ)])
+router = APIRouter(tags=["regions"], dependencies=[require(KeyScope.READ)])
 
 
 def _memory(
-    caller: Annotated[Caller, require(Scope.READ)],
+    caller: Annotated[Caller, require(KeyScope.READ)],
     memory: Annotated[Namespace, Query(description="Namespace of the memory.")] = DEFAULT_MEMORY,
     tenant: Annotated[
         Tenant | None, Query(description="Whose memory, for administrators. Left out: the caller's.")
@@ -34,7 +33,7 @@ def _memory(
         detail = f"'memory' must be a namespace, and '{NO_MEMORY}' stands for none, got '{memory}'"
         raise refusal(ProblemCode.INVALID_FIELD, detail, pointer="/memory")
     if tenant is not None and not caller.sees(tenant):
-        detail = f"'tenant' must be the caller's own without the scope {Scope.ADMIN.value}, got '{tenant}'"
+        detail = f"'tenant' must be the caller's own without the scope {KeyScope.ADMIN.value}, got '{tenant}'"
         raise refusal(ProblemCode.FORBIDDEN, detail, pointer="/tenant")
     return keys.memory_name(caller.tenant if tenant is None else tenant, memory)
 
@@ -56,8 +55,7 @@ def list_regions(
     limit: Annotated[int, Query(ge=1, le=REGIONS_PAGE, description="Regions to answer with at most.")] = 100,
 ) -> RegionPage:
     """List certified regions of one memory, in the order in which they were committed."""
-    settings = resources.settings
-    info = read_catalogue(resources.redis, settings.default_model, settings.timing).resolve(model)
+    info = resources.read_catalogue().resolve(model)
     epoch, total, records = _read(resources, info.digest, memory, start, limit)
     following = start + len(records)
     return RegionPage(

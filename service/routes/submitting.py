@@ -1,31 +1,33 @@
-"""What the submitting routes share: media types, waiting, and the answer."""
+"""What the routes that submit jobs share: media types, `Prefer: wait=N`, and the response."""
 
+import re
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import structlog
 from anyio import to_thread
-from fastapi import Request, Response
+from fastapi import Depends, Header, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from redis.exceptions import RedisError
 
 from contract.choices import ProblemCode
 from contract.jobs import Job
+from contract.limits import MAX_WAIT_SECONDS
 from contract.problems import refusal
 from contract.requests import CertifyRequest, PredictRequest
-from service.edge.access import get_caller
+from service.edge.callers import get_caller
 from service.edge.rate_limits import account_of
 from service.jobs.idempotency import HEADER, REPLAYED, make_idempotency
 from service.jobs.state import queued_job
-from service.jobs.submission import Submitted, submit
-from service.jobs.waiting import wait_until_final
+from service.jobs.submission import Submitted
 from service.openapi.document import MULTIPART, header, problem_responses
 from service.openapi.links import TO_ITS_CERTIFICATE, TO_THE_JOB
 from service.resources import Resources
 
 JSON: Final = "application/json"
 _MARKS: Final = (b",", b":", b"{", b"[")
+_WAIT: Final = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?=$|[,;])", re.IGNORECASE)
 _MAX_MARKS: Final = 1_000  # every field at its longest has fewer than half of them
 _log = structlog.get_logger(__name__)
 
@@ -51,48 +53,69 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-class MultipartRoute(APIRoute):
-    """A route that takes `multipart/form-data` alone."""
+class _SubmittingRoute(APIRoute):
+    """A route that takes one media type, and refuses others before the body is read.
 
-    media_type: str = MULTIPART
+    The framework itself would answer that every field is missing.
+    """
+
+    media_type: str
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Refuses another media type before the body is read; the framework would say that fields miss."""
+        """Wraps the framework's handler."""
         handler = super().get_route_handler()
 
         async def checked(request: Request) -> Response:
-            if not self._is_mine(request):
-                detail = f"'Content-Type' must be {self.media_type}, got {_media_type(request) or 'none'}"
+            sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if sent != self.media_type:
+                detail = f"'Content-Type' must be {self.media_type}, got {sent or 'none'}"
                 raise refusal(ProblemCode.UNSUPPORTED_MEDIA_TYPE, detail)
+            await self.check_body(request)
             return await handler(request)
 
         return checked
 
-    def _is_mine(self, request: Request) -> bool:
-        return _media_type(request) == self.media_type
+    async def check_body(self, request: Request) -> None:
+        """Refuses a body before it is parsed."""
 
 
-class JsonRoute(MultipartRoute):
-    """A route that takes `application/json` alone, and no document of a million members."""
+class MultipartRoute(_SubmittingRoute):
+    """A route that takes `multipart/form-data`."""
+
+    media_type = MULTIPART
+
+
+class JsonRoute(_SubmittingRoute):
+    """A route that takes `application/json`."""
 
     media_type = JSON
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Counts what a member or an item needs, which base64 has none of, before the document is parsed."""
-        handler = super().get_route_handler()
+    async def check_body(self, request: Request) -> None:
+        """Bounds the number of members: within the size limit, parsing millions of them would take seconds.
 
-        async def checked(request: Request) -> Response:
-            body = await request.body() if self._is_mine(request) else b""
-            if sum(map(body.count, _MARKS)) > _MAX_MARKS:
-                detail = f"the document must have <= {_MAX_MARKS} commas, colons and opening brackets"
-                raise refusal(ProblemCode.MALFORMED_BODY, detail)
-            return await handler(request)
-
-        return checked
+        base64 contains none of the characters that are counted.
+        """
+        body = await request.body()
+        if sum(map(body.count, _MARKS)) > _MAX_MARKS:
+            detail = f"the document must have <= {_MAX_MARKS} commas, colons and opening brackets"
+            raise refusal(ProblemCode.MALFORMED_BODY, detail)
 
 
-def _media_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+def preferred_wait(
+    prefer: Annotated[
+        str | None,
+        Header(
+            alias="Prefer",
+            description=f"`wait=N` waits up to N seconds (at most {MAX_WAIT_SECONDS}) for the answer.",
+        ),
+    ] = None,
+) -> int | None:
+    """Dependency: the seconds that the client asks for (RFC 7240), capped. A preference may be ignored."""
+    found = _WAIT.search(prefer or "")
+    return min(int(found[1]), MAX_WAIT_SECONDS) if found else None
+
+
+PreferredWait = Annotated[int | None, Depends(preferred_wait)]
 
 
 async def answer(
@@ -105,19 +128,19 @@ async def answer(
 ) -> JSONResponse:
     """Submits a request, waits if that was preferred, and answers with the job.
 
-    A new job is answered with its id also when the store fails while it is waited for: whoever was refused
-    would send the image again, and have two.
+    If Redis fails while a new job is waited for, the job's id is returned all the same: a client that gets an
+    error would send the image again, and have two jobs.
     """
     submitted = await to_thread.run_sync(
-        _submit, resources, request, asked, upload, key, limiter=resources.submitters
+        _submit, resources, request, asked, upload, key, limiter=resources.submitter_threads
     )
     request.state.job_id = submitted.job_id
-    waits = wait is not None and not resources.waiters.locked()
+    waits = wait is not None and not resources.waiter.slots.locked()
     if submitted.submission is not None and not waits:
         job = queued_job(submitted.submission)
     else:
         try:
-            job = await wait_until_final(resources, request, submitted.job_id, wait or 0)
+            job = await resources.waiter.wait(request, submitted.job_id, wait or 0)
         except RedisError as error:
             if submitted.submission is None:
                 raise
@@ -142,4 +165,4 @@ def _submit(
     caller = get_caller(request)
     idempotency = make_idempotency(key, caller, request.url.path, asked, upload)
     account = account_of(request.scope)
-    return submit(resources, caller, asked, upload, account=account, idempotency=idempotency)
+    return resources.submitter.submit(caller, asked, upload, account=account, idempotency=idempotency)

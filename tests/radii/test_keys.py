@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from radii import key_store, own_key
 from radii.main import app
 from radii.stack import Stack, StackFailure, StackPlan, free_port
-from service.edge.access import Scope
 from service.edge.api_keys import KeyRing, hash_key
+from service.edge.callers import KeyScope
 
 Run = Callable[..., Result]
 
@@ -51,7 +51,7 @@ def test_a_key_is_printed_once_and_kept_as_a_hash(run: Run, file: Path) -> None:
     assert [one.name for one in file.parent.iterdir()] == [file.name]
     found = KeyRing(file).find(key)
     assert found is not None
-    assert (found.name, found.tenant, found.may(Scope.READ), found.may(Scope.ADMIN)) == (
+    assert (found.name, found.tenant, found.may(KeyScope.READ), found.may(KeyScope.ADMIN)) == (
         "ann",
         "acme",
         True,
@@ -140,7 +140,7 @@ def test_whoever_runs_the_service_has_a_key(tmp_path: Path) -> None:
     key = plain.read_text().strip()
     found = KeyRing(hashed).find(key)
     assert found is not None
-    assert found.may(Scope.ADMIN)
+    assert found.may(KeyScope.ADMIN)
     before = hashed.read_bytes()
     own_key.make_own_key(tmp_path / "data")
     assert (plain.read_text().strip(), hashed.read_bytes()) == (key, before)

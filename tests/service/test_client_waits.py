@@ -90,7 +90,7 @@ def test_a_command_waits_for_a_place(full: Full, redis: Redis) -> None:
         (job,) = queued(redis)
         full.http.delete(f"/jobs/{job}")
         printed, rest = ran.communicate(timeout=20)
-    assert told.startswith("waiting 1 s, at most 300 s in all: The queue is full: <= 1 jobs may wait")
+    assert told.startswith("waiting 1 s, at most 300 s in all: The queue is full: at most 1 jobs may wait")
     assert rest.split("\n") == [f"error job {job} cancelled: no reason is known", ""]
     assert (ran.returncode, printed) == (1, "")
     assert len(list(redis.scan_iter(keys.idempotency("*")))) == 1

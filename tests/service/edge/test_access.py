@@ -23,8 +23,8 @@ from contract.problems import Problem
 from contract.regions import StoredRegion
 from service.app import create_app
 from service.edge import api_keys
-from service.edge.access import Scope
 from service.edge.api_keys import KeyRing, hash_key, new_key
+from service.edge.callers import KeyScope
 from service.settings import Auth, ServiceSettings
 from tests.service.jobs.test_waiting import stream
 
@@ -385,7 +385,7 @@ def test_keys_come_and_go_without_a_restart(ring: tuple[Path, KeyRing]) -> None:
     assert known(found) == {"ann", "bob"}
     write_keys(file, entry("bob"), entry("root"))
     assert known(found) == {"bob", "root"}
-    assert found.find(SENT["root"]) == api_keys.Caller("root", "", frozenset({Scope.ADMIN}))
+    assert found.find(SENT["root"]) == api_keys.Caller("root", "", frozenset({KeyScope.ADMIN}))
     write_keys(file)
     assert known(found) == set()
 

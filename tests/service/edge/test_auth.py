@@ -13,8 +13,8 @@ import pytest
 from contract.choices import ProblemCode
 from contract.problems import ProblemError
 from service.app import create_app, create_app_from_environment
-from service.edge.access import ANYBODY
 from service.edge.auth import LocalGuard, open_guard
+from service.edge.callers import ANYBODY
 from service.edge.headers import SecurityHeadersMiddleware
 from service.edge.loopback import is_loopback
 from service.settings import Auth, Misconfiguration, ServiceSettings

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from redis import Redis
 
 from service.app import create_app
-from service.edge.access import Caller, Scope
+from service.edge.callers import Caller, KeyScope
 from service.edge.rate_limits import Allowance, RateLimit, account_of
 from service.settings import Auth, ServiceSettings
 from tests.service.conftest import run_api
@@ -178,7 +178,7 @@ def test_proxies_are_addresses(proxies: str) -> None:
 
 
 def test_key_counts_before_the_address() -> None:
-    caller = Caller("ci", "team", frozenset(Scope))
+    caller = Caller("ci", "team", frozenset(KeyScope))
     assert account_of({"client": ("192.0.2.1", 1), "state": {"caller": caller}}) == "key:ci"
     assert account_of({"client": None}) == "address:unknown"
 

@@ -21,8 +21,8 @@ from contract.models import ModelInfo
 from contract.tasks import CertifyTask
 from service.app import create_app
 from service.jobs.admission import Terms
-from service.jobs.backlog import mean_job_seconds
 from service.jobs.queue import enqueue, read_sizes
+from service.jobs.submission import mean_job_seconds
 from service.settings import Auth, ServiceSettings
 from tests.service.keyring import make_keys
 
@@ -72,7 +72,7 @@ def test_full_queue_says_when_to_come_back(
         response = post(client, png)
         assert (response.status_code, response.json()["code"]) == (503, "queue_full")
         assert response.headers["Retry-After"] == "30"
-        assert "<= 3 jobs may wait, and 3 do" in response.json()["detail"]
+        assert "at most 3 jobs may wait, and 3 do" in response.json()["detail"]
         assert client.delete(f"/jobs/{waiting[0]}").json()["status"] == "cancelled"
         assert post(client, png).status_code == 202
 

@@ -11,7 +11,7 @@ from redis import Redis
 
 from contract import keys, limits
 from contract.requests import CertifyRequest
-from service.edge.access import Caller, Scope
+from service.edge.callers import Caller, KeyScope
 from service.jobs.idempotency import Idempotency, make_idempotency
 from service.jobs.queue import read_sizes
 
@@ -157,7 +157,7 @@ def test_routes_do_not_share_keys(api: httpx.Client, png: bytes) -> None:
 
 def test_tenants_do_not_share_keys() -> None:
     def made(tenant: str, key: str = "k") -> Idempotency:
-        caller = Caller("somebody", tenant, frozenset(Scope))
+        caller = Caller("somebody", tenant, frozenset(KeyScope))
         found = make_idempotency(key, caller, "/certify", CertifyRequest(), b"image")
         assert found is not None
         return found

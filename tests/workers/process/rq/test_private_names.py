@@ -342,7 +342,7 @@ def test_a_timeout_is_named_in_the_reason(redis: Redis) -> None:
         ).exc_string
         or ""
     )
-    assert api_queue.timed_out(redis, job.id, results)
+    assert api_queue.timed_out(job.id, results)
 
 
 def test_a_record_is_restored_from_its_fields(redis: Redis, queue: Queue) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Protocol
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
-from starlette.types import Scope as AsgiScope
+from starlette.types import Scope
 
 from contract.choices import ProblemCode
 from contract.problems import ProblemError, refusal
@@ -14,7 +14,7 @@ from contract.problems import ProblemError, refusal
 KEY_HEADER: Final = "X-API-Key"
 
 
-class Scope(StrEnum):
+class KeyScope(StrEnum):
     """Submit and cancel; read what is theirs; read everybody's, and what operators read."""
 
     CERTIFY = "certify"
@@ -34,13 +34,13 @@ class Caller:
 
     name: str
     tenant: str
-    scopes: frozenset[Scope]
+    scopes: frozenset[KeyScope]
 
-    def may(self, scope: Scope) -> bool:
+    def may(self, scope: KeyScope) -> bool:
         """Whether the caller has this scope."""
-        return not self.scopes.isdisjoint({scope, Scope.ADMIN})
+        return not self.scopes.isdisjoint({scope, KeyScope.ADMIN})
 
-    def require(self, scope: Scope) -> None:
+    def require(self, scope: KeyScope) -> None:
         """Passes callers that have this scope.
 
         Raises:
@@ -53,13 +53,13 @@ class Caller:
 
     def sees(self, tenant: str) -> bool:
         """Whether what belongs to a tenant exists for the caller."""
-        return self.tenant == tenant or self.may(Scope.ADMIN)
+        return self.tenant == tenant or self.may(KeyScope.ADMIN)
 
 
 class Guard(Protocol):
     """Decides who sends a request."""
 
-    def admit(self, scope: AsgiScope) -> Caller | None:
+    def admit(self, scope: Scope) -> Caller | None:
         """Returns who asks; None where nobody needs to be known.
 
         Raises:
@@ -67,7 +67,7 @@ class Guard(Protocol):
         """
 
 
-ANYBODY: Final = Caller("anybody", "", frozenset(Scope))
+ANYBODY: Final = Caller("anybody", "", frozenset(KeyScope))
 
 # They describe the API. The keys themselves are read before the body is: see `service.edge.auth`.
 _KEY: Final = APIKeyHeader(
@@ -98,10 +98,10 @@ def is_same_caller(request: Request) -> bool:
     return guard.admit(request.scope) == get_caller(request)
 
 
-def require(scope: Scope) -> Any:
+def require(scope: KeyScope) -> Any:
     """Makes the dependency that lets callers with this scope pass, and gives the caller.
 
-    For ``dependencies=[require(Scope.READ)]`` and for ``Annotated[Caller, require(Scope.READ)]``.
+    For ``dependencies=[require(KeyScope.READ)]`` and for ``Annotated[Caller, require(KeyScope.READ)]``.
     """
 
     async def check(
