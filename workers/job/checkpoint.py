@@ -3,49 +3,18 @@
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from redis import Redis
 
+from certifier import Record, Setting
 from contract import keys
 from contract.certificates import SigmaTrial
 from contract.limits import CHECKPOINT_INTERVAL, VOTES_TTL
 from smoothing import Votes
 
 _VERSION = 2
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What has to be the same for votes of two attempts to be votes about one function.
-
-    Attributes:
-        sigma: The noise level, which was chosen before the first vote.
-        n0_planned: Selection votes planned.
-        n_planned: Estimation votes planned; the looks follow from them.
-        statistics_digest: Of the batch-norm statistics, or None.
-        backend: What executes the model.
-        device: On which kind of device: they round differently.
-        dtype: In which precision.
-    """
-
-    sigma: float
-    n0_planned: int
-    n_planned: int
-    statistics_digest: str | None
-    backend: str
-    device: str
-    dtype: str
-
-
-@dataclass(frozen=True, eq=False)
-class Record:
-    """One noise's part of a job: its setting, how the level was chosen, and its votes."""
-
-    setting: Setting
-    trials: tuple[SigmaTrial, ...]
-    votes: Votes | None
 
 
 class Checkpoint:

@@ -1,6 +1,7 @@
 """What the engine does between two batches: report progress, and notice that nobody waits."""
 
 import time
+from contextlib import AbstractContextManager
 from multiprocessing.connection import Connection
 from typing import Final
 
@@ -11,6 +12,7 @@ from contract.choices import Stage
 from contract.jobs import Progress
 from contract.limits import EVENTS_KEPT, PROGRESS_INTERVAL, RESULT_TTL
 from workers.failures import Abandoned, Superseded
+from workers.tracing import span
 
 # After the last event of a job nobody may write another: an attempt that was given up for lost would.
 _WRITE: Final = """
@@ -22,8 +24,11 @@ return 'OK'
 """
 
 
-class Watch:
-    """Progress of one attempt at a job, written to its stream at most every `PROGRESS_INTERVAL` seconds."""
+class JobProgress:
+    """Progress of one attempt at a job, written to its stream at most every `PROGRESS_INTERVAL` seconds.
+
+    It is the `certifier.Observer` of the computation: it ends one that nobody waits for.
+    """
 
     def __init__(self, redis: Redis, job_id: str, connection: Connection, attempt: int = 0) -> None:
         self._redis = redis
@@ -52,6 +57,10 @@ class Watch:
         )
         if grown or time.monotonic() - self._written >= PROGRESS_INTERVAL:
             self._write()
+
+    def span(self, name: str) -> AbstractContextManager[object]:
+        """A span of this name for tracing, if that is on."""
+        return span(name)
 
     def _require_relay(self) -> None:
         # A relay never sends a second message: readable means closed.

@@ -1,7 +1,6 @@
 """The memories that an engine follows."""
 
-from collections import OrderedDict
-
+from cachetools import LRUCache
 from redis import Redis
 
 from workers.memory.mirror import Mirror
@@ -13,18 +12,16 @@ class Mirrors:
 
     def __init__(self, redis: Redis, capacity: int) -> None:
         self._redis = redis
-        self._capacity = capacity
-        self._kept: OrderedDict[tuple[str, str], Mirror] = OrderedDict()
+        self._kept: LRUCache[tuple[str, str], Mirror] = LRUCache(capacity)
 
     def get(self, model_digest: str, namespace: str, shape: tuple[int, int, int]) -> Mirror:
         """Returns the mirror of one memory, as far as it was read before."""
         key = (model_digest, namespace)
-        if key not in self._kept:
-            self._kept[key] = Mirror(RegionStore(self._redis, model_digest, namespace), shape)
-        self._kept.move_to_end(key)
-        while len(self._kept) > self._capacity:
-            self._kept.popitem(last=False)
-        return self._kept[key]
+        mirror = self._kept.get(key)
+        if mirror is None:
+            mirror = Mirror(RegionStore(self._redis, model_digest, namespace), shape)
+            self._kept[key] = mirror
+        return mirror
 
     def names(self) -> list[tuple[str, str]]:
         """Returns model digest and namespace of each memory that is kept."""

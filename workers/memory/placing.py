@@ -1,9 +1,9 @@
 """What the memory makes of an answer: its label and radii after reconciling, and the region to be stored."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from certifier.verdict import NO_RADIUS, Finding, Statement, in_each_norm
 from contract.certificates import Memory, Radius
 from contract.choices import MemoryOutcome, NoiseKind
 from smoothing import round_down
@@ -11,7 +11,6 @@ from smoothing.regions import CertifiedRegion, Undecidable, reconcile, remaining
 from workers.memory.mirror import Mirror, Near, OnLoad, Pixels
 from workers.memory.store import Head, new_epoch
 
-NO_RADIUS = Radius(l2=0, l1=0, linf=0)
 _OUTCOMES = {
     "kept": MemoryOutcome.ADDED,
     "clipped": MemoryOutcome.CLIPPED,
@@ -20,40 +19,16 @@ _OUTCOMES = {
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What the votes say: a class and its radii, rounded down, or no class."""
-
-    label: int | None
-    radius: Radius
-
-
-@dataclass(frozen=True)
-class Placed:
-    """An answer that agrees with everything that the memory holds.
+class Placed(Statement):
+    """A statement that agrees with everything that the memory holds.
 
     Attributes:
-        label: The class; None where nothing is claimed.
-        radius: Round the image, within which the memory will keep that class.
-        memory: The same for the certificate.
         region: What is to be stored; None if nothing.
         head: The state of the memory that all this is about.
     """
 
-    label: int | None
-    radius: Radius
-    memory: Memory
     region: CertifiedRegion | None
     head: Head
-
-
-NOT_ASKED = Memory(
-    namespace=None, epoch=None, outcome=MemoryOutcome.OFF, index=None, neighbours=[], inherited=None
-)
-
-
-def unremembered(finding: Finding) -> Placed:
-    """Returns an answer that no memory was asked about."""
-    return Placed(finding.label, finding.radius, NOT_ASKED, None, Head(None, "", 0))
 
 
 class Placement:
@@ -180,8 +155,3 @@ def _region(noise: NoiseKind, finding: Finding) -> CertifiedRegion | None:
 
 def _rounded(region: CertifiedRegion) -> CertifiedRegion:
     return CertifiedRegion(region.label, l2=round_down(region.l2), l1=round_down(region.l1))
-
-
-def in_each_norm(choose: Callable[[float, float], float], one: Radius, other: Radius) -> Radius:
-    """The smaller, or the larger, of two radii in each norm."""
-    return Radius(l2=choose(one.l2, other.l2), l1=choose(one.l1, other.l1), linf=choose(one.linf, other.linf))

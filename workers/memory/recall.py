@@ -4,35 +4,38 @@ from datetime import datetime
 
 from redis import Redis
 
+from certifier import Finding, Observer
+from certifier.verdict import NO_RADIUS
 from contract import keys
 from contract.certificates import Certificate, Memory
 from contract.choices import MemoryOutcome, NoiseKind, Stage
 from contract.regions import StoredRegion
 from contract.tasks import CertifyTask
-from workers.job.progress import Watch
 from workers.memory.commit import Addition, Agreement
 from workers.memory.mirror import Mirror
-from workers.memory.placing import NO_RADIUS, Finding, Placed, Placement
+from workers.memory.placing import Placed, Placement
 
 
 class Recall:
     """The memory, as one image sees it."""
 
     def __init__(
-        self, mirror: Mirror, namespace: str, image_digest: str, pixels: bytes, watch: Watch
+        self, mirror: Mirror, namespace: str, image_digest: str, pixels: bytes, observer: Observer
     ) -> None:
         self._mirror = mirror
         self._namespace = namespace
         self._image_digest = image_digest
         self._pixels = pixels
-        self._watch = watch
+        self._observer = observer
+        self._loading = 0
         self._holding = self.placement(NoiseKind.GAUSSIAN, Finding(None, NO_RADIUS))
 
     def on_load(self, done: int, total: int) -> None:
         """Reports how much of the memory is read."""
-        if self._watch.progress.total != total:
-            self._watch.stage(Stage.REMEMBERING, total=total)
-        self._watch.advance(done)
+        if self._loading != total:
+            self._observer.stage(Stage.REMEMBERING, total=total)
+        self._observer.advance(done)
+        self._loading = 0 if done == total else total
 
     def answered(self, task: CertifyTask, redis: Redis) -> tuple[Certificate, Memory] | None:
         """Returns the certificate that answers this very question about this very image, if it is kept.

@@ -12,6 +12,7 @@ import structlog
 import torch
 from redis.exceptions import RedisError
 
+from certifier import Variants
 from contract import keys
 from contract.choices import ProblemCode
 from contract.logs import configure_logs
@@ -21,10 +22,10 @@ from contract.problems import problem
 from models.backends.device_errors import is_device_lost
 from workers import tracing
 from workers.failures import Abandoned, EngineLost, JobFailure, Superseded, WorkerError
+from workers.job.loaded_models import LoadedModels, find_models
 from workers.job.pipeline import Pipeline
-from workers.job.progress import Watch
-from workers.job.shelf import Shelf, open_shelf
-from workers.job.variants import Variants
+from workers.job.progress import JobProgress
+from workers.job.shared_statistics import SharedStatistics
 from workers.memory.mirrors import Mirrors
 from workers.metrics import WorkerMetrics
 from workers.process.connections import connect
@@ -46,13 +47,14 @@ class Engine:
         self._status = status
         # One connection for jobs: the commit waits for the disk on the connection that wrote.
         self._redis = connect(settings.redis_url, one_connection=True)
-        self.shelf = open_shelf(settings)
+        self.models = find_models(settings)
         self.replacement = Replacement(settings)
-        self.heartbeat = Heartbeat(connect(settings.redis_url), self.shelf, settings.timing)
+        self.heartbeat = Heartbeat(connect(settings.redis_url), self.models, settings.timing)
         self._metrics = WorkerMetrics()
         self._mirrors = Mirrors(self._redis, settings.resident_memories)
-        variants = Variants(self._redis, settings.resident_variants, self._metrics)
-        self._pipeline = Pipeline(self.shelf, variants, self._mirrors, self._redis, self._metrics)
+        statistics = SharedStatistics(self._redis)
+        variants = Variants(statistics, settings.resident_variants, self._metrics.add)
+        self._pipeline = Pipeline(self.models, variants, self._mirrors, self._redis, self._metrics)
 
     def serve(self, socket: Path) -> Exit:
         """Answers relays until a new process should do so; returns why.
@@ -99,8 +101,8 @@ class Engine:
         log.info("job begins")
         if request.attempt == 1:
             self._observe_queue(request.job_id, model)
-        watch = Watch(self._redis, request.job_id, connection, request.attempt)
-        result = self._pipeline.run(request.kind, request.task, watch)
+        progress = JobProgress(self._redis, request.job_id, connection, request.attempt)
+        result = self._pipeline.run(request.kind, request.task, progress)
         seconds = time.monotonic() - started
         self._metrics.observe(COMPUTE_SECONDS, seconds, model)
         log.info("job done", seconds=round(seconds, 6))
@@ -131,7 +133,7 @@ class Engine:
     def _model(self, task: object) -> str:
         """The model of a task as a label: a known name, so that a client cannot make many labels."""
         name = task.get("model") if isinstance(task, dict) else None
-        return name if name in self.shelf.names else "unknown"
+        return name if name in self.models.names else "unknown"
 
     def _observe_queue(self, job_id: str, model: str) -> None:
         """Observes how long a job has waited, by Redis' clock: the ids of its events are times."""
@@ -155,14 +157,14 @@ def _failure(error: Exception) -> JobFailure:
     return JobFailure(internal.code, internal.detail)
 
 
-def warm_up(shelf: Shelf, settings: WorkerSettings) -> None:
+def warm_up(models: LoadedModels, settings: WorkerSettings) -> None:
     """Loads the default model (the first one, when none is named) before any request asks for it."""
-    ready = [model.name for model in shelf.catalogue() if model.ready]
+    ready = [model.name for model in models.catalogue() if model.ready]
     name = settings.default_model or first_choice(ready)
     if name is None:
         return
     try:
-        shelf.load(name)
+        models.load(name)
     except JobFailure as failure:
         log.error("default model not loaded", model=name, reason=failure.detail)
 
@@ -183,7 +185,7 @@ def main() -> None:
         torch.set_num_threads(settings.threads)
     engine = Engine(settings, status)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: _leave(engine))
-    warm_up(engine.shelf, settings)
+    warm_up(engine.models, settings)
     engine.replacement.set_limit()
     arguments.socket.unlink(missing_ok=True)
     reason = engine.serve(arguments.socket)

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from contract import keys
 from contract.models import EngineStatus, FollowedMemory
 from contract.settings import Timing
-from workers.job.shelf import Shelf
+from workers.job.loaded_models import LoadedModels
 from workers.process.replacement import device_bytes, resident_bytes
 
 log = structlog.get_logger()
@@ -23,10 +23,10 @@ log = structlog.get_logger()
 class Heartbeat:
     """Publishes an engine's status every ``engine_heartbeat_seconds``, and soon after each job."""
 
-    def __init__(self, redis: Redis, shelf: Shelf, timing: Timing) -> None:
+    def __init__(self, redis: Redis, models: LoadedModels, timing: Timing) -> None:
         self._redis = redis
         self._timing = timing
-        self._shelf = shelf
+        self._models = models
         self._started_at = datetime.now(UTC)
         self._wake = threading.Event()
         self._stopped = False
@@ -74,16 +74,16 @@ class Heartbeat:
         # The server's clock: engines and API may be on machines whose clocks differ.
         seconds, microseconds = self._redis.time()
         now = seconds + microseconds / 1e6
-        models = self._shelf.catalogue()
+        models = self._models.catalogue()
         names = {model.digest: model.name for model in models}
         status = EngineStatus(
             engine_id=self.engine_id,
             host=socket.gethostname(),
             pid=os.getpid(),
-            device=self._shelf.device_name,
+            device=self._models.device_name,
             started_at=self._started_at,
             jobs=self.jobs,
-            loads=self._shelf.loads,
+            loads=self._models.loads,
             models=models,
             resident_bytes=resident_bytes(),
             device_bytes=device_bytes(),

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from contract.certificates import ClassLabel, Memory, NoiseEvidence, Radius
 from contract.choices import MemoryOutcome, NoiseKind, NoiseLevel
-from contract.tasks import CertifyTask
+from contract.questions import CertifyQuestion
 
 
 def claim(
-    task: CertifyTask,
+    question: CertifyQuestion,
     label: ClassLabel | None,
     radius: Radius,
     evidence: Sequence[NoiseEvidence],
@@ -18,28 +18,24 @@ def claim(
     if label is None:
         return "No claim: no class was separated from the others by these votes."
     if memory.outcome is not MemoryOutcome.OFF:
-        return _of_deployment(task, label, radius, memory)
+        return _of_deployment(question, label, radius, memory)
     noises = " and ".join(f"{one.noise.value} noise, sigma {one.sigma:g}" for one in evidence)
-    adapted = (
-        ", its batch-norm statistics re-estimated under that noise" if task.question.resolved.adapt else ""
-    )
-    unless = f"unless an event of probability at most {task.question.asked.alpha:g} happened while sampling."
-    if task.question.asked.noise is NoiseKind.HYBRID:
+    adapted = ", its batch-norm statistics re-estimated under that noise" if question.resolved.adapt else ""
+    unless = f"unless an event of probability at most {question.asked.alpha:g} happened while sampling."
+    if question.asked.noise is NoiseKind.HYBRID:
         words = (
             f"The hybrid classifier (this model under {noises}{adapted}) answers no class but '{label.name}' "
             f"for this image and for every image within an l2 distance below {radius.l2:.6f} or an l1 "
             f"distance below {radius.l1:.6f} of it (pixels in [0, 1]), though it may abstain there, {unless}"
         )
     else:
-        norm, size = (
-            ("l1", radius.l1) if task.question.asked.noise is NoiseKind.UNIFORM else ("l2", radius.l2)
-        )
+        norm, size = question.asked.noise.norm, radius.of(question.asked.noise)
         words = (
             f"The smoothed classifier (this model under {noises}{adapted}) answers '{label.name}' for this "
             f"image and for every image within an {norm} distance below {size:.6f} of it "
             f"(pixels in [0, 1]), {unless}"
         )
-    if task.question.resolved.noise_level is NoiseLevel.FIXED:
+    if question.resolved.noise_level is NoiseLevel.FIXED:
         return words
     # Choosing a level by input makes another classifier, which the theorem for fixed noise does not cover.
     return (
@@ -48,14 +44,13 @@ def claim(
     )
 
 
-def _of_deployment(task: CertifyTask, label: ClassLabel, radius: Radius, memory: Memory) -> str:
+def _of_deployment(question: CertifyQuestion, label: ClassLabel, radius: Radius, memory: Memory) -> str:
     """What the memory of certified regions guarantees, however the noise level was chosen."""
-    norm, size = ("l1", radius.l1) if task.question.asked.noise is NoiseKind.UNIFORM else ("l2", radius.l2)
-    balls = f"an {norm} distance below {size:.6f}"
-    if task.question.asked.noise is NoiseKind.HYBRID:
+    balls = f"an {question.asked.noise.norm} distance below {radius.of(question.asked.noise):.6f}"
+    if question.asked.noise is NoiseKind.HYBRID:
         balls += f" or an l1 distance below {radius.l1:.6f}"
     chance = (
-        f"The votes about this image misled with probability at most {task.question.asked.alpha:g}; "
+        f"The votes about this image misled with probability at most {question.asked.alpha:g}; "
         f"every region of the memory stands for its own."
     )
     if memory.outcome is MemoryOutcome.RELABELLED:

@@ -1,0 +1,61 @@
+"""From one image and one loaded model to a verdict. Knows of no job, no queue, no HTTP and no Redis.
+
+The engine of a worker, an evaluation in one process and a test call the same two functions, ``certify`` and
+``predict``. Start at ``certifier.certify``; the question is a ``CertifyQuestion`` of ``contract``.
+
+::
+
+    loading, model_info            a bundle, made executable and probed; as clients see it
+    certify  <- noise_run          choose_sigma -> variants (adaptation) -> votes -> bounds, under each noise
+    verdict                        one noise, or both by the rule of the hybrid
+    certificates, predictions      the answers, with evidence and claim in words
+    observer, vote_keeper          what a caller may hear and keep: two small protocols
+    adaptation.StatisticsStore     where several workers share batch-norm statistics: a third one
+
+Errors are those of ``smoothing`` and ``models``; an observer's exceptions come out unchanged.
+"""
+
+from certifier.adaptation import AdaptationLaw, StatisticsHere, StatisticsStore
+from certifier.answer_parts import Identity
+from certifier.certificates import certificate, repeated_certificate
+from certifier.certify import Findings, certify
+from certifier.loading import LoadedModel, load_model
+from certifier.model_info import ModelFacts, facts_of, model_info, runs_on_gpu
+from certifier.observer import Observer, Unobserved
+from certifier.predict import Predictions, predict
+from certifier.predictions import prediction, remembered_prediction
+from certifier.variants import Variants
+from certifier.verdict import Finding, Statement, Verdict, unremembered
+from certifier.vote_keeper import Forgetful, Record, Setting, VoteKeeper
+
+__all__ = [
+    "AdaptationLaw",
+    "Finding",
+    "Findings",
+    "Forgetful",
+    "Identity",
+    "LoadedModel",
+    "ModelFacts",
+    "Observer",
+    "Predictions",
+    "Record",
+    "Setting",
+    "Statement",
+    "StatisticsHere",
+    "StatisticsStore",
+    "Unobserved",
+    "Variants",
+    "Verdict",
+    "VoteKeeper",
+    "certificate",
+    "certify",
+    "facts_of",
+    "load_model",
+    "model_info",
+    "predict",
+    "prediction",
+    "remembered_prediction",
+    "repeated_certificate",
+    "runs_on_gpu",
+    "unremembered",
+]

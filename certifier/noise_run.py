@@ -1,0 +1,165 @@
+"""One noise's part of a certification: level, adaptation, votes, bounds. A hybrid has two."""
+
+from dataclasses import dataclass, replace
+
+import smoothing
+from certifier.choose_sigma import SigmaChoice, choose_sigma
+from certifier.noise_plan import NoisePlan, Work
+from certifier.vote_keeper import Record, Setting
+from contract.certificates import SigmaTrial
+from contract.choices import NoiseKind, Stage
+from contract.limits import GIVE_UP_PROBABILITY, minimum_samples
+from models.backends import ExecutableClassifier
+from smoothing import Certification, Deadline, Look, Looks, Target, Votes, look_schedule, target_schedule
+
+_LEAST_SELECTION = 100  # votes, if so many are wanted, however little time there is
+_SHARE_OF_SELECTION = 0.2  # that the selection votes may take of a noise's time
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseRun:
+    """What one noise has to say about the image.
+
+    Attributes:
+        plan: What was wanted.
+        certification: Class, radii, bounds and votes.
+        looks: At which numbers of votes the bound was to be taken.
+        trials: How the noise level was chosen.
+        statistics_digest: Of the batch-norm statistics; None: those of training.
+        classifier: How the votes were executed.
+        samples: Noisy copies classified here and now, by choosing the level too.
+    """
+
+    plan: NoisePlan
+    certification: Certification
+    looks: tuple[Look, ...]
+    trials: tuple[SigmaTrial, ...]
+    statistics_digest: str | None
+    classifier: ExecutableClassifier
+    samples: int
+
+
+def certify_noise(plan: NoisePlan, work: Work, share: float) -> NoiseRun:
+    """Returns one noise's certification; continues from the votes of an earlier attempt, if any.
+
+    Args:
+        plan: The noise.
+        work: What is certified.
+        share: Of the time that is left.
+    """
+    observer, keeper = work.observer, work.keeper
+    earlier = keeper.read(plan.kind.value)
+    with observer.span("choose"):
+        choice = choose_sigma(plan, work) if earlier is None else _as_before(earlier)
+    noise = plan.noise(choice.sigma)
+    with observer.span("adapt"):
+        variant = work.variant(noise)
+        if not variant.is_prepared:
+            observer.stage(Stage.ADAPTING, total=0)
+        classifier = variant.executable
+    n0, n = _votes_in_time(plan, work, classifier, share)
+    setting = Setting(
+        sigma=noise.sigma,
+        n0_planned=n0,
+        n_planned=n,
+        statistics_digest=variant.digest,
+        backend=classifier.backend,
+        device=classifier.device.type,
+        dtype=classifier.dtype,
+    )
+    record = _continued(earlier, Record(setting, choice.trials, votes=None))
+    keeper.write(plan.kind.value, record, now=True)
+    certification, looks = _sample(plan, work, classifier, record)
+    if (batch_size := certification.segments[-1].batch_size) < classifier.batch_size:
+        variant.shrink(batch_size)
+    drawn = record.setting.n0_planned + certification.n_drawn - _votes_kept(record)
+    return NoiseRun(
+        plan=plan,
+        certification=certification,
+        looks=looks,
+        trials=choice.trials,
+        statistics_digest=variant.digest,
+        classifier=classifier,
+        samples=choice.samples + drawn,
+    )
+
+
+def _sample(
+    plan: NoisePlan, work: Work, classifier: ExecutableClassifier, record: Record
+) -> tuple[Certification, tuple[Look, ...]]:
+    asked, setting = work.question.asked, record.setting
+    n0, n, radius = setting.n0_planned, setting.n_planned, asked.target_radius
+    looks = (look_schedule if radius is None else target_schedule)(n, plan.alpha)
+    target = () if radius is None else (Target(radius, GIVE_UP_PROBABILITY),)
+    work.observer.stage(Stage.SAMPLING, total=n0 + n)
+    with work.observer.span("sample"), classifier.alone():
+        certification = smoothing.certify(
+            classifier,
+            work.image,
+            plan.noise(setting.sigma),
+            n0=n0,
+            n=n,
+            alpha=plan.alpha,
+            bound=asked.bound,
+            stop=(Looks(looks, GIVE_UP_PROBABILITY), *target, Deadline(lambda: work.budget.is_spent)),
+            batch_size=classifier.batch_size,
+            seed=plan.seed,
+            resume=record.votes,
+            observer=_Reports(plan, work, record),
+        )
+    return certification, looks
+
+
+class _Reports(smoothing.Observer):
+    """Hands what the votes say to the observer and the keeper of the work."""
+
+    def __init__(self, plan: NoisePlan, work: Work, record: Record) -> None:
+        self._plan, self._work, self._record = plan, work, record
+
+    def on_progress(self, completed: int, planned: int) -> None:
+        del planned
+        self._work.observer.advance(completed)
+
+    def on_look(self, best: Certification) -> None:
+        # Under a hybrid the other noise may still contradict this one: then there is no radius.
+        alone = self._work.question.asked.noise is not NoiseKind.HYBRID
+        radius = smoothing.round_down(best.own_radius) if alone else None
+        self._work.observer.advance(self._record.setting.n0_planned + best.n_drawn, radius)
+
+    def on_votes(self, votes: Votes) -> None:
+        self._work.keeper.write(self._plan.kind.value, replace(self._record, votes=votes))
+
+
+def _votes_in_time(
+    plan: NoisePlan, work: Work, classifier: ExecutableClassifier, share: float
+) -> tuple[int, int]:
+    """Selection and estimation votes that fit into the time; a least number of each is planned anyway."""
+    rate, budget = classifier.votes_per_second, work.budget
+    n0 = budget.votes(
+        work.question.asked.n0, least=_LEAST_SELECTION, rate=rate, share=share * _SHARE_OF_SELECTION
+    )
+    least = n0 + minimum_samples(plan.alpha)
+    return n0, budget.votes(n0 + work.question.resolved.n, least=least, rate=rate, share=share) - n0
+
+
+def _as_before(earlier: Record) -> SigmaChoice:
+    """The level that an earlier attempt chose, which paid for its trials."""
+    return SigmaChoice(earlier.setting.sigma, earlier.trials)
+
+
+def _continued(earlier: Record | None, record: Record) -> Record:
+    """The earlier record if its votes are about the same function, however many of them were planned."""
+    if earlier is None:
+        return record
+    planned = {"n0_planned": 0, "n_planned": 0}
+    if replace(earlier.setting, **planned) != replace(record.setting, **planned):
+        return record
+    return earlier
+
+
+def _votes_kept(record: Record) -> int:
+    """Votes of an earlier attempt that are not made again; selection votes are, if some are missing."""
+    votes, n0 = record.votes, record.setting.n0_planned
+    if votes is None:
+        return 0
+    return int(votes.counts.sum()) + (n0 if int(votes.selection_counts.sum()) == n0 else 0)

@@ -1,0 +1,34 @@
+"""What a computation reports, and what may end it."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+from contract.choices import Stage
+
+
+class Observer(Protocol):
+    """Hears how far a computation is. A method may raise to abandon it: the exception comes out unchanged."""
+
+    def stage(self, stage: Stage, total: int) -> None:
+        """A stage begins, of this many votes; 0 where they are not counted."""
+
+    def advance(self, completed: int, radius: float | None = None) -> None:
+        """Votes of this stage are done; ``radius`` is certified by now, in the noise's own norm."""
+
+    def span(self, name: str) -> AbstractContextManager[object]:
+        """Surrounds a part of the work, such as ``"adapt"``, for whoever measures or traces it."""
+
+
+class Unobserved:
+    """Hears nothing, and lets every computation finish."""
+
+    def stage(self, stage: Stage, total: int) -> None:
+        """Nothing."""
+
+    def advance(self, completed: int, radius: float | None = None) -> None:
+        """Nothing."""
+
+    def span(self, name: str) -> AbstractContextManager[object]:
+        """Nothing."""
+        del name
+        return nullcontext()

@@ -1,0 +1,91 @@
+"""The class and the radii that the votes under all noises stand for together."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from certifier.noise_run import NoiseRun
+from contract.certificates import Memory, Radius
+from contract.choices import AbstainReason, MemoryOutcome
+from smoothing import Radii, combine
+
+NO_RADIUS = Radius(l2=0, l1=0, linf=0)
+NO_MEMORY = Memory(
+    namespace=None, epoch=None, outcome=MemoryOutcome.OFF, index=None, neighbours=[], inherited=None
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the votes say: a class and its radii, rounded down, or no class."""
+
+    label: int | None
+    radius: Radius
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What an answer may state.
+
+    Attributes:
+        label: The class; None where nothing is claimed.
+        radius: Round the image, within which the class holds.
+        memory: What the memory of certified regions had to do with it.
+    """
+
+    label: int | None
+    radius: Radius
+    memory: Memory
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the votes under all noises stand for; radii are rounded down.
+
+    Attributes:
+        finding: The class, or None, and its radii.
+        unrounded: The radii before they were rounded.
+        same_class_radius: For a hybrid: within it the class cannot be lost to abstention.
+        reason: Why there is no class, or None.
+    """
+
+    finding: Finding
+    unrounded: Radii
+    same_class_radius: Radius | None
+    reason: AbstainReason | None
+
+
+def verdict(runs: Sequence[NoiseRun]) -> Verdict:
+    """Returns the verdict of one noise, or of both by the rule of the hybrid."""
+    certifications = [run.certification for run in runs]
+    if len(certifications) == 2:
+        both = combine(*certifications)
+        top_class, radius, same = both.top_class, both.radius, rounded(both.same_class_radius)
+        reason = None if both.abstain_reason is None else AbstainReason(both.abstain_reason)
+    else:
+        (only,) = certifications
+        radius, same = only.radius, None
+        top_class = None if only.abstained else only.top_class
+        reason = None if only.abstain_reason is None else AbstainReason(only.abstain_reason)
+    if reason is AbstainReason.TOP_CLASS_NOT_SEPARATED and _no_level_certifies(runs):
+        reason = AbstainReason.NO_NOISE_LEVEL_CERTIFIES
+    return Verdict(Finding(top_class, rounded(radius)), radius, same, reason)
+
+
+def unremembered(finding: Finding) -> Statement:
+    """Returns what may be stated when no memory was asked."""
+    return Statement(finding.label, finding.radius, NO_MEMORY)
+
+
+def rounded(radii: Radii) -> Radius:
+    """Returns radii as they are stated: rounded down."""
+    return Radius.model_validate(radii.rounded_down(), from_attributes=True)
+
+
+def in_each_norm(choose: Callable[[float, float], float], one: Radius, other: Radius) -> Radius:
+    """Returns the smaller, or the larger, of two radii in each norm."""
+    return Radius(l2=choose(one.l2, other.l2), l1=choose(one.l1, other.l1), linf=choose(one.linf, other.linf))
+
+
+def _no_level_certifies(runs: Sequence[NoiseRun]) -> bool:
+    """Whether `auto` found no level that separates a class, under any noise."""
+    return all(run.trials and not any(trial.certifies for trial in run.trials) for run in runs)
