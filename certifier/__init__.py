@@ -8,7 +8,7 @@ The engine of a worker, an evaluation in one process and a test call the same tw
     loading, model_info            a bundle, made executable and probed; as clients see it
     certify  <- noise_run          choose_sigma -> variants (adaptation) -> votes -> bounds, under each noise
     verdict                        one noise, or both by the rule of the hybrid
-    certificates, predictions      the answers, with evidence and claim in words
+    answers                        certificates and predictions, with evidence and claim in words
     observer, vote_keeper          what a caller may hear and keep: two small protocols
     adaptation.StatisticsStore     where several workers share batch-norm statistics: a third one
 
@@ -16,14 +16,18 @@ Errors are those of ``smoothing`` and ``models``; an observer's exceptions come 
 """
 
 from certifier.adaptation import AdaptationLaw, StatisticsHere, StatisticsStore
-from certifier.answer_parts import Identity
-from certifier.certificates import certificate, repeated_certificate
+from certifier.answers import (
+    Identity,
+    certificate,
+    prediction,
+    remembered_prediction,
+    repeated_certificate,
+)
 from certifier.certify import Findings, certify
 from certifier.loading import LoadedModel, load_model
 from certifier.model_info import ModelFacts, facts_of, model_info, runs_on_gpu
 from certifier.observer import Observer, Unobserved
 from certifier.predict import Predictions, predict
-from certifier.predictions import prediction, remembered_prediction
 from certifier.variants import Variants
 from certifier.verdict import Finding, Statement, Verdict, unremembered
 from certifier.vote_keeper import Forgetful, Record, Setting, VoteKeeper

@@ -7,7 +7,7 @@ from typing import Protocol
 import safetensors.torch
 import torch
 
-from contract.questions import Resolved
+from contract.tasks import Resolved
 from models.bundles import LoadedBundle
 from models.clean_images import clean_images
 from smoothing import Noise, Statistics, estimate_statistics, generator_for

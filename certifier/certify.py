@@ -13,7 +13,7 @@ from certifier.time_budget import TimeBudget
 from certifier.variants import Variants
 from certifier.verdict import Verdict, verdict
 from certifier.vote_keeper import Forgetful, VoteKeeper
-from contract.questions import CertifyQuestion
+from contract.tasks import CertifyQuestion
 
 
 @dataclass(frozen=True, eq=False)

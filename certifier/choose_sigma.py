@@ -1,5 +1,6 @@
 """Choosing the noise level of one image, as the question says; the votes made here certify nothing."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -27,13 +28,12 @@ class SigmaChoice:
 
 def choose_sigma(plan: NoisePlan, work: Work) -> SigmaChoice:
     """Returns the level for one noise: the one asked for, or the best found for this image."""
-    match work.question.resolved.noise_level:
-        case NoiseLevel.FIXED:
-            return SigmaChoice(plan.sigma)
-        case NoiseLevel.AUTO:
-            return _best_of_grid(plan, work)
-        case NoiseLevel.OPTIMIZE:
-            return _climb(plan, work)
+    return _POLICIES[work.question.resolved.noise_level](plan, work)
+
+
+def _as_asked(plan: NoisePlan, work: Work) -> SigmaChoice:
+    del work
+    return SigmaChoice(plan.sigma)
 
 
 def _best_of_grid(plan: NoisePlan, work: Work) -> SigmaChoice:
@@ -95,3 +95,10 @@ def _alone(classifier: ExecutableClassifier) -> ExecutableClassifier:
 def _stated(trial: Tried) -> SigmaTrial:
     rounded = replace(trial, proxy_radius=round_down(trial.proxy_radius))
     return SigmaTrial.model_validate(rounded, from_attributes=True)
+
+
+_POLICIES: Mapping[NoiseLevel, Callable[[NoisePlan, Work], SigmaChoice]] = {
+    NoiseLevel.FIXED: _as_asked,
+    NoiseLevel.AUTO: _best_of_grid,
+    NoiseLevel.OPTIMIZE: _climb,
+}

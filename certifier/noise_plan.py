@@ -11,7 +11,7 @@ from certifier.time_budget import TimeBudget
 from certifier.variants import Variant, Variants
 from certifier.vote_keeper import VoteKeeper
 from contract.choices import NoiseKind
-from contract.questions import CertifyQuestion, Question
+from contract.tasks import CertifyQuestion, Question
 from smoothing import NOISES, Noise, branch_seed
 
 

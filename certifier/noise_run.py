@@ -151,10 +151,8 @@ def _continued(earlier: Record | None, record: Record) -> Record:
     """The earlier record if its votes are about the same function, however many of them were planned."""
     if earlier is None:
         return record
-    planned = {"n0_planned": 0, "n_planned": 0}
-    if replace(earlier.setting, **planned) != replace(record.setting, **planned):
-        return record
-    return earlier
+    one, other = (replace(each.setting, n0_planned=0, n_planned=0) for each in (earlier, record))
+    return earlier if one == other else record
 
 
 def _votes_kept(record: Record) -> int:

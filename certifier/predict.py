@@ -12,7 +12,7 @@ from certifier.noise_plan import NoisePlan, noise_plans
 from certifier.observer import Observer, Unobserved
 from certifier.variants import Variants
 from contract.choices import AbstainReason, Stage
-from contract.questions import PredictQuestion
+from contract.tasks import PredictQuestion
 from models.backends import ExecutableClassifier
 from smoothing import Noise, combine_predictions
 

@@ -11,6 +11,8 @@ COPY service /source/service
 COPY workers /source/workers
 COPY radii /source/radii
 COPY smoothing /source/smoothing
+COPY certifier /source/certifier
+COPY evaluation /source/evaluation
 COPY models/__init__.py /source/models/__init__.py
 RUN pip --python /venv/bin/python install --no-deps --target /app /source && PYTHONPATH=/app pip --python /venv/bin/python check
 

@@ -19,6 +19,8 @@ COPY smoothing /source/smoothing
 COPY workers /source/workers
 COPY radii /source/radii
 COPY models /source/models
+COPY certifier /source/certifier
+COPY evaluation /source/evaluation
 RUN pip --python /venv/bin/python install --no-deps --target /app /source && PYTHONPATH=/app pip --python /venv/bin/python check
 
 FROM libraries AS worker

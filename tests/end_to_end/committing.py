@@ -14,6 +14,7 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import RedisError
 
+from certifier import Finding
 from contract import keys
 from contract.certificates import Radius
 from contract.choices import NoiseKind, Stage
@@ -22,7 +23,7 @@ from contract.keys import pixel_digest
 from contract.regions import StoredRegion
 from workers.memory.commit import Addition, Outcome, commit
 from workers.memory.mirror import Mirror
-from workers.memory.placing import Finding, Placed, Placement
+from workers.memory.placing import Placed, Placement
 from workers.memory.store import RegionStore
 
 MODEL = "c" * 64

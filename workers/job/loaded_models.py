@@ -57,7 +57,7 @@ class LoadedModels:
         if name not in self._facts:
             raise JobFailure(ProblemCode.UNKNOWN_MODEL, f"no bundle is called '{name}'")
         self._loaded[name] = model = self._read(name)
-        known = self._classifiers | {name: model.classifier}
+        known = {**self._classifiers, name: model.classifier}
         self._classifiers = {name: known[name] for name in self._loaded}
         return model
 

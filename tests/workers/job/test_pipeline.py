@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from redis import Redis
 
+import certifier
+from certifier import Finding, Identity, LoadedModel, Record, Setting, StatisticsHere, Variants
 from contract import keys
 from contract.certificates import Certificate, Prediction, Radius
 from contract.choices import MemoryOutcome, NoiseKind, Stage
@@ -20,14 +22,14 @@ from contract.tasks import CertifyTask
 from service.verification.evidence import evidence_checks
 from smoothing import Segment, Votes
 from tests.support.tasks import certify_task, predict_task
-from workers.job.checkpoint import Checkpoint, Record, Setting
+from workers.job.checkpoint import Checkpoint
+from workers.job.loaded_models import LoadedModels, find_models
 from workers.job.pipeline import Pipeline
-from workers.job.progress import Watch
-from workers.job.shelf import Resident, Shelf, open_shelf
-from workers.job.variants import Variants
+from workers.job.progress import JobProgress
+from workers.job.shared_statistics import SharedStatistics
 from workers.memory.commit import Outcome, commit
 from workers.memory.mirrors import Mirrors
-from workers.memory.placing import Finding, Placed
+from workers.memory.placing import Placed
 from workers.memory.recall import Recall
 from workers.metrics import WorkerMetrics
 from workers.settings import WorkerSettings
@@ -38,19 +40,19 @@ FORCED = 0.5
 
 
 @pytest.fixture(scope="module")
-def shelf() -> Shelf:
-    return open_shelf(WorkerSettings(device="cpu", backend="eager"))
+def models() -> LoadedModels:
+    return find_models(WorkerSettings(device="cpu", backend="eager"))
 
 
 @pytest.fixture(scope="module")
-def resident(shelf: Shelf) -> Resident:
-    return shelf.load(MODEL)
+def model(models: LoadedModels) -> LoadedModel:
+    return models.load(MODEL)
 
 
 @pytest.fixture(scope="module")
-def picture(resident: Resident) -> bytes:
-    assert resident.bundle.clean is not None
-    return np.ascontiguousarray(resident.bundle.clean[0].transpose(1, 2, 0)).tobytes()
+def picture(model: LoadedModel) -> bytes:
+    assert model.bundle.clean is not None
+    return np.ascontiguousarray(model.bundle.clean[0].transpose(1, 2, 0)).tobytes()
 
 
 class Meddled(Redis):
@@ -65,8 +67,8 @@ class Meddled(Redis):
         return super().eval(*arguments)
 
 
-class Interrupted(Watch):
-    """A watch that lets somebody else act as the votes begin."""
+class Interrupted(JobProgress):
+    """Progress that lets somebody else act as the votes begin."""
 
     meddle: Callable[[], object] | None = None
 
@@ -81,17 +83,17 @@ class Interrupted(Watch):
 class Worker:
     """One engine's pipeline, and what it is asked."""
 
-    def __init__(self, redis: Redis, url: str, shelf: Shelf, resident: Resident) -> None:
+    def __init__(self, redis: Redis, url: str, models: LoadedModels, model: LoadedModel) -> None:
         self.redis = redis
         self.own = Meddled.from_url(url, single_connection_client=True)
-        self.shape = resident.card.input_shape
-        self.digest = resident.digest
-        self.dtype = resident.classifier.dtype
-        variants = Variants(self.own, capacity=2)
-        self.pipeline = Pipeline(shelf, variants, Mirrors(self.own, 8), self.own, WorkerMetrics())
+        self.shape = model.card.input_shape
+        self.digest = model.digest
+        self.dtype = model.classifier.dtype
+        variants = Variants(SharedStatistics(self.own), capacity=2)
+        self.pipeline = Pipeline(models, variants, Mirrors(self.own, 8), self.own, WorkerMetrics())
         self.ends = Pipe()
 
-    def watch(self, job_id: str) -> Interrupted:
+    def progress(self, job_id: str) -> Interrupted:
         return Interrupted(self.redis, job_id, self.ends[0])
 
     def fields(self, job_id: str, pixels: bytes, **fields: Any) -> dict[str, Any]:
@@ -104,36 +106,40 @@ class Worker:
         }  # fmt: skip
         return shared | fields
 
-    def predict(self, job_id: str, pixels: bytes, watch: Watch | None = None, **fields: Any) -> Prediction:
+    def predict(
+        self, job_id: str, pixels: bytes, progress: JobProgress | None = None, **fields: Any
+    ) -> Prediction:
         task = predict_task(**self.fields(job_id, pixels, **fields))
-        self.pipeline.run("predict", task.model_dump(mode="json"), watch or self.watch(job_id))
+        self.pipeline.run("predict", task.model_dump(mode="json"), progress or self.progress(job_id))
         return Prediction.model_validate_json(self.redis.get(keys.prediction(job_id)))  # type: ignore[arg-type]
 
     def certify_task(self, job_id: str, pixels: bytes, **fields: Any) -> CertifyTask:
         return certify_task(**self.fields(job_id, pixels, **({"n0": 50} | fields)))
 
-    def certify(self, job_id: str, pixels: bytes, watch: Watch | None = None, **fields: Any) -> Certificate:
+    def certify(
+        self, job_id: str, pixels: bytes, progress: JobProgress | None = None, **fields: Any
+    ) -> Certificate:
         task = self.certify_task(job_id, pixels, **fields)
-        self.pipeline.run("certify", task.model_dump(mode="json"), watch or self.watch(job_id))
+        self.pipeline.run("certify", task.model_dump(mode="json"), progress or self.progress(job_id))
         return Certificate.model_validate_json(self.redis.get(keys.certificate(job_id)))  # type: ignore[arg-type]
 
     def another_certifies(self, job_id: str, pixels: bytes, label: int, radius: float = FORCED) -> Placed:
         """Another worker's last step, whatever its votes were."""
-        watch = self.watch(job_id)
+        progress = self.progress(job_id)
         mirror = Mirrors(self.redis, 8).get(self.digest, "default", self.shape)
         task = self.certify_task(job_id, pixels)
-        recall = Recall(mirror, "default", task.image_digest, pixels, watch)
+        recall = Recall(mirror, "default", task.image_digest, pixels, progress)
         found = Finding(label, Radius(l2=radius, l1=radius, linf=radius / 28))
         placed = recall.placement(NoiseKind.GAUSSIAN, found).place()
         agreement = recall.addition(task, placed, datetime.now(UTC))
-        outcome = commit(self.redis, job_id, keys.certificate(job_id), job_id, watch.progress, agreement)
+        outcome = commit(self.redis, job_id, keys.certificate(job_id), job_id, progress.progress, agreement)
         assert outcome is Outcome.OK
         return placed
 
 
 @pytest.fixture
-def worker(redis: Redis, redis_url: str, shelf: Shelf, resident: Resident) -> Iterator[Worker]:
-    made = Worker(redis, redis_url, shelf, resident)
+def worker(redis: Redis, redis_url: str, models: LoadedModels, model: LoadedModel) -> Iterator[Worker]:
+    made = Worker(redis, redis_url, models, model)
     yield made
     made.own.close()
 
@@ -149,9 +155,9 @@ def test_a_prediction_agrees_with_a_region_committed_while_it_sampled(worker: Wo
     voted = worker.predict("1" * 32, picture).label
     assert voted is not None
     other = (voted.index + 1) % 10
-    watch = worker.watch("2" * 32)
-    watch.meddle = lambda: worker.another_certifies("b" * 32, beside(picture), other)
-    answer = worker.predict("2" * 32, picture, watch)
+    progress = worker.progress("2" * 32)
+    progress.meddle = lambda: worker.another_certifies("b" * 32, beside(picture), other)
+    answer = worker.predict("2" * 32, picture, progress)
     assert answer.label is not None
     assert answer.label.index == other
     assert (answer.memory.outcome, answer.memory.neighbours) == (MemoryOutcome.REPEATED, [0])
@@ -258,3 +264,31 @@ def test_a_second_attempt_has_only_the_time_that_is_left(worker: Worker, picture
     worker.redis.set(keys.votes(asked.job_id), json.dumps(content))
     answer = worker.certify(asked.job_id, picture, n=10_000_000, max_seconds=5.0)
     assert answer.noise[0].n_planned == minimum_samples(0.001)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"sigma": 0.5},
+        {"noise": "hybrid", "sigma_uniform": 0.5},
+        {"noise_level": "auto", "sigma_grid": [0.25, 0.5]},
+        {"noise_level": "optimize"},
+        {"adapt": True, "clean_size": 64},
+        {"target_radius": 0.1},
+    ],
+)
+def test_a_worker_certifies_what_a_plain_call_does(
+    worker: Worker, model: LoadedModel, picture: bytes, fields: dict[str, Any]
+) -> None:
+    """The same certificate, but for its time: without Redis, a queue or a job."""
+    asked = {"memory": None, "seed": "5", **fields}
+    of_worker = worker.certify("1" * 32, picture, **asked)
+    task = worker.certify_task("1" * 32, picture, **asked)
+    pixels = np.frombuffer(picture, dtype=np.uint8).reshape(model.card.input_shape)
+    findings = certifier.certify(
+        model.image(pixels), model, task.question, variants=Variants(StatisticsHere(), 4)
+    )
+    plain = certifier.certificate(findings, Identity(task.job_id, task.image_digest, task.upload_digest))
+    about_time = {"created_at", "compute"}
+    assert of_worker.model_dump(exclude=about_time) == plain.model_dump(exclude=about_time)
+    assert of_worker.compute.samples == plain.compute.samples

@@ -11,7 +11,7 @@ from contract import keys
 from contract.choices import Stage
 from contract.jobs import Progress
 from workers.failures import Abandoned, Superseded
-from workers.job.progress import Watch
+from workers.job.progress import JobProgress
 
 JOB = "b" * 32
 
@@ -34,42 +34,42 @@ def test_progress_is_throttled_but_a_larger_radius_is_told_at_once(
     redis: Redis, ends: tuple[Connection, Connection]
 ) -> None:
     """A thousand quick batches write little; each larger radius is an event of its own."""
-    watch = Watch(redis, JOB, ends[0])
-    watch.stage(Stage.SAMPLING, total=1000)
+    progress = JobProgress(redis, JOB, ends[0])
+    progress.stage(Stage.SAMPLING, total=1000)
     for completed in range(1, 1001):
-        watch.advance(completed)
+        progress.advance(completed)
     assert len(written(redis)) < 20
-    watch.advance(1000, radius=0.25)
-    watch.advance(1000, radius=0.25)
-    watch.advance(1000, radius=0.5)
+    progress.advance(1000, radius=0.25)
+    progress.advance(1000, radius=0.25)
+    progress.advance(1000, radius=0.5)
     assert [event.radius_so_far for event in written(redis)][-2:] == [0.25, 0.5]
 
 
 def test_a_relay_that_is_gone_ends_the_work(redis: Redis, ends: tuple[Connection, Connection]) -> None:
     """RQ killed it: cancelled, or out of time."""
-    watch = Watch(redis, JOB, ends[0])
-    watch.advance(1)
+    progress = JobProgress(redis, JOB, ends[0])
+    progress.advance(1)
     ends[1].close()
     with pytest.raises(Abandoned):
-        watch.advance(2)
+        progress.advance(2)
 
 
 def test_the_cancel_flag_ends_the_work_even_if_the_kill_was_lost(
     redis: Redis, ends: tuple[Connection, Connection]
 ) -> None:
     """RQ's stop command travels by pub/sub, which a reconnecting worker misses."""
-    watch = Watch(redis, JOB, ends[0])
+    progress = JobProgress(redis, JOB, ends[0])
     redis.set(keys.cancel(JOB), 1)
     with pytest.raises(Abandoned):
-        watch.stage(Stage.SAMPLING, total=10)
+        progress.stage(Stage.SAMPLING, total=10)
 
 
 def test_a_later_attempt_ends_the_work(redis: Redis, ends: tuple[Connection, Connection]) -> None:
     """The engine is free for other jobs, instead of making votes that nobody will take."""
-    watch = Watch(redis, JOB, ends[0], attempt=1)
+    progress = JobProgress(redis, JOB, ends[0], attempt=1)
     redis.set(keys.attempt(JOB), 1)
-    watch.stage(Stage.SAMPLING, total=10)
+    progress.stage(Stage.SAMPLING, total=10)
     redis.incr(keys.attempt(JOB))
     with pytest.raises(Superseded):
-        watch.stage(Stage.SAMPLING, total=10)
+        progress.stage(Stage.SAMPLING, total=10)
     assert len(written(redis)) == 1

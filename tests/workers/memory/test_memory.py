@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from redis import Redis
 
+from certifier import Finding
 from contract import keys
 from contract.certificates import Radius
 from contract.choices import MemoryOutcome, NoiseKind, Stage
@@ -20,7 +21,7 @@ from smoothing.regions import CertifiedRegion
 from tests.end_to_end.committing import addition_of
 from workers.memory.commit import Addition, Outcome, commit
 from workers.memory.mirror import Mirror
-from workers.memory.placing import Finding, Placed, Placement
+from workers.memory.placing import Placed, Placement
 from workers.memory.store import MemoryDamaged, RegionStore
 
 SHAPE = (1, 4, 4)

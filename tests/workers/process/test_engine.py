@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from models.bundles import ZOO
-from workers.job.shelf import open_shelf
+from workers.job.loaded_models import find_models
 from workers.settings import WorkerSettings
 
 _SIGTERM_BIT = 1 << (signal.SIGTERM - 1)
@@ -76,7 +76,7 @@ def test_a_bundle_at_fault_takes_no_other_with_it(tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "card.json").write_text("{,}")
     with capture_logs() as lines:
-        served = open_shelf(WorkerSettings(models=(tmp_path,), device="cpu")).catalogue()
+        served = find_models(WorkerSettings(models=(tmp_path,), device="cpu")).catalogue()
     assert {model.name for model in served} == {card.parent.name for card in ZOO.glob("*/card.json")}
     assert all(model.ready for model in served)
     told = {line["folder"]: line["event"] for line in lines}

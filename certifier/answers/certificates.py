@@ -2,13 +2,13 @@
 
 from datetime import UTC, datetime
 
-from certifier.answer_parts import Identity, about_image, adaptation, class_label, compute, is_correct
+from certifier.answers.claim import claim
+from certifier.answers.evidence import noise_evidence
+from certifier.answers.parts import Identity, about_image, adaptation, class_label, compute, is_correct
 from certifier.certify import Findings
-from certifier.claim import claim
-from certifier.evidence import noise_evidence
 from certifier.verdict import NO_RADIUS, Statement, in_each_norm, unremembered
 from contract.certificates import Certificate, Memory, Radius
-from contract.questions import CertifyQuestion
+from contract.tasks import CertifyQuestion
 
 
 def certificate(findings: Findings, identity: Identity, statement: Statement | None = None) -> Certificate:

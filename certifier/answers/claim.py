@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from contract.certificates import ClassLabel, Memory, NoiseEvidence, Radius
 from contract.choices import MemoryOutcome, NoiseKind, NoiseLevel
-from contract.questions import CertifyQuestion
+from contract.tasks import CertifyQuestion
 
 
 def claim(

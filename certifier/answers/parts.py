@@ -10,7 +10,7 @@ import torch
 from certifier.loading import LoadedModel
 from contract.certificates import Adaptation, ClassLabel, Compute
 from contract.choices import AbstainReason
-from contract.questions import Question, Resolved
+from contract.tasks import Question, Resolved
 from models.backends import ExecutableClassifier
 
 

@@ -2,13 +2,13 @@
 
 from datetime import UTC, datetime
 
-from certifier.answer_parts import Identity, about_image, adaptation, compute
+from certifier.answers.parts import Identity, about_image, adaptation, compute
 from certifier.loading import LoadedModel
 from certifier.predict import PredictedNoise, Predictions
 from certifier.verdict import NO_MEMORY, Statement
 from contract.certificates import Memory, Prediction, PredictionVotes
 from contract.choices import MemoryOutcome
-from contract.questions import PredictQuestion
+from contract.tasks import PredictQuestion
 
 
 def prediction(

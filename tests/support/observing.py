@@ -1,0 +1,39 @@
+"""Observers and keepers of a computation, for tests: they record, abandon and crash."""
+
+from certifier import Record, Unobserved
+from contract.choices import Stage
+
+
+class Recording(Unobserved):
+    """Keeps what it hears; raises what it is given after so many votes."""
+
+    def __init__(self, error: BaseException | None = None, after: int = 0) -> None:
+        self.stages: list[tuple[Stage, int]] = []
+        self.radii: list[float] = []
+        self.completed = 0
+        self._error, self._after = error, after
+
+    def stage(self, stage: Stage, total: int) -> None:
+        self.stages.append((stage, total))
+
+    def advance(self, completed: int, radius: float | None = None) -> None:
+        self.completed = completed
+        if radius is not None:
+            self.radii.append(radius)
+        if self._error is not None and completed >= self._after:
+            raise self._error
+
+
+class InMemory:
+    """Keeps the votes of one certification for the next attempt."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        self.records: dict[str, Record] = {}
+
+    def read(self, noise: str) -> Record | None:
+        return self.records.get(noise)
+
+    def write(self, noise: str, record: Record, *, now: bool = False) -> None:
+        del now
+        self.records[noise] = record
