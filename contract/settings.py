@@ -14,21 +14,23 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class Timing(BaseModel):
-    """How often an engine reports to Redis, and when its silence counts; the same for API and workers."""
+    """How often an engine reports to Redis, and how long a report counts; the same for API and workers."""
 
     model_config = ConfigDict(frozen=True)
 
     engine_heartbeat_seconds: float = Field(
-        default=5, gt=0, description="Between two reports of an engine to Redis, and of its status file."
+        default=5,
+        gt=0,
+        description="Seconds between two reports of an engine, to Redis and in its status file.",
     )
     engine_alive_seconds: float = Field(
-        default=20, gt=0, description="An engine that reported within this time is ready."
+        default=20, gt=0, description="An engine is ready for this many seconds after each report."
     )
     engine_known_seconds: float = Field(
         default=600,
         gt=0,
-        description="Jobs for the models of an engine are accepted this long after its last report: "
-        "it may be restarting.",
+        description="Jobs for the models of an engine are accepted for this many seconds after its last "
+        "report: it may be restarting.",
     )
 
     @model_validator(mode="after")
@@ -50,7 +52,7 @@ def require_longer(timing: Timing, longer: str, shorter: str) -> None:
 
 
 class ProcessSettings(BaseSettings):
-    """Settings of any process: where Redis is, and where logs and traces go."""
+    """Settings of every process: where Redis is, and where logs and traces go."""
 
     model_config = SettingsConfigDict(
         env_prefix="RADII_",
@@ -66,14 +68,15 @@ class ProcessSettings(BaseSettings):
         default=None, description="File that holds the password, instead of the one in `redis_url`."
     )
     log_format: LogFormat = Field(
-        default="auto", description="Lines of JSON, or for a console; auto: for a console on a terminal only."
+        default="auto",
+        description="`json`: one object per line; `console`: for people; `auto`: `console` on a terminal.",
     )
-    log_level: LogLevel = Field(default="info", description="Less important lines are not written.")
-    otel: bool = Field(default=False, description="Send traces, also when no address is set for them.")
+    log_level: LogLevel = Field(default="info", description="Lowest level that is logged.")
+    otel: bool = Field(default=False, description="Send traces even if no address is set for them.")
     otlp_endpoint: str | None = Field(
         default=None,
         validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
-        description="Send traces there, by OTLP over HTTP; see OpenTelemetry for more settings of its own.",
+        description="Send traces to this address, by OTLP over HTTP. OpenTelemetry has more settings.",
     )
 
     timing: Timing = Timing()
@@ -95,13 +98,13 @@ class ExecutionSettings(BaseSettings):
     model_config = ProcessSettings.model_config
 
     models: Annotated[tuple[Path, ...], NoDecode] = Field(
-        default=(), description="Further folders of bundles, separated like PATH."
+        default=(), description="More folders of bundles, separated as in `PATH`."
     )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     backend: Literal["auto", "openvino", "compiled", "eager"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = "auto"
     threads: int | None = Field(
-        default=None, ge=1, description="CPU threads of the engine; all cores if unset."
+        default=None, ge=1, description="CPU threads of the engine; default: all cores."
     )
 
     @field_validator("models", mode="before")

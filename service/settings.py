@@ -48,69 +48,87 @@ Rate = Annotated[str, AfterValidator(_rate)]
 class ServiceSettings(ProcessSettings):
     """Settings of one API process."""
 
-    auth: Auth = Field(default=Auth.KEYS, description="`off` is for an API that listens on loopback alone.")
-    api_keys_file: Path | None = Field(default=None, description="File that `radii keys` writes.")
-    host: str | None = Field(default=None, description="Where the server listens, as `radii api` says.")
+    auth: Auth = Field(
+        default=Auth.KEYS, description="`off`: no keys; only for an API that listens on loopback."
+    )
+    api_keys_file: Path | None = Field(
+        default=None, description="File of API keys, which `radii keys` writes."
+    )
+    host: str | None = Field(
+        default=None, description="Address on which the server listens; `radii api` sets it."
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Origins whose web pages may use the API, separated by commas."
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Addresses or networks of proxies, separated by commas, whose `X-Forwarded-For` "
-        "`radii api` believes; nobody's if unset.",
+        "`radii api` trusts; default: none.",
     )
     redis_timeout: float = Field(
         default=1.5,
         ge=0.7,
-        description="Seconds that Redis may take to answer; reads that wait take half a second.",
+        description="Seconds that Redis may take to answer; blocking reads use half a second of it.",
     )
     default_model: str | None = Field(
         default=None, description="Used when a request names none; the first ready one in alphabetical order."
     )
     allow_volatile_memory: bool = Field(
-        default=False, description="Be ready on a Redis that may evict keys or keeps no append-only file."
+        default=False, description="Be ready even if Redis may evict keys or has no append-only file."
     )
-    max_waiters: int = Field(default=64, ge=0, description="Requests that may wait for a job at a time.")
-    max_decoders: int = Field(default=4, ge=1, description="Images decoded at a time; bounds memory.")
+    max_waiters: int = Field(
+        default=64, ge=0, description="Requests that may wait for a job at the same time."
+    )
+    max_decoders: int = Field(default=4, ge=1, description="Images decoded at the same time; bounds memory.")
     catalogue_seconds: float = Field(
-        default=1.0, ge=0, description="For how long a submission may rely on what the engines said."
+        default=1.0,
+        ge=0,
+        description="Seconds for which submissions use a cached list of models and engines.",
     )
 
     # `max_queued` bounds the work, exactly and across processes. A rate bounds, in each process, how many of
     # a caller's requests are read: by default it can fill the queue in a minute, but not keep others out.
     rate_limit_submit: Rate = Field(
         default="1200/minute",
-        description="Submissions of one caller (of one address, without keys) to one API process, or off.",
+        description="Submissions per caller (per address without keys) and API process, or `off`.",
     )
     rate_limit_read: Rate = Field(
-        default=OFF, description="Other requests of one caller to one API process, or off."
+        default=OFF, description="Other requests per caller and API process, or `off`."
     )
-    max_queued: int = Field(default=1000, ge=1, description="Jobs that may wait.")
+    max_queued: int = Field(
+        default=1000, ge=1, description="Jobs that may wait in the queue, over all API processes."
+    )
     max_queued_per_caller: int | None = Field(
-        default=None, ge=1, description="Jobs of one caller that may wait; no cap of its own if unset."
+        default=None,
+        ge=1,
+        description="Jobs of one caller that may wait in the queue; default: no cap per caller.",
     )
     max_store_fill: float = Field(
         default=0.9,
         gt=0,
         le=1,
-        description="Part of Redis' `maxmemory` up to which jobs are taken; the rest is for their answers.",
+        description="Share of Redis' `maxmemory` up to which jobs are accepted; the rest is for answers.",
     )
     header_seconds: float = Field(
-        default=10, gt=0, description="Seconds that a connection may take for a request's headers."
+        default=10, gt=0, description="Seconds within which the headers of a request must arrive."
     )
     body_seconds: float = Field(
-        default=30, gt=0, description="Seconds that a body may take to arrive, or an answer to be taken."
+        default=30,
+        gt=0,
+        description="Seconds within which a body must arrive, and a client must read its answer.",
     )
-    max_connections: int = Field(default=1000, ge=1, description="Open connections of one API process.")
-    max_streams: int = Field(default=128, ge=0, description="Event streams that may be open at a time.")
+    max_connections: int = Field(default=1000, ge=1, description="Open connections per API process.")
+    max_streams: int = Field(
+        default=128, ge=0, description="Event streams that may be open at the same time."
+    )
     stream_seconds: float = Field(
-        default=600, gt=0, description="Seconds after which a stream ends; its client resumes."
+        default=600, gt=0, description="Seconds after which an event stream ends; the client then resumes it."
     )
     drain_seconds: float = Field(
         default=0,
         ge=0,
-        description="Seconds between /readyz saying that the process stops and the last new request that it "
-        "takes: what a load balancer needs to notice.",
+        description="Seconds for which a stopping process still accepts requests after `/readyz` turns 503, "
+        "so that a load balancer notices.",
     )
 
     @field_validator("cors_origins", "trusted_proxies", mode="before")

@@ -18,34 +18,34 @@ class WorkerTiming(Timing):
     """
 
     engine_boot_seconds: float = Field(
-        default=120, gt=0, description="A job waits this long for an engine that is starting."
+        default=120, gt=0, description="Seconds that a job waits for an engine that is starting."
     )
     worker_ttl_seconds: int = Field(
         default=45,
         ge=1,
-        description="An idle worker reports at least this often; RQ drops it a minute later.",
+        description="An idle worker reports at least once in this many seconds; RQ drops it a minute later.",
     )
     job_monitoring_seconds: int = Field(
-        default=5, ge=1, description="Between two reports of a worker that its job is running."
+        default=5, ge=1, description="Seconds between two reports of a worker that its job is running."
     )
     reaper_seconds: float = Field(
-        default=3, gt=0, description="Between two searches for lost jobs, by all workers together."
+        default=3, gt=0, description="Seconds between two searches for lost jobs, by all workers together."
     )
     taken_seconds: float = Field(
         default=10,
         gt=0,
-        description="A job that is taken off the queue and not begun within this is lost.",
+        description="A job that is off the queue and has not begun after this many seconds is lost.",
     )
     silent_seconds: float = Field(
         default=15,
         gt=0,
         lt=RQ_RECORD_SECONDS,
-        description="A running job without a report of its worker for this long is silent.",
+        description="A running job whose worker has not reported for this many seconds is silent.",
     )
     silent_grace_seconds: float = Field(
         default=8,
         gt=0,
-        description="A job that stays silent for this long is lost: an outage of Redis silences all workers.",
+        description="A silent job is lost after this many more seconds. An outage of Redis silences all.",
     )
 
     @model_validator(mode="after")
@@ -64,33 +64,37 @@ class WorkerSettings(ProcessSettings, ExecutionSettings):
         default=10,
         ge=0,
         le=19,
-        description="Of the engine: on a machine that they share, the API goes first.",
+        description="Niceness of the engine, so that an API on the same machine goes first.",
     )
-    resident_models: int = Field(default=4, ge=1, description="Models kept loaded; the oldest goes first.")
+    resident_models: int = Field(
+        default=4, ge=1, description="Models kept loaded; the least recently used one goes first."
+    )
     resident_variants: int = Field(
-        default=16, ge=1, description="Models adapted to a noise that are kept; the oldest goes first."
+        default=16, ge=1, description="Adapted models kept loaded; the least recently used one goes first."
     )
     resident_memories: int = Field(
-        default=8, ge=1, description="Memories of certified regions kept mirrored; the oldest goes first."
+        default=8,
+        ge=1,
+        description="Memories of certified regions kept mirrored; the least recently used goes first.",
     )
     stop_grace: float = Field(default=600, ge=0, description="Seconds that a running job gets at shutdown.")
     engine_max_rss_mb: int = Field(
         default=0,
         ge=0,
-        description="Resident MiB beyond which an engine is replaced between two jobs; 0: see the growth.",
+        description="Resident MiB above which an engine is replaced between two jobs; 0: see the growth.",
     )
     engine_max_growth_mb: int = Field(
         default=4096,
         ge=0,
-        description="MiB that an engine may grow beyond what it took with its first model loaded; 0: any.",
+        description="MiB by which an engine may grow after its first model is loaded; 0: no limit.",
     )
     engine_max_jobs: int = Field(
-        default=0, ge=0, description="An engine is replaced after so many jobs; 0: never."
+        default=0, ge=0, description="Jobs after which an engine is replaced; 0: never."
     )
     engine_hang_seconds: float = Field(
         default=60,
         gt=0,
-        description="An engine that works on for so long when nobody waits any more is killed.",
+        description="Seconds after which an engine that still works on an abandoned job is killed.",
     )
 
     def environment(self) -> dict[str, str]:

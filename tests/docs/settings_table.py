@@ -1,6 +1,6 @@
 """Writes the table of settings in docs/operations.md: `python -m tests.docs.settings_table`.
 
-It is made from the settings themselves, so that none is missing and none is told of that is not there.
+It is made from the settings themselves, so it has every setting and no other.
 """
 
 import re
@@ -22,17 +22,15 @@ PAGE: Final = Path(__file__).parents[2] / "docs" / "operations.md"
 BEGIN: Final = "<!-- settings: written by `python -m tests.docs.settings_table` -->"
 END: Final = "<!-- end of settings -->"
 
-# Where the field itself says nothing, because its name says it to whoever reads the code.
+# For fields without a description: in the code their name says enough.
 SAYINGS: Final = {
     "redis_url": "Address of Redis: `redis://`, `rediss://` (TLS) or `unix://`.",
-    "device": "What models run on; `auto`: a GPU if there is one.",
-    "backend": "How models are executed; `auto`: the fastest that this machine has.",
-    "dtype": "Precision; `auto`: the fastest that votes like float32.",
+    "device": "Device that models run on; `auto`: a GPU if there is one.",
+    "backend": "How models are executed; `auto`: the fastest backend of this machine.",
+    "dtype": "Precision; `auto`: the fastest precision that votes like float32.",
 }
 # Where two processes read the same field for different reasons.
-BOTH: Final = {
-    "default_model": "Answers requests that name no model; workers load it before the first request."
-}
+BOTH: Final = {"default_model": "Model of requests that name none; workers load it before the first request."}
 
 
 def table() -> str:
