@@ -36,11 +36,11 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class DataDirectoryInUse(CommandError):
-    """Another server works in this data directory."""
+    """Another server uses this data directory."""
 
 
 def password(folder: Path) -> str:
-    """Returns the password of the server in ``folder``: made once, readable by its owner alone."""
+    """Returns the password of the server in ``folder``, made once and readable by its owner only."""
     file = folder / "password"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def url(folder: Path, port: int) -> str:
 
 
 def running_url(folder: Path) -> str | None:
-    """Returns the address of the server that works in ``folder``, as far as its files tell; None: none does.
+    """Returns the address of the server running in ``folder`` by its files; None if there is none.
 
     Raises:
         OSError: The files are not ours to read.
@@ -68,12 +68,12 @@ def running_url(folder: Path) -> str | None:
 
 
 def _port_file(folder: Path) -> Path:
-    """Where a server says which port it took; there only while it runs."""
+    """The file with the server's port, which exists only while it runs."""
     return folder / "port"
 
 
 def lock(folder: Path) -> int:
-    """Takes the data directory; whoever inherits the descriptor holds it, too.
+    """Locks the data directory; processes that inherit the descriptor hold the lock, too.
 
     Raises:
         DataDirectoryInUse: Two servers in one directory would destroy each other's files.
@@ -91,7 +91,7 @@ def lock(folder: Path) -> int:
 
 
 def _kill_with_parent() -> None:
-    """Has the kernel end this process when its parent is killed; else it would keep the data directory."""
+    """Has the kernel end this process with its parent, so that it releases the data directory."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 

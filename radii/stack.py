@@ -1,4 +1,4 @@
-"""Everything on one machine: store, API and workers as child processes of this one."""
+"""Store, API and workers on one machine, as child processes of this one."""
 
 import os
 import socket
@@ -103,7 +103,7 @@ class Stack:
             self._run(f"worker {number}", "worker", "--lifeline")
 
     def _set_access(self) -> None:
-        """Tells the API who may use it.
+        """Sets up the API's keys.
 
         Raises:
             StackFailure: The API would refuse to start.
@@ -171,7 +171,7 @@ class Stack:
         raise StackFailure(f"{what} did not come up within {seconds:g} s")
 
     def keep_running(self) -> None:
-        """Starts again whatever has died.
+        """Restarts the parts that have died.
 
         Raises:
             StackFailure: A part dies as often as it is started.
@@ -200,13 +200,13 @@ class Stack:
 
 
 def _grace() -> float:
-    """Returns what the operator set; else less than a worker alone gives: somebody sits and waits."""
+    """Returns the operator's setting; else less than a lone worker's, since a person is waiting."""
     settings = WorkerSettings()
     return settings.stop_grace if "stop_grace" in settings.model_fields_set else _GRACE_SECONDS
 
 
 def _reachable(host: str) -> str:
-    """Returns what stands in a URL for where the API listens; for any address, this machine's own."""
+    """Returns the host for a URL of the API; loopback if it listens on all addresses."""
     if host == "0.0.0.0":  # noqa: S104 (compared, not bound)
         return "127.0.0.1"
     if ":" not in host:
@@ -222,7 +222,7 @@ def _given_store(redis_url: str, password_file: str | None) -> str:
 
 
 def _require_guard(settings: Mapping[str, str]) -> None:
-    """Raises what the API would refuse to start for."""
+    """Raises for settings with which the API would not start."""
     from service.edge.auth import open_guard
     from service.settings import Misconfiguration, ServiceSettings
 
@@ -235,7 +235,7 @@ def _require_guard(settings: Mapping[str, str]) -> None:
 
 
 def free_port() -> int:
-    """Returns a port of this machine that nobody listens to."""
+    """Returns a free port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -259,12 +259,12 @@ def require_free(host: str, port: int) -> None:
 
 @contextmanager
 def quiet_log(folder: Path) -> Iterator[IO[str]]:
-    """Gives a file for the children's output."""
+    """Opens a file for the children's output."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "radii.log").open("a") as log:
         yield log
 
 
 def tail(folder: Path, lines: int = 20) -> str:
-    """Returns the end of what the children wrote."""
+    """Returns the end of the children's output."""
     return "".join((folder / "radii.log").read_text().splitlines(keepends=True)[-lines:])

@@ -1,4 +1,4 @@
-"""`radii healthcheck`: what a container asks about the process that it holds, in a moment."""
+"""`radii healthcheck`: the health check of a container."""
 
 from typing import Annotated
 
@@ -10,13 +10,13 @@ from contract.settings import ProcessSettings
 
 
 def healthcheck(
-    api: Annotated[bool, typer.Option("--api", help="Ask the API on this machine.")] = False,
-    worker: Annotated[bool, typer.Option("--worker", help="Ask the worker on this machine.")] = False,
+    api: Annotated[bool, typer.Option("--api", help="Check the API on this machine.")] = False,
+    worker: Annotated[bool, typer.Option("--worker", help="Check the worker on this machine.")] = False,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the API.")] = 8000,
 ) -> None:
-    """Exit with 0 if the API or the worker of this machine lives, with 1 and the reason if not.
+    """Exit with 0 if the API or the worker on this machine is alive, else with 1 and the reason.
 
-    Neither needs Redis: a store that is away is no reason to start a container again.
+    Needs no Redis: restarting a container does not help while Redis is down.
     """
     if api == worker:
         raise typer.BadParameter("one of --api and --worker must be given")

@@ -28,33 +28,37 @@ Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
 Lifeline = Annotated[bool, typer.Option("--lifeline", hidden=True)]
 ModelFolders = Annotated[
     list[Path] | None,
-    typer.Option("--models", help="Folder of bundles, besides the shipped ones; repeatable."),
+    typer.Option("--models", help="Another folder of bundles to serve. Repeatable."),
 ]
 
 
 def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
-    workers: Annotated[int, typer.Option(min=1, help="Number of workers; they share the cores.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of workers, which share the CPU cores.")] = 1,
     models: ModelFolders = None,
     redis_url: Annotated[
-        str | None, typer.Option(envvar="RADII_REDIS_URL", help="Use this server, not the embedded one.")
+        str | None,
+        typer.Option(envvar="RADII_REDIS_URL", help="Redis server to use instead of the embedded one."),
     ] = None,
     data_dir: Annotated[
-        Path, typer.Option(envvar="RADII_DATA_DIR", help="Where the embedded store keeps its files.")
+        Path, typer.Option(envvar="RADII_DATA_DIR", help="Folder of the embedded store and of the API key.")
     ] = default_data_dir(),  # noqa: B008 (shown in the help)
     api_keys: Annotated[
         Path | None,
         typer.Option(
             envvar="RADII_API_KEYS_FILE",
-            help="File that `radii keys` writes; if left out, a key is made for you in the data directory.",
+            help="File of keys, written by `radii keys`. Default: a key made in the data directory.",
         ),
     ] = None,
     no_auth: Annotated[
-        bool, typer.Option("--no-auth", help="Ask nobody for a key; only where no other machine can call.")
+        bool,
+        typer.Option(
+            "--no-auth", help="Require no API key. Allowed only if the API listens on this machine alone."
+        ),
     ] = False,
 ) -> None:
-    """Start everything on this machine: store, API and workers. One Ctrl-C stops it all."""
+    """Start store, API and workers on this machine; Ctrl-C stops all of them."""
     plan = StackPlan(
         data_dir,
         host,
@@ -67,9 +71,8 @@ def serve(
     )
     console = Console(stderr=True)
     with _running(plan, console) as stack:
-        console.print(
-            f"[bold green]radii[/bold green] serves on {stack.url}  (docs: {stack.url}/docs; Ctrl-C stops)"
-        )
+        address = f"{stack.url}  (docs: {stack.url}/docs; Ctrl-C stops it)"
+        console.print(f"[bold green]radii[/bold green] is running at {address}")
         console.print(_who_may(plan), highlight=False)
         while True:
             stack.keep_running()
@@ -77,9 +80,9 @@ def serve(
 
 
 def demo(
-    image: Annotated[Path | None, typer.Argument(help="Image to certify; a shipped one if left out.")] = None,
+    image: Annotated[Path | None, typer.Argument(help="Image to certify. Default: a shipped one.")] = None,
 ) -> None:
-    """Start everything for a moment, certify one image over HTTP, print the certificate, stop."""
+    """Start everything, certify one image over HTTP, print the certificate, and stop."""
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory(prefix="radii-demo-") as folder, quiet_log(Path(folder)) as log:
         plan = StackPlan(Path(folder) / "store", port=free_port(), log=log, stop_grace=1)
@@ -90,7 +93,7 @@ def demo(
 
 
 def api(host: Host = "127.0.0.1", port: Port = 8000, lifeline: Lifeline = False) -> None:
-    """Run the HTTP front end alone (needs Redis; see `RADII_REDIS_URL`)."""
+    """Run the API alone; needs Redis (`RADII_REDIS_URL`)."""
     import uvicorn
 
     from service.edge.limits import limited_protocol
@@ -100,12 +103,12 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, lifeline: Lifeline = False)
         from workers.process.liveness.lifeline import end_with_parent
 
         end_with_parent()
-    os.environ["RADII_HOST"] = host  # what the API may do without depends on it
+    os.environ["RADII_HOST"] = host  # the settings check that an API without keys listens on loopback alone
     try:
         settings = ServiceSettings()
     except ValidationError as error:
         raise CommandError(describe_settings(error)) from None
-    # uvicorn ends its process by the signal that stopped it; to stop when told to is no failure.
+    # uvicorn ends by re-raising the signal that stopped it; a requested stop should exit with 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
     uvicorn.run(
@@ -118,7 +121,7 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, lifeline: Lifeline = False)
         log_level="warning",
         timeout_graceful_shutdown=5,
         timeout_keep_alive=10,
-        # uvicorn would believe everybody on this machine, who could call himself another with each request.
+        # By default uvicorn trusts every process on this machine to name the client's address.
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
         http=limited_protocol(settings),
@@ -127,7 +130,7 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, lifeline: Lifeline = False)
 
 
 def worker(lifeline: Lifeline = False) -> None:
-    """Run one worker alone: an engine and the process that feeds it (needs Redis; see `RADII_REDIS_URL`)."""
+    """Run one worker alone; needs Redis (`RADII_REDIS_URL`)."""
     from workers.main import run
 
     require_extra("worker")
@@ -144,13 +147,13 @@ def _model_folders(models: list[Path] | None) -> dict[str, str]:
 
 
 def _who_may(plan: StackPlan) -> str:
-    """Says where a key is; never what it is."""
+    """Says where the key is, never what it is."""
     if not plan.auth:
-        return "whoever is on this machine may use it: no key is asked for"
+        return "no API key is required: every user of this machine has access"
     if plan.api_keys is not None:
-        return f"whoever has a key of '{plan.api_keys}' may use it"
+        return f"API keys are in '{plan.api_keys}'"
     file = plain_file(plan.data_dir)
-    return f"your key is in '{file}': `radii` finds it; for curl, -H \"X-API-Key: $(cat '{file}')\""
+    return f"your API key is in '{file}'; `radii` finds it, and curl takes -H \"X-API-Key: $(cat '{file}')\""
 
 
 def _shipped_image() -> Path:
@@ -160,14 +163,14 @@ def _shipped_image() -> Path:
 
 @contextmanager
 def _running(plan: StackPlan, console: Console) -> Iterator[Stack]:
-    """Runs the stack for the length of a block; every way out stops all of it.
+    """Runs the stack for the length of a block, and stops all of it on every way out.
 
-    If it fails while its children write to a file, the end of that file says why.
+    If it fails, the end of the children's log file is printed.
     """
     require_extra("worker")
     if plan.redis_url is None:
         require_extra("embedded")
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell that starts it in the background ignores SIGINT
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
         signal.signal(number, _interrupt)
     try:
         settings = WorkerSettings()

@@ -15,7 +15,6 @@ from contract.certificates import (
     Compute,
     NoiseEvidence,
     Prediction,
-    Radius,
 )
 from contract.choices import AbstainReason, MemoryOutcome, NoiseLevel, StopReason
 from radii.show.memory_outcome import what_it_did, what_it_promises
@@ -66,29 +65,23 @@ def _grid(facts: Facts) -> Table:
     return grid
 
 
-def _norms(certificate: Certificate) -> list[str]:
-    """The norms that the noises are about."""
-    return [_SYMBOLS[evidence.noise.norm] for evidence in certificate.noise]
-
-
-def _in_norm(radius: Radius, norm: str) -> float:
-    return radius.l1 if norm == "ℓ1" else radius.l2
+def _own_radii(certificate: Certificate) -> list[tuple[str, float]]:
+    """The norm of each noise, and the certified radius in it."""
+    kinds = [evidence.noise for evidence in certificate.noise]
+    return [(_SYMBOLS[kind.norm], certificate.radius.of(kind)) for kind in kinds]
 
 
 def _headline(certificate: Certificate) -> Text:
     if certificate.abstain_reason is not None:
         return Text(f"certified radius 0: {_ABSTENTIONS[certificate.abstain_reason]}", "bold yellow")
-    lines = []
-    for norm in _norms(certificate):
-        radius = _in_norm(certificate.radius, norm)
-        lines.append(
-            Text.assemble(
-                ("certified radius ", "bold"),
-                (floor(radius), "bold green"),
-                f" in {norm}, pixels 0–1   =   {in_255(radius)} in {norm}, pixels 0–255",
-            )
+    return Text("\n").join(
+        Text.assemble(
+            ("certified radius ", "bold"),
+            (floor(radius), "bold green"),
+            f" in {norm}, pixels 0–1   =   {in_255(radius)} in {norm}, pixels 0–255",
         )
-    return Text("\n").join(lines)
+        for norm, radius in _own_radii(certificate)
+    )
 
 
 def _certificate_facts(certificate: Certificate, name: ClassName) -> Facts:
@@ -110,7 +103,7 @@ def _radius_facts(certificate: Certificate) -> Facts:
     if certificate.abstained:
         return
     if same is None:
-        other, value = ("ℓ2", radius.l2) if _norms(certificate) == ["ℓ1"] else ("ℓ1", radius.l1)
+        other, value = ("ℓ2", radius.l2) if certificate.noise_kind.norm == "l1" else ("ℓ1", radius.l1)
         yield "also", f"{other} {floor(value)}, ℓ∞ {floor(radius.linf, 6)} (pixels 0–1)"
         return
     yield "also", f"ℓ∞ {floor(radius.linf, 6)} (pixels 0–1)"
@@ -250,8 +243,7 @@ def _level(certificate: Certificate) -> str:
 
 def _promise(certificate: Certificate, label: ClassLabel) -> str:
     lengths = " or ".join(
-        f"whose {norm} length is below {floor(_in_norm(certificate.radius, norm))}"
-        for norm in _norms(certificate)
+        f"whose {norm} length is below {floor(radius)}" for norm, radius in _own_radii(certificate)
     )
     same = certificate.same_class_radius
     change = f"change the pixels in any way {lengths}, and"
