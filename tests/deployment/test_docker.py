@@ -197,6 +197,16 @@ def test_nothing_but_what_images_need_is_sent_to_the_engine() -> None:
     assert sent == copied
 
 
+def test_a_worker_holds_every_package() -> None:
+    """`radii` runs in it with all of its commands; the API's image leaves out what needs torch."""
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"][
+        "wheel"
+    ]
+    text = (DOCKER / "worker.Dockerfile").read_text()
+    copied = re.findall(r"^COPY (\w+) /source/\1$", text, flags=re.MULTILINE)
+    assert sorted(copied) == sorted(packages["packages"])
+
+
 def test_the_proxy_leaves_limits_to_the_api() -> None:
     """Else its own words, not a problem that programs can read, would answer a large image."""
     text = (ROOT / "deploy" / "nginx.conf").read_text()
