@@ -1,4 +1,4 @@
-# The HTTP front end: no torch, no numpy, no model files. `make-secrets`, the one-shot service `setup`, is in it as well.
+# The HTTP front end: no torch, no numpy, no model files. It also holds make_secrets.py, which the service `setup` runs once.
 FROM python:3.11-slim-bookworm AS libraries
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 COPY docker/api.txt /docker/
@@ -21,7 +21,7 @@ LABEL org.opencontainers.image.title="radii API" \
   org.opencontainers.image.description="Certifies image classifiers: the HTTP front end." \
   org.opencontainers.image.version="0.1.0" \
   org.opencontainers.image.licenses="Apache-2.0"
-# Volumes begin as these folders: of the one user that all containers run as, and of nobody else.
+# New volumes copy the owner and mode of these folders: only the user of the containers may read them.
 RUN groupadd --gid 10001 radii \
   && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin radii \
   && install --directory --owner 10001 --group 10001 --mode 0700 /secrets /secrets/redis /secrets/api /secrets/operator
@@ -29,7 +29,7 @@ COPY --from=code /app /app
 COPY docker/make_secrets.py /app/make_secrets.py
 RUN chmod 0644 /app/make_secrets.py
 USER 10001:10001
-# Nothing is written outside of /tmp, so that the file system can be read-only; bytecode was compiled above.
+# The file system can be read-only: bytecode was compiled above, and only /tmp is written.
 ENV PATH=/app/bin:/venv/bin:$PATH PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
 WORKDIR /tmp
 EXPOSE 8000

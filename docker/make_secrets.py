@@ -1,8 +1,8 @@
-"""Makes the secrets of a deployment, once: the password of Redis and the operator's API key.
+"""Creates the secrets of a deployment: the password of Redis and the operator's API key.
 
-Run by the service `setup` of docker-compose.yml, at each start: what is there already is left alone.
+The service `setup` of docker-compose.yml runs this at each start. Existing secrets stay as they are.
 
-    make_secrets.py create    makes what is missing and names it; no secret is ever printed
+    make_secrets.py create    creates missing secrets and names their files; never prints a secret
     make_secrets.py key       prints the operator's API key
 """
 
@@ -15,12 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 REDIS = "redis/password"  # for Redis, API and workers
-KEY = "operator/key"  # for nobody but the operator
-KEYS = "api/keys.json"  # for the API: hashes alone
+KEY = "operator/key"  # only for the operator
+KEYS = "api/keys.json"  # for the API: only hashes
 
 
 def create(folder: Path) -> None:
-    """Makes each secret that is not there."""
+    """Creates each missing secret."""
     _make(folder / REDIS, lambda: secrets.token_urlsafe(32))
     _make(folder / KEY, lambda: f"radii_{secrets.token_urlsafe(32)}")
     _make(folder / KEYS, lambda: _hashed((folder / KEY).read_text()))
@@ -29,7 +29,7 @@ def create(folder: Path) -> None:
 def _make(file: Path, content: Callable[[], str]) -> None:
     if file.exists():
         return
-    # Written beside it first: a crash leaves no half of a secret.
+    # Written to another name first, so that a crash leaves no partial secret.
     part = file.with_name(file.name + ".part")
     part.unlink(missing_ok=True)
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -52,7 +52,7 @@ def _hashed(key: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Does what the first argument says, in the folder that the second names."""
+    """Runs the command in the first argument, in the folder in the second (default /secrets)."""
     command, folder = arguments[0], Path(arguments[1] if arguments[1:] else "/secrets")
     if command == "create":
         create(folder)

@@ -1,5 +1,5 @@
-# A worker: engine and queue worker. Stage `worker` is for CPUs; `gpu` adds the C compiler with which Triton starts kernels.
-# PyTorch's wheels carry CUDA and have a layer of their own, which changes with their versions alone.
+# A worker: engine and queue worker. Stage `worker` is for CPUs; stage `gpu` adds the C compiler that Triton needs.
+# PyTorch and its CUDA wheels are large. They have their own layer, which changes only with their versions.
 FROM python:3.11-slim-bookworm AS pins
 COPY docker/worker.txt /
 RUN grep -E '^(torch|torchvision|triton|nvidia-.*|cuda-.*)==' /worker.txt > /torch.txt
@@ -28,17 +28,17 @@ LABEL org.opencontainers.image.title="radii worker" \
   org.opencontainers.image.description="Certifies image classifiers: computes votes, bounds and regions." \
   org.opencontainers.image.version="0.1.0" \
   org.opencontainers.image.licenses="Apache-2.0"
-# The volume begins as this folder: of the one user that all containers run as, and of nobody else.
+# A new volume copies the owner and mode of this folder: only the user of the containers may read it.
 RUN groupadd --gid 10001 radii \
   && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin radii \
   && install --directory --owner 10001 --group 10001 --mode 0700 /secrets /secrets/redis
 COPY --from=code /app /app
 USER 10001:10001
-# Nothing is written outside of /tmp, so that the file system can be read-only; bytecode was compiled above.
+# The file system can be read-only: bytecode was compiled above, and only /tmp is written.
 ENV PATH=/app/bin:/venv/bin:$PATH PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
 WORKDIR /tmp
 STOPSIGNAL SIGTERM
-# The engine of this container was heard of lately.
+# Healthy: the engine of this container has reported lately.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=120s \
   CMD ["radii", "healthcheck", "--worker"]
 CMD ["radii", "worker"]
