@@ -19,7 +19,7 @@ class ClassLabel(_Answer):
 
 
 class Radius(_Answer):
-    """Certified radii per norm, pixels being in [0, 1]; rounded down. Zero means that nothing is claimed."""
+    """Certified radii per norm, for pixels in [0, 1], rounded down. Zero means that nothing is claimed."""
 
     l2: float
     l1: float
@@ -31,27 +31,29 @@ class Radius(_Answer):
 
 
 class Look(_Answer):
-    """One of the moments, fixed in advance, at which the votes are bounded."""
+    """A point, fixed in advance, at which bounds are computed from the votes so far."""
 
-    n: int = Field(description="Estimation votes made by then.")
+    n: int = Field(description="Number of estimation votes at this look.")
     alpha: float = Field(description="Failure probability that this look may spend.")
 
 
 class Segment(_Answer):
-    """Votes that were drawn in one go. A job that was interrupted has several, each of another stream."""
+    """Votes drawn in one go. An interrupted job has several segments, each from another random stream."""
 
-    stream: str = Field(description="Name of the random stream of the seed.")
-    n: int = Field(description="Votes drawn from it.")
-    batch_size: int = Field(description="Votes made at a time; with seed and stream, it decides every vote.")
+    stream: str = Field(description="Name of the random stream derived from the seed.")
+    n: int = Field(description="Votes drawn from the stream.")
+    batch_size: int = Field(
+        description="Votes made at a time; seed, stream and batch size determine every vote."
+    )
 
 
 class SigmaTrial(_Answer):
-    """A noise level that was tried while one was chosen. Nothing here is certified."""
+    """A noise level tried while choosing one. Nothing here is certified."""
 
     sigma: float
-    certifies: bool = Field(description="Whether its votes separated a class.")
-    proxy_radius: float = Field(description="The radius that its votes suggest; not certified.")
-    n: int = Field(description="Votes made; none of them counts for the certificate.")
+    certifies: bool = Field(description="Whether its votes separate a class.")
+    proxy_radius: float = Field(description="The radius its votes suggest; not certified.")
+    n: int = Field(description="Votes made; the certificate uses none of them.")
 
 
 class NoiseEvidence(_Answer):
@@ -61,79 +63,89 @@ class NoiseEvidence(_Answer):
     sigma: float
     trials: list[SigmaTrial] = Field(description="Levels tried by `auto`, or the one found by `optimize`.")
     statistics_digest: str | None = Field(
-        description="SHA-256 of the batch-norm statistics that the votes were made with; null: the model's."
+        description="SHA-256 of the batch-norm statistics used for the votes; null for the model's own."
     )
-    dimension: int = Field(description="Channels times height times width.")
+    dimension: int = Field(description="Number of pixel values: channels × height × width.")
     n0: int = Field(description="Selection votes.")
     n: int = Field(description="Estimation votes behind the bounds.")
-    n_drawn: int = Field(description="Estimation votes made in all.")
-    n_planned: int = Field(description="Estimation votes that would have been made without an early stop.")
+    n_drawn: int = Field(description="Estimation votes made in total.")
+    n_planned: int = Field(description="Estimation votes planned; fewer are made when it stops early.")
     stop_reason: StopReason
     looks: list[Look] = Field(
-        description="All of them hold at once, since their alphas add up to `alpha` at most; "
-        "the bounds are those of the look at `n` votes."
+        description="Bounds at all looks hold together, since their alphas add up to at most `alpha`; "
+        "the stated bounds are those of the look at `n` votes."
     )
     segments: list[Segment] = Field(description="How the estimation votes were drawn, in order.")
     selection_segments: list[Segment] = Field(description="How the selection votes were drawn.")
-    selection_counts: list[int] = Field(description="Selection votes per class; they chose `top_class`.")
+    selection_counts: list[int] = Field(
+        description="Selection votes per class, from which `top_class` was chosen."
+    )
     counts: list[int] = Field(description="Estimation votes per class.")
     top_class: int
-    runner_up: int | None = Field(description="The other class with most estimation votes, if any had one.")
+    runner_up: int | None = Field(
+        description="The class with the most estimation votes after `top_class`; null if there are none."
+    )
     alpha: float = Field(description="Failure probability of this noise's bounds, all looks together.")
-    p_lower: float = Field(description="Lower bound of the top class's probability under noise.")
-    p_upper: float = Field(description="Upper bound of every other class's probability under noise.")
+    p_lower: float = Field(description="Lower bound of the probability of the top class under noise.")
+    p_upper: float = Field(description="Upper bound of the probability of every other class under noise.")
     alpha_lower: float = Field(description="Failure probability spent on `p_lower`.")
     alpha_upper: float = Field(description="Failure probability spent on `p_upper`.")
-    radius: Radius = Field(
-        description="What these bounds prove under this noise; zero: no class is separated."
-    )
+    radius: Radius = Field(description="The radii that these bounds prove; zero if no class is separated.")
     radius_limit: float = Field(
-        description="The radius, in the noise's own norm, had all `n_planned` votes been equal; rounded down."
+        description="The largest possible radius in the noise's own norm: that of `n_planned` equal votes."
     )
 
 
 class Adaptation(_Answer):
-    """Whether batch-norm statistics were re-estimated under the noise, and which were used."""
+    """Whether batch-norm statistics were re-estimated under the noise, and from what."""
 
     used: bool
-    momentum: float | None = Field(description="Weight of the new statistics against the trained ones.")
-    clean_size: int | None = Field(description="Clean images that they were estimated from.")
+    momentum: float | None = Field(
+        description="Weight of the re-estimated statistics against the trained ones."
+    )
+    clean_size: int | None = Field(description="Number of clean images they were estimated from.")
     statistics_digest: str | None = Field(
-        description="SHA-256 of the statistics; under `hybrid`, of both noises' digests, one after the other."
+        description="SHA-256 of the statistics; for `hybrid`, of the two noises' digests, concatenated."
     )
 
 
 class Memory(_Answer):
-    """What the memory of certified regions did. Its claim: every later answer of this deployment, in this
-    namespace and epoch, inside a stored region has that region's label.
+    """What the memory of certified regions did. It guarantees that every later result of this deployment, in
+    this namespace and epoch, inside a stored region has that region's label.
     """
 
     namespace: str | None = Field(
-        description="The namespace, with the tenant before it if there is one: `tenant/namespace`. "
-        "Null when no memory was asked for."
+        description="The namespace, prefixed by the tenant if there is one: `tenant/namespace`. "
+        "Null if the request uses no memory."
     )
     epoch: str | None = Field(
-        description="Changes when a memory was wiped or lost: what an earlier epoch promised holds no more."
+        description="Changes when the memory is wiped or lost; guarantees of an earlier epoch no longer hold."
     )
     outcome: MemoryOutcome
-    index: int | None = Field(description="Place of this answer's region in the memory; null: none stored.")
-    neighbours: list[int] = Field(description="Places of the regions that decided label or radius.")
+    index: int | None = Field(
+        description="Index of this result's region in the memory; null if none was stored."
+    )
+    neighbours: list[int] = Field(description="Indices of the regions that decided the label or the radius.")
     inherited: Radius | None = Field(
-        description="What regions that hold this image promise round it for its label; `radius` may rest on "
-        "this and not on the votes. Null: the votes' radius is no smaller, or no region holds the image."
+        description="Radius around this image that stored regions guarantee for its label; `radius` may come "
+        "from it instead of the votes. Null if the votes prove as much, or no region contains the image."
     )
 
 
 class Compute(_Answer):
-    """Where and how fast the votes were made. `dtype` is part of the base classifier that is certified."""
+    """Where and how fast the votes were made. `dtype` is part of the certified base classifier."""
 
     device: str
     backend: str
     dtype: str
     torch: str
     batch_size: int = Field(description="Votes made at a time.")
-    seconds: float = Field(description="Time spent sampling in this attempt, choosing the level included.")
-    samples: int = Field(description="Noisy copies classified in this attempt, by choosing the level, too.")
+    seconds: float = Field(
+        description="Seconds spent sampling in this attempt, including the choice of the noise level."
+    )
+    samples: int = Field(
+        description="Noisy images classified in this attempt, including those for choosing the noise level."
+    )
     samples_per_second: float
 
 
@@ -142,37 +154,41 @@ class _AboutImage(_Answer):
 
     id: str
     model: str
-    model_digest: str = Field(description="SHA-256 over everything of the model that changes an answer.")
-    image_digest: str = Field(description="SHA-256 of the pixels that were certified.")
-    upload_digest: str = Field(description="SHA-256 of the file that was sent.")
-    prediction: ClassLabel = Field(description="The base classifier's own answer, without noise.")
-    label: ClassLabel | None = Field(description="The smoothed classifier's answer; null when it abstains.")
-    agrees: bool | None = Field(description="Whether both are the same; null when it abstains.")
+    model_digest: str = Field(description="SHA-256 over everything in the model that can change a result.")
+    image_digest: str = Field(description="SHA-256 of the certified pixels.")
+    upload_digest: str = Field(description="SHA-256 of the uploaded file.")
+    prediction: ClassLabel = Field(description="Label by the base classifier, without noise.")
+    label: ClassLabel | None = Field(description="Label by the smoothed classifier; null if it abstains.")
+    agrees: bool | None = Field(
+        description="Whether `prediction` and `label` are equal; null if it abstains."
+    )
     abstained: bool
     abstain_reason: AbstainReason | None
-    correct: bool | None = Field(description="Whether `label` is the true class; null when none was given.")
+    correct: bool | None = Field(
+        description="Whether `label` is the true class; null if the request names none."
+    )
 
 
 class Certificate(_AboutImage):
     """A label, a radius, and the evidence for them."""
 
     radius: Radius = Field(
-        description="No perturbation smaller than this changes the label. Under `hybrid`: none makes it "
-        "another class, though beyond `same_class_radius` it may be lost to abstention."
+        description="No perturbation smaller than this changes the label. For `hybrid`: none changes it to "
+        "another class; beyond `same_class_radius` the classifier may abstain."
     )
     same_class_radius: Radius | None = Field(
-        description="For `hybrid`: within it the label cannot be lost to abstention."
+        description="For `hybrid`: within this radius the classifier cannot abstain either."
     )
-    target_radius: float | None = Field(description="The radius that was asked about.")
+    target_radius: float | None = Field(description="The radius that the request asks about.")
     target_certified: bool | None = Field(
-        description="Whether it is certified: in ℓ2, or in ℓ1 under `uniform`; null when none was asked."
+        description="Whether `target_radius` is certified: in ℓ2, or in ℓ1 for `uniform`; null without one."
     )
-    claim: str = Field(description="What is guaranteed, in words.")
+    claim: str = Field(description="The guarantee, in words.")
     sigma: float
     sigma_policy: NoiseLevel
     bound: BoundKind
-    alpha: float = Field(description="The failure probability asked for.")
-    alpha_spent: float = Field(description="The failure probability used, never above `alpha`.")
+    alpha: float = Field(description="The requested failure probability.")
+    alpha_spent: float = Field(description="The failure probability spent, at most `alpha`.")
     noise: list[NoiseEvidence]
     adaptation: Adaptation
     memory: Memory
@@ -188,18 +204,18 @@ class Certificate(_AboutImage):
 
 
 class PredictionVotes(_Answer):
-    """The votes under one noise, and the test of them."""
+    """The votes under one noise, and their test."""
 
     noise: NoiseKind
     sigma: float
     statistics_digest: str | None = Field(
-        description="SHA-256 of the batch-norm statistics that the votes were made with; null: the model's."
+        description="SHA-256 of the batch-norm statistics used for the votes; null for the model's own."
     )
     n: int
     counts: list[int] = Field(description="Votes per class.")
     top_class: int
     runner_up: int | None
-    p_value: float = Field(description="Of the test that the two leading classes are equally likely.")
+    p_value: float = Field(description="p-value of the test that the two leading classes are equally likely.")
     alpha: float = Field(description="Failure probability of this noise's test.")
 
 
@@ -207,7 +223,7 @@ class Prediction(_AboutImage):
     """The smoothed classifier's label, or an abstention; no radius."""
 
     sigma: float
-    noise: list[PredictionVotes] = Field(description="Empty when the memory answered.")
+    noise: list[PredictionVotes] = Field(description="Empty if the result comes from the memory.")
     adaptation: Adaptation
     memory: Memory
     alpha: float
@@ -217,7 +233,7 @@ class Prediction(_AboutImage):
 
 
 class Check(_Answer):
-    """One thing that was recomputed."""
+    """One recomputed part of a certificate."""
 
     name: str
     passed: bool
@@ -225,7 +241,7 @@ class Check(_Answer):
 
 
 class Verification(_Answer):
-    """A certificate's bound and radius, recomputed from the counts it states."""
+    """A certificate's bounds and radius, recomputed from the votes it states."""
 
     certificate_id: str
     valid: bool

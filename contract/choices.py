@@ -5,7 +5,7 @@ from typing import Literal
 
 
 class NoiseKind(StrEnum):
-    """The smoothing noise, and with it the norm that is certified directly."""
+    """The smoothing noise, which decides the norm that is certified."""
 
     GAUSSIAN = "gaussian"
     UNIFORM = "uniform"
@@ -33,7 +33,7 @@ class BoundKind(StrEnum):
 
 
 class Fit(StrEnum):
-    """What happens to an image whose size is not the model's."""
+    """What to do with an image of another size than the model's."""
 
     EXACT = "exact"
     RESIZE = "resize"
@@ -47,7 +47,7 @@ class JobKind(StrEnum):
 
 
 class JobStatus(StrEnum):
-    """Where a job stands. The last four are final."""
+    """State of a job. The last four are final."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -75,7 +75,7 @@ class Stage(StrEnum):
 
 
 class AbstainReason(StrEnum):
-    """Why an answer makes no claim."""
+    """Why a result makes no claim."""
 
     TOP_CLASS_NOT_SEPARATED = "top_class_not_separated"
     NO_NOISE_LEVEL_CERTIFIES = "no_noise_level_certifies"
@@ -83,7 +83,7 @@ class AbstainReason(StrEnum):
 
 
 class StopReason(StrEnum):
-    """Why no further votes were made."""
+    """Why sampling stopped."""
 
     COMPLETE = "complete"
     TARGET_REACHED = "target_reached"
@@ -93,12 +93,12 @@ class StopReason(StrEnum):
 
 
 class MemoryOutcome(StrEnum):
-    """What the memory of certified regions did to an answer.
+    """What the memory of certified regions did to a result.
 
-    `off`: it was not asked. `none`: it held nothing about the image, and nothing was stored. `added`: the
-    region was stored. `clipped`: it was stored smaller, so as to touch no region of another label.
-    `relabelled`: the image lies in a region of another label, or its votes separated no class, and the label
-    is that region's. `repeated`: answered from what was stored, without sampling.
+    `off`: it was not used. `none`: it had no region around the image, and stored none. `added`: the region
+    was stored. `clipped`: the region was stored with a smaller radius, so that it touches no region of
+    another label. `relabelled`: the image lies in a stored region, and the votes gave another label or none;
+    the label is the region's. `repeated`: the result was stored before, and no votes were made.
     """
 
     OFF = "off"
@@ -110,7 +110,7 @@ class MemoryOutcome(StrEnum):
 
 
 class ProblemCode(StrEnum):
-    """Machine-readable reasons, stable across releases."""
+    """Kinds of problems, stable across releases."""
 
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"

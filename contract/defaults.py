@@ -73,14 +73,14 @@ def _adaptation(request: Request, model: ModelInfo) -> dict[str, Any]:
 
 def _require_no_adaptation(request: Request, model: ModelInfo) -> None:
     """Refuses what asks for adaptation, or would silently do nothing without it."""
-    why = f"'{model.name}' cannot be adapted: {model.not_adaptable_because or 'it does not say why'}"
+    why = f"'{model.name}' cannot be adapted: {model.not_adaptable_because or 'no reason is known'}"
     if request.adapt:
-        detail = f"'adapt' must be false or left out, got true: {why}"
+        detail = f"'adapt' must be false or omitted, got true: {why}"
         raise refusal(ProblemCode.NOT_ADAPTABLE, detail, pointer="/adapt")
     for field in ("momentum", "clean_size"):
         value = getattr(request, field)
         if value is not None:
-            detail = f"'{field}' must be left out, got {value}: {why}"
+            detail = f"'{field}' must be omitted, got {value}: {why}"
             raise refusal(ProblemCode.NOT_ADAPTABLE, detail, pointer=f"/{field}")
 
 
@@ -89,7 +89,7 @@ def _clean_size(request: Request, model: ModelInfo) -> int:
         return min(CLEAN_SIZE, model.clean_size)
     if request.clean_size > model.clean_size:
         detail = (
-            f"'clean_size' must be <= {model.clean_size}, the clean images that '{model.name}' has, "
+            f"'clean_size' must be <= {model.clean_size}, the number of clean images of '{model.name}', "
             f"got {request.clean_size}"
         )
         raise refusal(ProblemCode.INVALID_FIELD, detail, pointer="/clean_size")

@@ -10,22 +10,22 @@ from contract.problems import Problem
 
 
 class Progress(BaseModel):
-    """How far a job is. `radius_so_far` is certified already: the final radius is never smaller."""
+    """How far a job is. `radius_so_far` is already certified: the final radius is never smaller."""
 
     model_config = ConfigDict(frozen=True)
 
     stage: Stage
     completed: int = Field(default=0, description="Votes made.")
-    total: int = Field(default=0, description="Votes that will be made.")
+    total: int = Field(default=0, description="Votes planned.")
     radius_so_far: float | None = Field(
         default=None,
-        description="Radius that is certified by now: ℓ2, or ℓ1 under `uniform`. Always null for `hybrid`, "
-        "whose second noise may still contradict the first.",
+        description="Radius certified so far: in ℓ2, or in ℓ1 for `uniform`. Always null for `hybrid`, "
+        "whose second noise can still contradict the first.",
     )
 
 
 class Links(BaseModel):
-    """Where to go from here."""
+    """Paths of what belongs to the job."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -35,7 +35,7 @@ class Links(BaseModel):
 
 
 class Job(BaseModel):
-    """One request and what became of it."""
+    """A submitted request and its state."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -43,7 +43,7 @@ class Job(BaseModel):
     kind: JobKind
     status: JobStatus
     model: str
-    attempt: int = Field(description="1 unless a worker was lost.")
+    attempt: int = Field(description="Number of the attempt: 1, and one more for each worker that was lost.")
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

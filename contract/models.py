@@ -21,7 +21,7 @@ def first_choice(names: Iterable[str]) -> str | None:
 
 
 class Metric(BaseModel):
-    """A measured figure, with what it was measured on and the command that measured it."""
+    """A measured figure, the number of images behind it, and the command that measured it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -53,14 +53,14 @@ class Execution(BaseModel):
 
 
 class ModelInfo(BaseModel):
-    """A base classifier that workers hold."""
+    """A base classifier that workers can serve."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     digest: str
-    ready: bool = Field(description="Whether a worker that is alive can serve it.")
-    reason: str | None = Field(description="Why it cannot be served.")
+    ready: bool = Field(description="Whether a live worker can serve it.")
+    reason: str | None = Field(description="Why it is not ready.")
     description: str
     classes: list[str]
     input_shape: list[int] = Field(description="Channels, height, width.", min_length=3, max_length=3)
@@ -68,12 +68,12 @@ class ModelInfo(BaseModel):
     recipe: str | None
     sigma: float | None = Field(description="Recommended noise level.")
     sigma_grid: list[float]
-    n: int = Field(description="Votes taken when a request names none.")
-    clean_size: int = Field(description="Clean images that adaptation can use.")
+    n: int = Field(description="Default number of estimation votes.")
+    clean_size: int = Field(description="Number of clean images available for adaptation.")
     adaptable: bool = Field(description="Whether batch-norm statistics can be re-estimated under noise.")
-    not_adaptable_because: str | None = Field(description="Why they cannot.")
+    not_adaptable_because: str | None = Field(description="Why the model cannot be adapted.")
     metrics: list[Metric]
-    execution: Execution | None = Field(description="Null until the first request has loaded it.")
+    execution: Execution | None = Field(description="Null until the model is loaded, by its first request.")
 
 
 class ModelList(BaseModel):

@@ -11,66 +11,68 @@ _VALUE_LENGTH: Final = 80
 
 
 class FieldProblem(BaseModel):
-    """One field that broke a rule."""
+    """A field that breaks a rule."""
 
     model_config = ConfigDict(frozen=True)
 
-    pointer: str = Field(description="Where: a JSON pointer into the request, such as `/sigma`.")
-    message: str = Field(description="The field, the rule and the value.")
+    pointer: str = Field(description="JSON pointer to the field in the request, such as `/sigma`.")
+    message: str = Field(description="The field, the rule, and the value sent.")
 
 
 class Problem(BaseModel):
-    """What went wrong, in a form for programs and for people. Never holds a path or a traceback."""
+    """An error, for programs and for people. It never contains a path or a traceback."""
 
     model_config = ConfigDict(frozen=True)
 
-    type: str = Field(description="A stable name of the kind of problem, as a URN.")
-    title: str = Field(description="The kind of problem, in words.")
-    status: int = Field(description="The HTTP status code; for a failed job, the one it would have had.")
-    detail: str = Field(description="What happened here.")
-    code: ProblemCode = Field(description="The kind of problem, for programs.")
-    errors: list[FieldProblem] = Field(default=[], description="The fields at fault.")
+    type: str = Field(description="Kind of problem, as a stable URN.")
+    title: str = Field(description="Kind of problem, in words.")
+    status: int = Field(
+        description="HTTP status code; for a failed job, the one a synchronous response would have."
+    )
+    detail: str = Field(description="What happened in this case.")
+    code: ProblemCode = Field(description="Kind of problem, for programs.")
+    errors: list[FieldProblem] = Field(default=[], description="The fields that caused it.")
 
 
 # Code -> HTTP status and title. The statuses of jobs' problems say what a synchronous answer would have been.
 KINDS: dict[ProblemCode, tuple[int, str]] = {
-    ProblemCode.UNAUTHENTICATED: (401, "Who asks is not known"),
-    ProblemCode.FORBIDDEN: (403, "Who asks may not do this"),
-    ProblemCode.MALFORMED_BODY: (400, "The body cannot be read"),
-    ProblemCode.INVALID_FIELD: (422, "A field breaks a rule"),
-    ProblemCode.TOO_FEW_SAMPLES: (422, "Too few samples to certify anything"),
-    ProblemCode.UNKNOWN_MODEL: (422, "No worker holds this model"),
-    ProblemCode.NOT_ADAPTABLE: (422, "The model cannot be adapted"),
-    ProblemCode.UNSUPPORTED_IMAGE_TYPE: (415, "Not an image of a supported type"),
-    ProblemCode.UNSUPPORTED_MEDIA_TYPE: (415, "The body is of another media type"),
-    ProblemCode.UNDECODABLE_IMAGE: (422, "The image cannot be decoded"),
-    ProblemCode.IMAGE_SIZE_MISMATCH: (422, "The image does not fit the model"),
-    ProblemCode.IMAGE_TOO_LARGE: (413, "The image has too many pixels"),
-    ProblemCode.BODY_TOO_LARGE: (413, "The body is too large"),
+    ProblemCode.UNAUTHENTICATED: (401, "Authentication required"),
+    ProblemCode.FORBIDDEN: (403, "Permission denied"),
+    ProblemCode.MALFORMED_BODY: (400, "Malformed request body"),
+    ProblemCode.INVALID_FIELD: (422, "Invalid field"),
+    ProblemCode.TOO_FEW_SAMPLES: (422, "Too few samples"),
+    ProblemCode.UNKNOWN_MODEL: (422, "Unknown model"),
+    ProblemCode.NOT_ADAPTABLE: (422, "Model cannot be adapted"),
+    ProblemCode.UNSUPPORTED_IMAGE_TYPE: (415, "Unsupported image type"),
+    ProblemCode.UNSUPPORTED_MEDIA_TYPE: (415, "Unsupported media type"),
+    ProblemCode.UNDECODABLE_IMAGE: (422, "Image cannot be decoded"),
+    ProblemCode.IMAGE_SIZE_MISMATCH: (422, "Image does not fit the model"),
+    ProblemCode.IMAGE_TOO_LARGE: (413, "Image has too many pixels"),
+    ProblemCode.BODY_TOO_LARGE: (413, "Request body too large"),
     ProblemCode.NOT_FOUND: (404, "Not found"),
-    ProblemCode.METHOD_NOT_ALLOWED: (405, "The path has no such method"),
-    ProblemCode.JOB_FINISHED: (409, "The job has finished"),
-    ProblemCode.BODY_TIMEOUT: (408, "The request did not arrive in time"),
-    ProblemCode.HEADERS_TOO_LARGE: (431, "The headers are too large"),
-    ProblemCode.IDEMPOTENCY_KEY_REUSED: (422, "The idempotency key stands for another request"),
+    ProblemCode.METHOD_NOT_ALLOWED: (405, "Method not allowed"),
+    ProblemCode.JOB_FINISHED: (409, "Job already finished"),
+    ProblemCode.BODY_TIMEOUT: (408, "Request timeout"),
+    ProblemCode.HEADERS_TOO_LARGE: (431, "Request headers too large"),
+    ProblemCode.IDEMPOTENCY_KEY_REUSED: (422, "Idempotency key already used"),
     ProblemCode.RATE_LIMITED: (429, "Too many requests"),
-    ProblemCode.TOO_MANY_QUEUED: (429, "Too many jobs of this caller wait"),
-    ProblemCode.QUEUE_FULL: (503, "The queue is full"),
-    ProblemCode.TOO_MANY_STREAMS: (503, "Too many event streams are open"),
-    ProblemCode.TOO_MANY_CONNECTIONS: (503, "Too many connections are open"),
-    ProblemCode.NO_WORKERS: (503, "No worker is there"),
-    ProblemCode.STORE_UNAVAILABLE: (503, "The store does not answer"),
-    ProblemCode.INTERNAL_ERROR: (500, "An error of ours"),
-    ProblemCode.WORKER_LOST: (500, "The workers died while they worked on the job"),
-    ProblemCode.TIMEOUT: (504, "The job ran out of time"),
-    ProblemCode.IMAGE_EXPIRED: (410, "The image was kept no longer"),
-    ProblemCode.MODEL_CHANGED: (409, "The model was replaced while the job waited"),
-    ProblemCode.MODEL_LOAD_FAILED: (500, "The model cannot be loaded"),
-    ProblemCode.UNUSABLE_CLASSIFIER: (500, "The classifier cannot be certified"),
-    ProblemCode.OUT_OF_MEMORY: (500, "The device has too little memory"),
-    ProblemCode.MEMORY_DAMAGED: (500, "The memory of certified regions is damaged"),
-    ProblemCode.VOLATILE_STORE: (503, "Redis may lose what was promised"),
-    ProblemCode.STOPPING: (503, "The process is stopping"),
+    ProblemCode.TOO_MANY_QUEUED: (429, "Too many queued jobs"),
+    ProblemCode.QUEUE_FULL: (503, "Queue full"),
+    ProblemCode.TOO_MANY_STREAMS: (503, "Too many event streams"),
+    ProblemCode.TOO_MANY_CONNECTIONS: (503, "Too many connections"),
+    ProblemCode.NO_WORKERS: (503, "No worker available"),
+    ProblemCode.STORE_UNAVAILABLE: (503, "Store unavailable"),
+    ProblemCode.INTERNAL_ERROR: (500, "Internal server error"),
+    ProblemCode.WORKER_LOST: (500, "Worker lost"),
+    ProblemCode.TIMEOUT: (504, "Job timed out"),
+    ProblemCode.IMAGE_EXPIRED: (410, "Image expired"),
+    ProblemCode.MODEL_CHANGED: (409, "Model changed"),
+    ProblemCode.MODEL_LOAD_FAILED: (500, "Model failed to load"),
+    ProblemCode.UNUSABLE_CLASSIFIER: (500, "Unusable classifier"),
+    ProblemCode.OUT_OF_MEMORY: (500, "Out of memory"),
+    ProblemCode.MEMORY_DAMAGED: (500, "Region memory damaged"),
+    ProblemCode.VOLATILE_STORE: (503, "Store not durable"),
+    ProblemCode.STOPPING: (503, "Server stopping"),
 }
 
 

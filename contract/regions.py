@@ -28,31 +28,31 @@ class StoredRegion(BaseModel):
 
 
 class Region(BaseModel):
-    """A certified region: everything in either ball round the image has the label."""
+    """A certified region: every image in one of the two balls around its centre has the label."""
 
     model_config = ConfigDict(frozen=True)
 
-    index: int = Field(description="Its place in the memory.")
-    certificate_id: str = Field(description="The certificate that it comes from, which is kept for 30 days.")
-    image_digest: str = Field(description="SHA-256 of the pixels at its centre.")
+    index: int = Field(description="Its index in the memory.")
+    certificate_id: str = Field(description="The certificate it comes from, which is stored for 30 days.")
+    image_digest: str = Field(description="SHA-256 of the pixels of its centre.")
     label: ClassLabel
-    l2: float = Field(description="Radius of its ℓ2 ball, pixels being in [0, 1]; 0: the image alone.")
-    l1: float = Field(description="Radius of its ℓ1 ball; 0: the image alone.")
+    l2: float = Field(description="Radius of its ℓ2 ball, for pixels in [0, 1]; 0 for the centre only.")
+    l1: float = Field(description="Radius of its ℓ1 ball; 0 for the centre only.")
     outcome: MemoryOutcome
     created_at: datetime
 
 
 class RegionPage(BaseModel):
-    """Regions of one memory, in the order in which they were committed."""
+    """Regions of one memory, in the order they were committed."""
 
     model_config = ConfigDict(frozen=True)
 
     model: str
     model_digest: str
     memory: str = Field(
-        description="The namespace, with the tenant before it if there is one, as certificates name it."
+        description="The namespace, prefixed by the tenant if there is one, as in certificates."
     )
-    epoch: str | None = Field(description="Null when nothing was ever stored.")
-    total: int = Field(description="Regions in the memory.")
+    epoch: str | None = Field(description="Null if nothing was ever stored.")
+    total: int = Field(description="Number of regions in the memory.")
     regions: list[Region]
-    next: int | None = Field(description="What to send as `start` for the next page; null: this is the last.")
+    next: int | None = Field(description="Value of `start` for the next page; null on the last page.")

@@ -157,7 +157,7 @@ class _Asked(BaseModel):
     def _uniform_branch(cls, sigma: float | None, info: ValidationInfo) -> float | None:
         if sigma is not None and info.data.get("noise", NoiseKind.HYBRID) is not NoiseKind.HYBRID:
             _refuse_pointless(
-                "sigma_uniform", sigma, "noise", info.data["noise"], "leave it out or ask for hybrid"
+                "sigma_uniform", sigma, "noise", info.data["noise"], "omit it or ask for hybrid"
             )
         return sigma
 
@@ -165,12 +165,12 @@ class _Asked(BaseModel):
     @classmethod
     def _adapted(cls, value: float | None, info: ValidationInfo) -> float | None:
         if value is not None and info.data.get("adapt") is False:
-            _refuse_pointless(str(info.field_name), value, "adapt", "false", "leave one of them out")
+            _refuse_pointless(str(info.field_name), value, "adapt", "false", "omit one of them")
         return value
 
 
 class CertifyRequest(_Asked):
-    """Ask for a label and a radius within which no perturbation can change it."""
+    """Request a label and a radius within which no perturbation can change it."""
 
     kind: ClassVar = JobKind.CERTIFY
 
@@ -218,7 +218,7 @@ class CertifyRequest(_Asked):
     @model_validator(mode="after")
     def _fresh_from_what(self) -> Self:
         if self.fresh and self.namespace is None:
-            _refuse_pointless("fresh", "true", "memory", NO_MEMORY, "leave it out or name a memory")
+            _refuse_pointless("fresh", "true", "memory", NO_MEMORY, "omit it or name a memory")
         return self
 
     @model_validator(mode="after")
@@ -227,16 +227,16 @@ class CertifyRequest(_Asked):
             for field in ("sigma", "sigma_uniform"):
                 if getattr(self, field) is not None:
                     _refuse_pointless(
-                        field, getattr(self, field), "noise_level", "auto", "leave it out or ask for fixed"
+                        field, getattr(self, field), "noise_level", "auto", "omit it or ask for fixed"
                     )
         elif self.sigma_grid is not None:
-            advice = "leave it out or ask for auto"
+            advice = "omit it or ask for auto"
             _refuse_pointless("sigma_grid", self.sigma_grid, "noise_level", self.sigma_policy, advice)
         return self
 
 
 class PredictRequest(_Asked):
-    """Ask for the smoothed classifier's label alone, which takes far fewer votes than a radius."""
+    """Request the smoothed classifier's label only, which needs far fewer votes than a radius."""
 
     kind: ClassVar = JobKind.PREDICT
 
@@ -254,7 +254,7 @@ ImageFile = Annotated[
 
 
 class CertifyJsonRequest(CertifyRequest):
-    """Ask for a label and a radius within which no perturbation can change it, as one JSON document."""
+    """Request a label and a radius within which no perturbation can change it, as a JSON document."""
 
     image: Annotated[bytes, EncodedBytes(encoder=_Base64)] = Field(
         description="The image file (PNG, JPEG, WebP or BMP), in base64."
@@ -262,7 +262,7 @@ class CertifyJsonRequest(CertifyRequest):
 
 
 class PredictJsonRequest(PredictRequest):
-    """Ask for the label alone, as one JSON document."""
+    """Request the label only, as a JSON document."""
 
     image: Annotated[bytes, EncodedBytes(encoder=_Base64)] = Field(
         description="The image file (PNG, JPEG, WebP or BMP), in base64."

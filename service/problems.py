@@ -30,7 +30,7 @@ _CODES: Final[Mapping[int, ProblemCode]] = {
 }
 _DETAILS: Final[Mapping[int, str]] = {
     404: "no such path",
-    405: "the path is there, but not for this method",
+    405: "the path does not support this method",
 }
 _METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 _SHOWN: Final = 5
@@ -70,14 +70,14 @@ def add_problem_handlers(app: FastAPI) -> None:
     @app.exception_handler(redis_errors.TimeoutError)
     def _(_: Request, error: Exception) -> JSONResponse:
         _log.error("store_unavailable", error=str(error))
-        detail = "Redis does not answer, or refuses to write; try again"
+        detail = "Redis does not answer, or refuses writes; try again"
         return problem_response(problem(ProblemCode.STORE_UNAVAILABLE, detail), RETRY_AFTER)
 
     @app.exception_handler(Exception)
     def _(request: Request, error: Exception) -> JSONResponse:
         request_id = getattr(request.state, "request_id", "unknown")
         _log.error("internal_error", exc_info=error, request_id=request_id)
-        detail = f"an error of ours, not of the request; the log knows it as request {request_id}"
+        detail = f"the server failed; its log has the reason under request {request_id}"
         # This handler runs outside the middleware that adds the header to every other response.
         # The server then closes the connection, which the client should know.
         headers = {REQUEST_ID: request_id, "Connection": "close"}
@@ -87,7 +87,7 @@ def add_problem_handlers(app: FastAPI) -> None:
 def _no_room(error: OSError) -> JSONResponse:
     """Refuses a body that could not be put on disk, where large ones are kept while they are read."""
     _log.error("body_not_kept", error=str(error))
-    detail = "the body could not be kept while it was read: an error of ours, not of the request; try again"
+    detail = "the server could not store the body while reading it; try again"
     return problem_response(problem(ProblemCode.STORE_UNAVAILABLE, detail), RETRY_AFTER)
 
 

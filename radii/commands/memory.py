@@ -189,9 +189,7 @@ def store_address(redis_url: str | None, data_dir: Path | None) -> str:
 
     if redis_url is not None:
         if data_dir is not None and "RADII_DATA_DIR" not in os.environ:
-            raise CommandError(
-                f"'data-dir' = {data_dir} has no meaning with 'redis-url': leave one of them out"
-            )
+            raise CommandError(f"'data-dir' = {data_dir} has no meaning with 'redis-url': omit one of them")
         return _with_password(redis_url)
     try:
         running = embedded.running_url(data_dir or default_data_dir())

@@ -62,7 +62,7 @@ class LocalGuard:
     @staticmethod
     def _require(holds: bool, what: str) -> None:
         if not holds:
-            detail = f"without API keys (RADII_AUTH=off), {what} must be of this machine"
+            detail = f"without API keys (RADII_AUTH=off), {what} must belong to this machine"
             raise refusal(ProblemCode.FORBIDDEN, detail)
 
 

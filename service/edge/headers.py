@@ -58,7 +58,7 @@ class CrossOriginMiddleware(CORSMiddleware):
         response = super().preflight_response(request_headers)
         if response.status_code < 400:
             return response
-        detail = "this origin, method or header is not among those that RADII_CORS_ORIGINS allows"
+        detail = "RADII_CORS_ORIGINS does not allow this origin, method or header"
         kept = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
         return problem_response(problem(ProblemCode.FORBIDDEN, detail), kept)
 

@@ -84,7 +84,7 @@ def _require_size(image: Image.Image, model: ModelInfo, *, upright: bool = True)
     if image.size != (width, height) and (upright or image.size != (height, width)):
         raise _mismatch(
             f"'image' must be {width}×{height} pixels for '{model.name}', got {image.width}×{image.height}"
-            + ("; 'fit' = resize would fit it" if model.fit else "")
+            + ("; 'fit' = resize would resize it" if model.fit else "")
         )
 
 
@@ -103,7 +103,7 @@ def _decode(image: Image.Image, upload: bytes) -> Image.Image:
         return image
     except Exception:  # a decoder raises whatever its parser met
         raise _undecodable(
-            f"'image' must be a whole {image.format} file; this one is cut off or damaged"
+            f"'image' must be a complete {image.format} file; this one is truncated or damaged"
         ) from None
 
 
@@ -119,7 +119,7 @@ def _open(upload: bytes) -> Image.Image:
 
 def _read_header(upload: bytes) -> Image.Image:
     if not upload:
-        raise _undecodable(f"{_WANTED}, got an empty one")
+        raise _undecodable(f"{_WANTED}, got an empty file")
     found = _sniff(upload)
     try:
         return Image.open(io.BytesIO(upload), formats=IMAGE_FORMATS)
@@ -128,11 +128,11 @@ def _read_header(upload: bytes) -> Image.Image:
     except UnidentifiedImageError:
         if found.upper() in IMAGE_FORMATS:
             raise _undecodable(
-                f"'image' begins as a {found} file, but its header is cut off or damaged"
+                f"'image' starts like a {found} file, but its header is truncated or damaged"
             ) from None
         raise _unsupported(f"{_WANTED}, got {found}") from None
     except Exception:
-        raise _undecodable(f"'image' begins as a {found} file, but its header is damaged") from None
+        raise _undecodable(f"'image' starts like a {found} file, but its header is damaged") from None
 
 
 def _sniff(upload: bytes) -> str:
@@ -162,7 +162,7 @@ def _drop_opaque_alpha(image: Image.Image) -> Image.Image:
     grey = image.mode in ("1", "L", "LA", "La")
     layered = image.convert("RGBA")
     if layered.getchannel("A").getextrema() != (255, 255):
-        raise _unsupported("'image' must be opaque, got transparent pixels; put it on a background first")
+        raise _unsupported("'image' must be opaque, got transparent pixels; flatten it first")
     return layered.getchannel("R") if grey else layered.convert("RGB")
 
 
@@ -170,7 +170,7 @@ def _to_channels(image: Image.Image, channels: int, fit: Fit) -> Image.Image:
     if channels == 3:
         return image if image.mode == "RGB" else image.convert("RGB")  # of grey: one value in every channel
     if channels != 1:
-        raise _mismatch(f"'image' must have {channels} channels, which no supported file type holds")
+        raise _mismatch(f"'image' must have {channels} channels, which no supported file type can hold")
     if image.mode == "L":
         return image
     red, green, blue = image.split()
@@ -178,14 +178,14 @@ def _to_channels(image: Image.Image, channels: int, fit: Fit) -> Image.Image:
         return red
     if fit is Fit.RESIZE:
         return image.convert("L")
-    raise _mismatch("'image' must be grey, got colours; 'fit' = resize would take its luminance")
+    raise _mismatch("'image' must be grey, got colours; 'fit' = resize would convert it to luminance")
 
 
 def _resize(image: Image.Image, model: ModelInfo) -> Image.Image:
     """Shorter side to the rule's length, then the centre, rounding as torchvision does."""
     rule = model.fit
     if rule is None:
-        detail = f"'fit' must be exact: the model '{model.name}' has no rule for images of another size"
+        detail = f"'fit' must be exact: the model '{model.name}' has no rule for resizing images"
         raise refusal(ProblemCode.IMAGE_SIZE_MISMATCH, detail, pointer="/fit")
     shorter = min(image.size)
     width, height = (int(rule.resize * side / shorter) for side in image.size)

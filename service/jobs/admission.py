@@ -137,7 +137,7 @@ def admit(
     if outcome == b"queue_full":
         raise QueueFull(value)
     if outcome == b"caller_full":
-        detail = f"<= {value} jobs of one caller may wait; cancel one or wait for one to be taken"
+        detail = f"at most {value} jobs of one caller may wait; cancel one, or wait until one starts"
         raise refusal(ProblemCode.TOO_MANY_QUEUED, detail, headers={"Retry-After": "5"})
     if outcome == b"known" and key is not None:
         return key.require_same(value)

@@ -25,7 +25,8 @@ def cancel(redis: Redis, job_id: str) -> Job:
     job = _raise_flag(redis, job_id)
     if job.status in (JobStatus.SUCCEEDED, JobStatus.FAILED):
         raise refusal(
-            ProblemCode.JOB_FINISHED, f"a job can be cancelled until it ends; this one has {job.status}"
+            ProblemCode.JOB_FINISHED,
+            f"only a queued or running job can be cancelled; this one is {job.status}",
         )
     if job.status.final:
         return job

@@ -39,12 +39,12 @@ class Catalogue:
             ProblemError: No worker is known at all, or none that holds this model.
         """
         if not self.models:
-            raise refusal(ProblemCode.NO_WORKERS, "no worker was heard of lately", headers=RETRY_AFTER)
+            raise refusal(ProblemCode.NO_WORKERS, "no worker has reported recently", headers=RETRY_AFTER)
         wanted = self.default if name is None else name
         if wanted in self.models:
             return self.models[wanted]
         if name is None:
-            detail = f"no worker that holds the default model '{wanted}' was heard of lately"
+            detail = f"no worker with the default model '{wanted}' has reported recently"
             raise refusal(ProblemCode.NO_WORKERS, detail, headers=RETRY_AFTER)
         known = ", ".join(f"'{model}'" for model in self.models)
         detail = f"'model' must be one of {known}, got {shorten(name)}"
@@ -103,6 +103,6 @@ def _merge(beats: Iterable[Heartbeat]) -> dict[str, ModelInfo]:
 def _heartbeat(status: EngineStatus, age: float, alive_seconds: float) -> Heartbeat:
     if age <= alive_seconds:
         return Heartbeat(status, alive=True)
-    reason = f"no worker that holds it was heard of in the last {alive_seconds:g} s"
+    reason = f"no worker with this model has reported in the last {alive_seconds:g} s"
     models = [model.model_copy(update={"ready": False, "reason": reason}) for model in status.models]
     return Heartbeat(status.model_copy(update={"models": models}), alive=False)

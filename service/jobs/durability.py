@@ -5,10 +5,7 @@ from typing import Any, Final
 from redis import Redis, exceptions
 
 _UNKNOWN: Final = "unknown"
-_WHY: Final = (
-    "Redis could lose answers and certified regions that were given away; RADII_ALLOW_VOLATILE_MEMORY=1 "
-    "accepts that"
-)
+_WHY: Final = "Redis could lose results and certified regions; RADII_ALLOW_VOLATILE_MEMORY=1 accepts that"
 
 
 def why_volatile(redis: Redis) -> str | None:

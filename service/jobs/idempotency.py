@@ -43,7 +43,7 @@ class Idempotency:
         if fingerprint == self.fingerprint:
             return job_id
         detail = (
-            f"'{HEADER}' must be new for each request, and was used with other fields or another image "
+            f"'{HEADER}' must be new for each request; this one was used with other fields or another image "
             f"within the last {IDEMPOTENCY_TTL // 3600} hours"
         )
         raise refusal(ProblemCode.IDEMPOTENCY_KEY_REUSED, detail, pointer=f"/{HEADER}")
@@ -67,8 +67,8 @@ def idempotency_key(
         str | None,
         Header(
             alias=HEADER,
-            description="A name of your choice for this request, at most 255 visible ASCII characters. Sent "
-            "again within 24 hours, it is answered with the same job; with another request, it is refused.",
+            description="A name of your choice for this request, at most 255 visible ASCII characters. The "
+            "same request with the same key within 24 hours returns the same job; another one is refused.",
         ),
     ] = None,
 ) -> str | None:

@@ -210,13 +210,11 @@ def _error(held: _Held) -> Problem:
     if held.problem:
         return held.problem
     if held.record and held.record.state is QueueState.FINISHED:
-        return problem(ProblemCode.INTERNAL_ERROR, "the job ended without an answer")
+        return problem(ProblemCode.INTERNAL_ERROR, "the job ended without a result")
     if held.timed_out:
         return problem(ProblemCode.TIMEOUT, f"the computation took longer than {JOB_TIMEOUT} s")
     attempts = held.record.attempt if held.record else 1
-    return problem(
-        ProblemCode.WORKER_LOST, f"the job was lost with its worker, {attempts} times; send it again"
-    )
+    return problem(ProblemCode.WORKER_LOST, f"its worker died {attempts} times; submit the request again")
 
 
 def _finished_at(held: _Held, status: JobStatus) -> datetime | None:

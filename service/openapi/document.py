@@ -21,18 +21,18 @@ A certificate is a label, a radius within which no perturbation of the image cha
 that prove it. `POST /certify` queues a job, `GET /jobs/{job_id}?wait=20` waits for it, and the job holds the
 certificate.
 
-Whatever goes wrong is answered as `application/problem+json` (RFC 9457), whose `code` is for programs.
-Answers hold every member always; what does not apply is null. A later release may add members to answers, and
-values to the enums in them.
+Errors are `application/problem+json` (RFC 9457): `code` is for programs, and `errors` names each field, its
+rule and the value sent. A response always has all of its members; what does not apply is null. A later
+release may add members to responses, and values to their enums.
 """
 _TAGS: Final = {
-    "certify": "Ask for a label and a radius.",
-    "predict": "Ask for a label alone, which takes far fewer votes.",
-    "jobs": "What became of a request.",
-    "certificates": "The answers, which never change, and their verification.",
-    "regions": "The memory of certified regions.",
-    "models": "What can be certified.",
-    "service": "What operators and their probes ask.",
+    "certify": "Request a label and a certified radius.",
+    "predict": "Request a label only, which needs far fewer votes.",
+    "jobs": "Follow, wait for and cancel submitted requests.",
+    "certificates": "Read and verify certificates, which never change.",
+    "regions": "List the memory of certified regions.",
+    "models": "List the models that can be certified.",
+    "service": "Health, version and metrics, for operators.",
 }
 # What a job may end with, and no request is answered with unless its route says so.
 _OF_JOBS: Final = frozenset(

@@ -13,12 +13,12 @@ _STREAM: Final = "text/event-stream"
 _IMAGE_TYPES: Final = "image/png, image/jpeg, image/webp, image/bmp"
 _HEADERS: Final[Mapping[str, Document]] = {
     REQUEST_ID: {
-        "description": "Names the request in the log: the client's own `X-Request-ID`, or one that was made.",
+        "description": "Id of the request in the log: the client's own `X-Request-ID`, or a generated one.",
         "required": True,
         "schema": {"type": "string"},
     },
     "Retry-After": {
-        "description": "Seconds to wait before trying again.",
+        "description": "Seconds to wait before retrying.",
         "required": True,
         "schema": {"type": "integer", "minimum": 0},
     },
@@ -95,7 +95,7 @@ def _told_by_schema(content: Document, schemas: Document) -> str:
         name = media.get("schema", {}).get("$ref", "").rpartition("/")[2]
         if "description" in schemas.get(name, {}):
             return str(schemas[name]["description"])
-    return "The answer."
+    return "The response."
 
 
 def _adjust_body(content: Document, schemas: Document) -> set[str]:

@@ -19,8 +19,8 @@ from service.verification import verify_certificate
 _CACHE: Final = f"private, max-age={CERTIFICATE_TTL}, immutable"  # not for others than who asked
 _VARY: Final = f"Authorization, {KEY_HEADER}"
 _HEADERS: Final = {
-    "ETag": header("A strong tag: the SHA-256 of the body."),
-    "Cache-Control": header("It never changes, so it may be kept."),
+    "ETag": header("The SHA-256 of the body, as a strong tag."),
+    "Cache-Control": header("A certificate never changes, so it can be cached."),
 }
 router = APIRouter(tags=["certificates"], dependencies=[require(KeyScope.READ)])
 
@@ -47,7 +47,7 @@ Stored = Annotated[bytes, Depends(_stored)]
     response_model=Certificate,
     responses={
         200: {"headers": _HEADERS, "links": TO_ITS_VERIFICATION},
-        304: {"description": "The client has it already.", "headers": _HEADERS},
+        304: {"description": "The client already has it.", "headers": _HEADERS},
         **problem_responses(404),
     },
 )
@@ -55,10 +55,10 @@ def get_certificate(
     stored: Stored,
     if_none_match: Annotated[
         str | None,
-        Header(alias="If-None-Match", description="Tags that the client has, as `ETag` gave them."),
+        Header(alias="If-None-Match", description="Values of `ETag` that the client has."),
     ] = None,
 ) -> Response:
-    """Get a certificate. It is kept for 30 days, never changes and can be verified offline."""
+    """Get a certificate. It is stored for 30 days, never changes, and can be verified offline."""
     tag = f'"{hashlib.sha256(stored).hexdigest()}"'
     headers = {"ETag": tag, "Cache-Control": _CACHE, "Vary": _VARY}
     if if_none_match is not None and (if_none_match.strip() == "*" or tag in if_none_match):
@@ -68,5 +68,5 @@ def get_certificate(
 
 @router.post("/certificates/{certificate_id}/verify", responses=problem_responses(404))
 def verify(stored: Stored) -> Verification:
-    """Recompute bound and radius of a certificate from the votes that it states."""
+    """Recompute the bounds and radius of a certificate from the votes it states."""
     return verify_certificate(Certificate.model_validate_json(stored))

@@ -16,7 +16,7 @@ from service.routes.submitting import RESPONSES, JsonRoute, MultipartRoute, Pref
 
 
 class CertifyForm(CertifyRequest):
-    """Ask for a label and a radius within which no perturbation can change it, as a form."""
+    """Request a label and a radius within which no perturbation can change it, as a form."""
 
     image: UploadFile = Field(description="The image file: PNG, JPEG, WebP or BMP.")
 
@@ -42,7 +42,7 @@ async def certify(
     wait: PreferredWait,
     key: SentKey,
 ) -> JSONResponse:
-    """Ask for the label of an image, and a radius within which no perturbation can change it."""
+    """Certify an image: its label, and a radius within which no perturbation can change it."""
     return await answer(resources, request, form, await form.image.read(), wait, key)
 
 
@@ -54,7 +54,7 @@ async def certify_json(
     wait: PreferredWait,
     key: SentKey,
 ) -> JSONResponse:
-    """Ask for a label and a radius, the image being part of a JSON document."""
+    """Certify an image that is sent inside a JSON document."""
     return await answer(resources, request, body, body.image, wait, key)
 
 

@@ -18,13 +18,13 @@ router = APIRouter(tags=["service"])
 
 
 class Liveness(BaseModel):
-    """The process answers."""
+    """The process is alive."""
 
     alive: bool
 
 
 class Readiness(BaseModel):
-    """Requests can be served: how many engines are alive, and which models they are ready to serve."""
+    """Requests can be served: the number of live engines, and the models they are ready to serve."""
 
     ready: bool
     engines: int
@@ -32,34 +32,36 @@ class Readiness(BaseModel):
 
 
 class Version(BaseModel):
-    """Which release answers."""
+    """The release that is running."""
 
     version: str
 
 
 @router.get("/livez")
 async def check_liveness() -> Liveness:
-    """Say that the process answers. It needs nothing else, so that a dead Redis restarts no API."""
+    """Check that the process is alive. It does not check Redis: restarting the API would not help."""
     return Liveness(alive=True)
 
 
 @router.get("/readyz", responses=problem_responses())
 def check_readiness(resources: Annotated[Resources, Depends(get_resources)]) -> Readiness:
-    """Say whether a request can be served now: a worker has a model ready, and Redis forgets nothing."""
+    """Check that requests can be served: a worker has a model ready, and Redis is durable."""
     if resources.stopping.is_set():
-        raise refusal(ProblemCode.STOPPING, "this process takes no new requests soon", headers=RETRY_AFTER)
+        raise refusal(
+            ProblemCode.STOPPING, "this process will stop accepting requests soon", headers=RETRY_AFTER
+        )
     _require_durability(resources)
     catalogue = resources.read_catalogue()
     ready = _ready_models(catalogue)
     if not ready:
-        detail = f"{catalogue.engines_alive} engines are alive, and no model is ready"
+        detail = f"{catalogue.engines_alive} engines are alive, but no model is ready"
         raise refusal(ProblemCode.NO_WORKERS, detail, headers=RETRY_AFTER)
     return Readiness(ready=True, engines=catalogue.engines_alive, models=ready)
 
 
 @router.get("/version")
 async def get_version() -> Version:
-    """Say which release answers."""
+    """Get the release that is running."""
     return Version(version=__version__)
 
 

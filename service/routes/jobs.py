@@ -33,7 +33,7 @@ Shared = Annotated[Resources, Depends(get_resources)]
 async def job_id_in_path(
     request: Request,
     resources: Shared,
-    job_id: Annotated[str, Path(description="The id that the submission was answered with.")],
+    job_id: Annotated[str, Path(description="The id in the response to the submission.")],
 ) -> str:
     """Dependency: an id of the form that is given out, of a job that is not another tenant's.
 
@@ -72,7 +72,8 @@ async def _position(
 async def _slot(resources: Shared) -> AsyncIterator[None]:
     """Dependency: one of the streams that may be open; free again when the stream ends, however it does."""
     if resources.streams.locked():
-        detail = f"<= {resources.settings.max_streams} streams may be open; `?wait=` of the job does as well"
+        most = resources.settings.max_streams
+        detail = f"at most {most} streams may be open; use `GET /jobs/{{job_id}}?wait=` instead"
         raise refusal(ProblemCode.TOO_MANY_STREAMS, detail, headers=RETRY_AFTER)
     async with resources.streams:
         yield
@@ -88,10 +89,10 @@ async def get_job(
     resources: Shared,
     job_id: JobId,
     wait: Annotated[
-        int, Query(ge=0, le=MAX_WAIT_SECONDS, description="Wait so many seconds for the job to end.")
+        int, Query(ge=0, le=MAX_WAIT_SECONDS, description="Seconds to wait for the job to end.")
     ] = 0,
 ) -> Job:
-    """Get a job, at once or when it has ended."""
+    """Get a job, now or when it ends."""
     return await resources.waiter.wait(request, job_id, wait)
 
 
@@ -99,12 +100,12 @@ async def get_job(
     "/jobs/{job_id}",
     dependencies=[require(KeyScope.CERTIFY)],
     responses={
-        202: {"model": Job, "description": "The job is being stopped; it can have no answer any more."},
+        202: {"model": Job, "description": "The job is being stopped; it will have no result."},
         **problem_responses(404, 409),
     },
 )
 def cancel_job(resources: Shared, job_id: JobId, response: Response) -> Job:
-    """Give a job up."""
+    """Cancel a job."""
     job = cancel(resources.redis, job_id)
     response.status_code = 200 if job.status.final else 202
     return job
@@ -119,10 +120,11 @@ def cancel_job(resources: Shared, job_id: JobId, response: Response) -> Job:
 async def follow_job(
     request: Request, resources: Shared, job_id: JobId, position: Annotated[str, Depends(_position)]
 ) -> AsyncIterator[ServerSentEvent]:
-    """Follow a job: `progress` events, then one `job` event with the job as it ended.
+    """Follow a job: `progress` events, then one `job` event with the finished job.
 
-    An `error` event, whose data is a problem, ends it for good: the key was revoked. A stream that ends
-    without either (after ten minutes, or because the server stops) is resumed with `Last-Event-ID`.
+    An `error` event holds a problem and ends the stream for good: the key was revoked, or the job expired. A
+    stream that ends without either, after ten minutes or because the server stops, can be resumed with
+    `Last-Event-ID`.
     """
     loop = asyncio.get_running_loop()
     spoken = loop.time()

@@ -27,7 +27,7 @@ router = APIRouter(tags=["service"], dependencies=[require(KeyScope.ADMIN)])
     },
 )
 def get_metrics(resources: Annotated[Resources, Depends(get_resources)]) -> Response:
-    """Get counts and gauges for Prometheus; those of workers and queue are the same from every process."""
+    """Get metrics for Prometheus; those of workers and queue are the same from every API process."""
     store = CollectorRegistry()
     store.register(StoreCollector(resources.redis, resources.settings.timing))
     text = generate_latest(resources.metrics.registry) + generate_latest(store)

@@ -16,7 +16,7 @@ from service.routes.submitting import RESPONSES, JsonRoute, MultipartRoute, Pref
 
 
 class PredictForm(PredictRequest):
-    """Ask for the label alone, as a form."""
+    """Request the label only, as a form."""
 
     image: UploadFile = Field(description="The image file: PNG, JPEG, WebP or BMP.")
 
@@ -34,7 +34,7 @@ async def predict(
     wait: PreferredWait,
     key: SentKey,
 ) -> JSONResponse:
-    """Ask for the label of an image."""
+    """Predict the label of an image, without a radius."""
     return await answer(resources, request, form, await form.image.read(), wait, key)
 
 
@@ -46,7 +46,7 @@ async def predict_json(
     wait: PreferredWait,
     key: SentKey,
 ) -> JSONResponse:
-    """Ask for a label, the image being part of a JSON document."""
+    """Predict the label of an image that is sent inside a JSON document."""
     return await answer(resources, request, body, body.image, wait, key)
 
 

@@ -25,12 +25,13 @@ def _memory(
     caller: Annotated[Caller, require(KeyScope.READ)],
     memory: Annotated[Namespace, Query(description="Namespace of the memory.")] = DEFAULT_MEMORY,
     tenant: Annotated[
-        Tenant | None, Query(description="Whose memory, for administrators. Left out: the caller's.")
+        Tenant | None,
+        Query(description="Tenant whose memory to list, for administrators. Default: the caller's."),
     ] = None,
 ) -> str:
     """Dependency: the name of a memory that can hold something, and that is the caller's to read."""
     if memory == NO_MEMORY:
-        detail = f"'memory' must be a namespace, and '{NO_MEMORY}' stands for none, got '{memory}'"
+        detail = f"'memory' must be a namespace, got '{memory}', which means no memory"
         raise refusal(ProblemCode.INVALID_FIELD, detail, pointer="/memory")
     if tenant is not None and not caller.sees(tenant):
         detail = f"'tenant' must be the caller's own without the scope {KeyScope.ADMIN.value}, got '{tenant}'"
@@ -49,12 +50,14 @@ def list_regions(
     memory: Annotated[str, Depends(_memory)],
     model: Annotated[
         str | None,
-        Query(min_length=1, max_length=100, description="Name of the model. Left out: the server's default."),
+        Query(min_length=1, max_length=100, description="Name of the model. Default: the server's."),
     ] = None,
-    start: Annotated[int, Query(ge=0, le=_MOST_REGIONS, description="Place of the first region.")] = 0,
-    limit: Annotated[int, Query(ge=1, le=REGIONS_PAGE, description="Regions to answer with at most.")] = 100,
+    start: Annotated[int, Query(ge=0, le=_MOST_REGIONS, description="Index of the first region.")] = 0,
+    limit: Annotated[
+        int, Query(ge=1, le=REGIONS_PAGE, description="Maximum number of regions in the response.")
+    ] = 100,
 ) -> RegionPage:
-    """List certified regions of one memory, in the order in which they were committed."""
+    """List the certified regions of one memory, in the order they were committed."""
     info = resources.read_catalogue().resolve(model)
     epoch, total, records = _read(resources, info.digest, memory, start, limit)
     following = start + len(records)
@@ -95,5 +98,5 @@ def _region(model: ModelInfo, index: int, record: bytes) -> Region:
 
 
 def _damaged(index: int) -> ProblemError:
-    detail = f"region {index} cannot be read; `radii memory check` says what else is wrong"
+    detail = f"region {index} cannot be read; run `radii memory check` to find all damage"
     return refusal(ProblemCode.MEMORY_DAMAGED, detail)

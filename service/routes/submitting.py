@@ -32,14 +32,14 @@ _MAX_MARKS: Final = 1_000  # every field at its longest has fewer than half of t
 _log = structlog.get_logger(__name__)
 
 _HEADERS: Final = {
-    "Location": header("The job."),
-    "Preference-Applied": header("The wait that was granted: `wait=N`.", required=False),
+    "Location": header("Path of the job."),
+    "Preference-Applied": header("The wait that was applied: `wait=N`.", required=False),
     REPLAYED: header(f"`true` when an earlier request with this `{HEADER}` made the job.", required=False),
 }
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "model": Job,
-        "description": "The job has ended within the time that was waited.",
+        "description": "The job ended while the request waited.",
         "headers": _HEADERS,
         "links": {**TO_THE_JOB, **TO_ITS_CERTIFICATE},
     },

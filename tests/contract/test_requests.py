@@ -79,21 +79,21 @@ def test_the_level_is_fixed_if_one_is_given(fields: dict[str, Any], level: str) 
 @pytest.mark.parametrize(
     ("fields", "field", "advice"),
     [
-        ({"sigma_uniform": 0.5}, "sigma_uniform", "'noise' = gaussian: leave it out or ask for hybrid"),
+        ({"sigma_uniform": 0.5}, "sigma_uniform", "'noise' = gaussian: omit it or ask for hybrid"),
         ({"sigma_uniform": 0.5, "noise": "uniform"}, "sigma_uniform", "'noise' = uniform"),
         ({"adapt": False, "momentum": 0.5}, "momentum", "'adapt' = false"),
         ({"adapt": False, "clean_size": 9}, "clean_size", "'adapt' = false"),
         (
             {"noise_level": "auto", "sigma": 0.5},
             "sigma",
-            "'noise_level' = auto: leave it out or ask for fixed",
+            "'noise_level' = auto: omit it or ask for fixed",
         ),
         ({"sigma": 0.5, "sigma_grid": [0.5]}, "sigma", "'noise_level' = auto"),
         ({"noise": "hybrid", "noise_level": "auto", "sigma_uniform": 0.5}, "sigma_uniform", "= auto"),
         ({"noise_level": "fixed", "sigma_grid": [0.5]}, "sigma_grid", "'noise_level' = fixed"),
         ({"noise_level": "optimize", "sigma_grid": [0.5]}, "sigma_grid", "'noise_level' = optimize"),
-        ({"memory": "off", "fresh": True}, "fresh", "'memory' = off: leave it out or name a memory"),
-        ({"sigma": 0.5, "fresh": True}, "fresh", "'memory' = off: leave it out or name a memory"),
+        ({"memory": "off", "fresh": True}, "fresh", "'memory' = off: omit it or name a memory"),
+        ({"sigma": 0.5, "fresh": True}, "fresh", "'memory' = off: omit it or name a memory"),
     ],
 )
 def test_a_field_that_would_do_nothing_is_refused(fields: dict[str, Any], field: str, advice: str) -> None:

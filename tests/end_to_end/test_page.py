@@ -307,14 +307,14 @@ def test_a_busy_service_is_asked_again_after_a_countdown(tab: Tab, running: Serv
         keys.append(route.request.headers.get("idempotency-key"))
         if len(keys) > 1:
             return route.continue_()
-        problem = {"type": "urn:radii:problem:no-workers", "title": "No worker is there", "status": 503}
+        problem = {"type": "urn:radii:problem:no-workers", "title": "No worker available", "status": 503}
         body = json.dumps({**problem, "detail": "come back", "code": "no_workers", "errors": []})
         return route.fulfill(status=503, headers={"Retry-After": "3"}, body=body)
 
     tab.page.route("**/certify", busy_once)
     page = tab.open()
     ask(page)
-    expect(page.locator("#form-trouble")).to_contain_text("No worker is there")
+    expect(page.locator("#form-trouble")).to_contain_text("No worker available")
     expect(page.locator("#form-trouble")).to_contain_text("Trying again in")
     assert answered(page, running)["label"]["name"] == "ankle-boot"
     assert len(keys) == 2

@@ -259,7 +259,7 @@ def test_wrong_size_names_both(toy: ModelInfo, colour: ModelInfo, picture: Pictu
         ProblemCode.IMAGE_SIZE_MISMATCH,
         "'image' must be 28×28 pixels for 'toy', got 32×30",
     )
-    assert refused(picture(size=(32, 30)), colour)[1].endswith("got 32×30; 'fit' = resize would fit it")
+    assert refused(picture(size=(32, 30)), colour)[1].endswith("got 32×30; 'fit' = resize would resize it")
 
 
 def test_resize_is_shorter_side_then_centre(colour: ModelInfo) -> None:

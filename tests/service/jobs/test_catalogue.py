@@ -50,7 +50,7 @@ def test_silent_engine_is_known_but_not_ready(
     """Jobs are still taken for it: it may be restarting."""
     beat(toy, ago=TIMING.engine_alive_seconds + 1)
     model = bare_api.get("/models/toy").json()
-    assert (model["ready"], "heard of" in model["reason"]) == (False, True)
+    assert (model["ready"], "has reported" in model["reason"]) == (False, True)
     assert bare_api.get("/readyz").status_code == 503
     response = bare_api.post("/certify", files={"image": ("image", png)})
     assert (response.status_code, response.json()["model"]) == (202, "toy")

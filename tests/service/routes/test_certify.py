@@ -128,7 +128,7 @@ def test_predict_takes_json(api: httpx.Client, png: bytes, redis: Redis) -> None
         (
             {"clean_size": 601},
             "/clean_size",
-            "'clean_size' must be <= 600, the clean images that 'toy' has, got 601",
+            "'clean_size' must be <= 600, the number of clean images of 'toy', got 601",
         ),
         ({"sigma_grid": [0.25, -1]}, "/sigma_grid/1", "'sigma_grid/1' must be > 0, got -1"),
         ({"sgima": "0.5"}, "/sgima", "'sgima' is not a field of this request"),
@@ -183,7 +183,7 @@ def test_prediction_has_a_memory_and_is_never_fresh(api: httpx.Client, png: byte
 def test_fresh_without_a_memory(certify: Post) -> None:
     """There is nothing that it could do; both fields are named."""
     response = certify(model="toy", memory="off", fresh=True)
-    message = "'fresh' = true has no meaning with 'memory' = off: leave it out or name a memory"
+    message = "'fresh' = true has no meaning with 'memory' = off: omit it or name a memory"
     assert (response.status_code, response.json()["code"]) == (422, "invalid_field")
     assert response.json()["errors"] == [{"pointer": "/fresh", "message": message}]
 

@@ -129,7 +129,7 @@ def test_default_model(
         ({"limit": 1001}, "/limit", "'limit' must be <= 1000, got 1001"),
         ({"memory": "a:b"}, "/memory", "'memory' must match ^[A-Za-z0-9_-]{1,64}$, got 'a:b'"),
         ({"memory": ""}, "/memory", "'memory' must match ^[A-Za-z0-9_-]{1,64}$, got ''"),
-        ({"memory": "off"}, "/memory", "'memory' must be a namespace, and 'off' stands for none, got 'off'"),
+        ({"memory": "off"}, "/memory", "'memory' must be a namespace, got 'off', which means no memory"),
         ({"model": ""}, "/model", "'model' must have at least 1 characters, got ''"),
     ],
 )
