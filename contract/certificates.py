@@ -219,7 +219,8 @@ class PredictionVotes(_Answer):
     alpha: float = Field(description="Failure probability of this noise's test.")
 
 
-class Prediction(_AboutImage):
+# Not `Prediction`: generators make one variable of a class and one of each field, and a field is `prediction`
+class PredictedLabel(_AboutImage):
     """The smoothed classifier's label, or an abstention; no radius."""
 
     sigma: float

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from contract.certificates import Certificate, Prediction
+from contract.certificates import Certificate, PredictedLabel
 from contract.choices import JobKind, JobStatus, Stage
 from contract.problems import Problem
 
@@ -49,7 +49,7 @@ class Job(BaseModel):
     finished_at: datetime | None
     progress: Progress
     certificate: Certificate | None
-    prediction: Prediction | None
+    prediction: PredictedLabel | None
     error: Problem | None
     links: Links
 

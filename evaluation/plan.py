@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from contract.choices import NoiseKind
 from evaluation.statistics.metrics import RADII
 from evaluation.suites.corrupt import CORRUPTIONS, SEVERITIES
 
@@ -177,7 +178,7 @@ class CertifyPlan(_Frozen):
     @property
     def norm(self) -> str:
         """The norm that the noise's theorem is about; a hybrid's tables give it and the other one."""
-        return "l1" if self.noise == "uniform" else "l2"
+        return NoiseKind(self.noise).norm
 
 
 class EvaluationPlan(_Frozen):

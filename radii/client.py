@@ -16,7 +16,7 @@ from httpx_sse import connect_sse
 from pydantic import BaseModel, ValidationError
 
 from contract import __version__
-from contract.certificates import Certificate, Prediction
+from contract.certificates import Certificate, PredictedLabel
 from contract.choices import JobKind, JobStatus
 from contract.jobs import Job, Progress
 from contract.models import ModelInfo, ModelList
@@ -112,7 +112,7 @@ class Client:
         assert job.certificate is not None  # noqa: S101 (a certify job that succeeded has one)
         return job.certificate
 
-    def predict(self, image: Image, **fields: object) -> Prediction:
+    def predict(self, image: Image, **fields: object) -> PredictedLabel:
         """Predicts the smoothed classifier's label, with far fewer votes than a radius takes.
 
         Raises:

@@ -6,14 +6,14 @@ from certifier.answers.parts import Identity, about_image, adaptation, compute
 from certifier.loading import LoadedModel
 from certifier.predict import PredictedNoise, Predictions
 from certifier.verdict import NO_MEMORY, Statement
-from contract.certificates import Memory, Prediction, PredictionVotes
+from contract.certificates import Memory, PredictedLabel, PredictionVotes
 from contract.choices import MemoryOutcome
 from contract.tasks import PredictQuestion
 
 
 def prediction(
     found: Predictions, base_class: int, identity: Identity, memory: Memory = NO_MEMORY
-) -> Prediction:
+) -> PredictedLabel:
     """Returns the prediction that the votes support.
 
     Args:
@@ -23,7 +23,7 @@ def prediction(
         memory: The memory of regions that was asked and held nothing about the image.
     """
     question, runs = found.question, found.runs
-    return Prediction(
+    return PredictedLabel(
         **about_image(identity, question, found.model, base_class, found.label, found.reason),
         sigma=runs[0].noise.sigma,
         noise=[_votes(run) for run in runs],
@@ -43,7 +43,7 @@ def remembered_prediction(
     base_class: int,
     identity: Identity,
     found: Predictions | None = None,
-) -> Prediction:
+) -> PredictedLabel:
     """Returns the prediction of an image that lies in a certified region.
 
     Args:
@@ -56,7 +56,7 @@ def remembered_prediction(
             answer does not rest on them.
     """
     seconds, samples = (0.0, 0) if found is None else (found.seconds, found.samples)
-    return Prediction(
+    return PredictedLabel(
         **about_image(identity, question, model, base_class, held.label, None),
         sigma=question.resolved.sigma,
         noise=[],

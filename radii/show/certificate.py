@@ -14,7 +14,7 @@ from contract.certificates import (
     ClassLabel,
     Compute,
     NoiseEvidence,
-    Prediction,
+    PredictedLabel,
 )
 from contract.choices import AbstainReason, MemoryOutcome, NoiseLevel, StopReason
 from radii.show.memory_outcome import what_it_did, what_it_promises
@@ -45,12 +45,12 @@ def show_certificate(console: Console, certificate: Certificate, classes: list[s
     _show(console, certificate, body)
 
 
-def show_prediction(console: Console, prediction: Prediction, classes: list[str] | None = None) -> None:
+def show_prediction(console: Console, prediction: PredictedLabel, classes: list[str] | None = None) -> None:
     """Prints a prediction."""
     _show(console, prediction, _grid(_prediction_facts(prediction, _names(prediction, classes))))
 
 
-def _show(console: Console, answer: Certificate | Prediction, body: RenderableType) -> None:
+def _show(console: Console, answer: Certificate | PredictedLabel, body: RenderableType) -> None:
     title = "no label: the classifier abstains" if answer.label is None else answer.label.name
     style = "yellow" if answer.abstained else "green"
     console.print(Panel(body, title=Text(title, "bold"), border_style=style, width=min(console.width, 96)))
@@ -169,7 +169,7 @@ def _adaptation(adaptation: Adaptation) -> str:
     )
 
 
-def _prediction_facts(prediction: Prediction, name: ClassName) -> Facts:
+def _prediction_facts(prediction: PredictedLabel, name: ClassName) -> Facts:
     if prediction.abstain_reason is AbstainReason.BRANCHES_DISAGREE:
         yield "abstains", "the two noises answer different classes"
     for votes in prediction.noise:
@@ -181,7 +181,7 @@ def _prediction_facts(prediction: Prediction, name: ClassName) -> Facts:
     yield from _common_facts(prediction)
 
 
-def _common_facts(answer: Certificate | Prediction) -> Facts:
+def _common_facts(answer: Certificate | PredictedLabel) -> Facts:
     done = what_it_did(answer.memory)
     if done is not None:
         yield "memory", done
@@ -201,7 +201,7 @@ def _speed(compute: Compute) -> str:
     )
 
 
-def _names(answer: Certificate | Prediction, classes: list[str] | None) -> ClassName:
+def _names(answer: Certificate | PredictedLabel, classes: list[str] | None) -> ClassName:
     """Names of classes: all of them if the model is known, else those in the answer."""
     labels: list[ClassLabel | None] = [answer.label, answer.prediction]
     known = {label.index: label.name for label in labels if label}

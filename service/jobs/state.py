@@ -16,7 +16,7 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from contract import keys
-from contract.certificates import Certificate, Prediction
+from contract.certificates import Certificate, PredictedLabel
 from contract.choices import JobStatus, NoiseKind, ProblemCode, Stage
 from contract.jobs import Job, Links, Progress, Submission
 from contract.limits import FAILURE_TTL, JOB_TIMEOUT
@@ -62,7 +62,7 @@ class _Held:
 
     submission: Submission
     certificate: Certificate | None
-    prediction: Prediction | None
+    prediction: PredictedLabel | None
     cancellation: Cancellation | None
     problem: Problem | None
     record: QueueRecord | None
@@ -71,7 +71,7 @@ class _Held:
     timed_out: bool
 
     @property
-    def answer(self) -> Certificate | Prediction | None:
+    def answer(self) -> Certificate | PredictedLabel | None:
         return self.certificate or self.prediction
 
     @property
@@ -152,7 +152,7 @@ def _held(job_id: str, replies: Sequence[Any]) -> _Held | None:
     return _Held(
         submission=Submission.model_validate_json(submission),
         certificate=None if certificate is None else Certificate.model_validate_json(certificate),
-        prediction=None if prediction is None else Prediction.model_validate_json(prediction),
+        prediction=None if prediction is None else PredictedLabel.model_validate_json(prediction),
         cancellation=None if cancelled is None else Cancellation.from_text(cancelled.decode()),
         problem=None if stored_problem is None else Problem.model_validate_json(stored_problem),
         record=parse_record(job_id, record),

@@ -1,6 +1,7 @@
 """Operations as they are: every problem that can come, every header that is sent, no null outside of JSON."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any, Final
 
 from service.problems import MEDIA_TYPE, REQUEST_ID
@@ -82,7 +83,7 @@ def _response(status: str, response: Document, schemas: Document) -> Document:
     response = {**response, "headers": {**response.get("headers", {}), **shared}}
     content = response.get("content")
     if status.startswith(("4", "5")):
-        response["content"] = _PROBLEM
+        response["content"] = deepcopy(_PROBLEM)  # each gets an example of its own
     elif content is not None and _STREAM in content:
         response["content"] = {_STREAM: {"schema": {"type": "string"}}}
     if response["description"] == "Successful Response":

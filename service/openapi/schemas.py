@@ -7,8 +7,6 @@ Document = dict[str, Any]
 
 _OF_THE_FRAMEWORK: Final = ("HTTPValidationError", "ValidationError")
 _FORMATS: Final[Mapping[str, str]] = {"integer": "int64", "number": "double"}
-# openapi-python-client makes one variable of a class and one of each member; a prediction has a `prediction`.
-_RENAMED: Final[Mapping[str, str]] = {"Prediction": "PredictedLabel"}
 _BOUNDS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
 
@@ -27,25 +25,11 @@ def adjust_schemas(document: Document, asked: set[str]) -> None:
             if name not in asked:
                 schema["required"] = list(schema["properties"])
             schema["properties"] = {key: _member(member) for key, member in schema["properties"].items()}
-    for old in _RENAMED.keys() & schemas.keys():
-        schemas[_RENAMED[old]] = {**schemas.pop(old), "title": _RENAMED[old]}
-    document["components"]["schemas"] = _with_new_names(dict(sorted(schemas.items())))
-    document["paths"] = _with_new_names(document["paths"])
+    document["components"]["schemas"] = dict(sorted(schemas.items()))
     for path in document["paths"].values():
         for operation in path.values():
             for parameter in operation.get("parameters", []):
                 parameter["schema"] = _member(parameter["schema"])
-
-
-def _with_new_names(node: Any) -> Any:
-    """Makes references follow what was renamed."""
-    if isinstance(node, list):
-        return [_with_new_names(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    renamed = {key: _with_new_names(value) for key, value in node.items()}
-    place, _, name = str(node.get("$ref", "")).rpartition("/")
-    return {**renamed, "$ref": f"{place}/{_RENAMED[name]}"} if name in _RENAMED else renamed
 
 
 def _member(member: Document) -> Document:

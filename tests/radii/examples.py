@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from contract.certificates import Certificate, Prediction
+from contract.certificates import Certificate, PredictedLabel
 from tests.service.examples import make_certificate, make_prediction
 
 CLASSES = ["boot", "bag", "coat"]
@@ -19,6 +19,6 @@ def abstention() -> Certificate:
     return certificate(counts=(500, 500, 0))
 
 
-def prediction(noise: str = "gaussian") -> Prediction:
+def prediction(noise: str = "gaussian") -> PredictedLabel:
     """A label without a radius."""
     return make_prediction(certificate(noise))

@@ -8,7 +8,7 @@ from typing import Any
 
 from scipy import stats
 
-from contract.certificates import Certificate, Prediction, PredictionVotes
+from contract.certificates import Certificate, PredictedLabel, PredictionVotes
 
 DIGITS = [f"digit {index}" for index in range(10)]
 
@@ -138,14 +138,14 @@ def make_certificate(
     return Certificate.model_validate(fields | conclusion(evidence, first))
 
 
-def make_prediction(certificate: Certificate) -> Prediction:
+def make_prediction(certificate: Certificate) -> PredictedLabel:
     """What a worker predicts from the same votes."""
-    shared = {name: getattr(certificate, name) for name in Prediction.model_fields}
+    shared = {name: getattr(certificate, name) for name in PredictedLabel.model_fields}
     votes = [
         {name: getattr(evidence, name, 1e-9) for name in PredictionVotes.model_fields}  # 1e-9: the p-value
         for evidence in certificate.noise
     ]
-    return Prediction.model_validate(shared | {"noise": votes})
+    return PredictedLabel.model_validate(shared | {"noise": votes})
 
 
 def conclusion(evidence: Sequence[dict[str, Any]], label: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Questions to `by-noise` about grey pictures, whose answers bind each other in a memory of certified regions."""
 
-from contract.certificates import Certificate, Prediction
+from contract.certificates import Certificate, PredictedLabel
 from contract.choices import JobStatus
 from contract.jobs import Job
 from contract.regions import RegionPage
@@ -27,7 +27,7 @@ def certify(running: Service, level: int, sigma: float, **fields: object) -> Cer
     return job.certificate
 
 
-def predict(running: Service, level: int, sigma: float, **fields: object) -> Prediction:
+def predict(running: Service, level: int, sigma: float, **fields: object) -> PredictedLabel:
     data = {"model": MODEL, "sigma": sigma, **fields}
     response = running.http.post(
         "/predict",

@@ -12,7 +12,7 @@ import certifier
 from certifier import Findings, Identity, LoadedModel, Predictions, Variants
 from certifier.verdict import NO_MEMORY
 from contract import keys
-from contract.certificates import Certificate, Prediction
+from contract.certificates import Certificate, PredictedLabel
 from contract.choices import JobKind, ProblemCode, Stage
 from contract.keys import pixel_digest
 from contract.metrics import CERTIFICATES, COMMIT_CONFLICTS, JOBS, VOTES
@@ -181,7 +181,7 @@ class Pipeline:
     def _commit(
         self,
         task: Task,
-        answer: Certificate | Prediction,
+        answer: Certificate | PredictedLabel,
         progress: JobProgress,
         agreement: Agreement | None = None,
     ) -> Outcome:
@@ -201,7 +201,7 @@ class Pipeline:
             self._count(task.kind, answer)
         return outcome
 
-    def _count(self, kind: JobKind, answer: Certificate | Prediction) -> None:
+    def _count(self, kind: JobKind, answer: Certificate | PredictedLabel) -> None:
         """Counts an answer that was committed: once, however often its job was tried."""
         self._metrics.add(JOBS, kind.value, answer.model, "succeeded", "")
         if answer.compute.samples:

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from contract.certificates import Certificate, Prediction
+from contract.certificates import Certificate, PredictedLabel
 from contract.choices import AbstainReason, StopReason
 from radii.show.certificate import show_certificate, show_prediction
 from radii.show.numbers import floor, in_255
@@ -23,7 +23,7 @@ from tests.service.examples import (
 PROMISED = {"l2": 0.41239, "l1": 0.81239, "linf": 0.01}
 
 
-def printed(answer: Certificate | Prediction, classes: list[str] | None = CLASSES) -> str:
+def printed(answer: Certificate | PredictedLabel, classes: list[str] | None = CLASSES) -> str:
     """The answer on a terminal of 100 columns, on one line and without the frame."""
     console = Console(width=100, file=io.StringIO())
     if isinstance(answer, Certificate):
@@ -170,7 +170,7 @@ def test_a_prediction_shows_the_votes_of_each_noise(noise: str) -> None:
 
 def test_a_prediction_on_which_the_noises_disagree() -> None:
     abstained = {"label": None, "agrees": None, "abstained": True, "abstain_reason": "branches_disagree"}
-    made = Prediction.model_validate(prediction("hybrid").model_dump() | abstained)
+    made = PredictedLabel.model_validate(prediction("hybrid").model_dump() | abstained)
     assert "the two noises answer different classes" in printed(made)
 
 
@@ -234,7 +234,7 @@ def test_a_prediction_from_memory_made_no_votes() -> None:
     }  # fmt: skip
     compute = made.compute.model_dump() | {"samples": 0, "seconds": 0.0, "samples_per_second": 0.0}
     text = printed(
-        Prediction.model_validate(made.model_dump() | {"noise": [], "memory": memory, "compute": compute})
+        PredictedLabel.model_validate(made.model_dump() | {"noise": [], "memory": memory, "compute": compute})
     )
     assert "answered from memory, regions 3 and 5 of 'mine'" in text
     assert "computed nothing: no votes were made" in text

@@ -14,7 +14,7 @@ from redis import Redis
 import certifier
 from certifier import Finding, Identity, LoadedModel, Record, Setting, StatisticsHere, Variants
 from contract import keys
-from contract.certificates import Certificate, Prediction, Radius
+from contract.certificates import Certificate, PredictedLabel, Radius
 from contract.choices import MemoryOutcome, NoiseKind, Stage
 from contract.keys import pixel_digest
 from contract.limits import minimum_samples
@@ -108,10 +108,10 @@ class Worker:
 
     def predict(
         self, job_id: str, pixels: bytes, progress: JobProgress | None = None, **fields: Any
-    ) -> Prediction:
+    ) -> PredictedLabel:
         task = predict_task(**self.fields(job_id, pixels, **fields))
         self.pipeline.run("predict", task.model_dump(mode="json"), progress or self.progress(job_id))
-        return Prediction.model_validate_json(self.redis.get(keys.prediction(job_id)))  # type: ignore[arg-type]
+        return PredictedLabel.model_validate_json(self.redis.get(keys.prediction(job_id)))  # type: ignore[arg-type]
 
     def certify_task(self, job_id: str, pixels: bytes, **fields: Any) -> CertifyTask:
         return certify_task(**self.fields(job_id, pixels, **({"n0": 50} | fields)))
