@@ -10,10 +10,10 @@ ENGINES: Final = "radii:engines"  # sorted set: engine id by the server's time o
 METRICS: Final = "radii:measures"  # hash of the counts of all workers: `contract.metrics`
 CERTIFY_TASK: Final = "workers.tasks.certify"
 PREDICT_TASK: Final = "workers.tasks.predict"
-PROBE: Final = "radii:probe"  # written to see whether Redis takes writes
-REAPER: Final = "radii:reaper"  # lock: who looks for lost jobs, and for how long nobody else does
-TAKEN: Final = "radii:reaper:taken"  # sorted set: what a worker took and has not begun, by when it was seen
-SILENT: Final = "radii:reaper:silent"  # sorted set: attempts without a sign of their worker, likewise
+PROBE: Final = "radii:probe"  # written to see whether Redis accepts writes
+REAPER: Final = "radii:reaper"  # lock: of the worker that searches for lost jobs, until the next search
+TAKEN: Final = "radii:reaper:taken"  # sorted set: jobs taken and not begun, by when they were seen first
+SILENT: Final = "radii:reaper:silent"  # sorted set: attempts that their worker does not report, likewise
 TASK_NAMES: Final = {JobKind.CERTIFY: CERTIFY_TASK, JobKind.PREDICT: PREDICT_TASK}
 TASKS: Final = frozenset(TASK_NAMES.values())
 

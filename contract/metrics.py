@@ -18,7 +18,7 @@ class Family:
     Attributes:
         name: As Prometheus knows it, without the suffixes that it adds.
         help: What is counted.
-        labels: What it is told apart by.
+        labels: Names of its labels.
         buckets: Upper bounds, without infinity.
     """
 
@@ -61,7 +61,7 @@ CERTIFICATES: Final = Family(
     ("model", "outcome", "memory"),
 )
 COMMIT_CONFLICTS: Final = Family(
-    "radii_commit_conflicts", "Commits repeated because the memory had grown meanwhile.", ("model",)
+    "radii_commit_conflicts", "Commits repeated because another worker had committed first.", ("model",)
 )
 ADAPTATIONS: Final = Family(
     "radii_adaptations",

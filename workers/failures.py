@@ -3,9 +3,9 @@
 ::
 
     WorkerError
-    ├── JobFailure     the job cannot succeed; the client is told why, and it is not tried again
+    ├── JobFailure     the job cannot succeed; the client gets the reason, and there is no other attempt
     ├── EngineLost     the engine died, did not start or lost Redis; RQ tries again
-    ├── Abandoned      nobody waits: the client cancelled, or the relay is gone
+    ├── Abandoned      the client cancelled, or the relay is gone
     ├── Superseded     another attempt at the job has begun
     ├── ForbiddenTask  the job names a function that is none of ours (`workers.process.rq.allowed_job`)
     └── KeepsDying     a process dies as often as it is started (`workers.process.child`)
@@ -20,7 +20,7 @@ class WorkerError(Exception):
 
 
 class JobFailure(WorkerError):
-    """The job cannot succeed, and the client is told why."""
+    """The job cannot succeed, and the client gets the reason."""
 
     def __init__(self, code: ProblemCode, detail: str) -> None:
         super().__init__(detail)
@@ -38,8 +38,8 @@ class EngineLost(WorkerError):
 
 
 class Abandoned(WorkerError):
-    """Nobody waits for the answer any more."""
+    """The client cancelled, or the relay is gone: no process waits for the answer."""
 
 
 class Superseded(WorkerError):
-    """Another attempt has begun: the answer is for that one to give."""
+    """Another attempt has begun, and only that one may answer."""

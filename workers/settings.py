@@ -98,9 +98,9 @@ class WorkerSettings(ProcessSettings, ExecutionSettings):
     )
 
     def environment(self) -> dict[str, str]:
-        """Returns the environment for a child process that must read the very same settings.
+        """Returns the environment with which a child process reads the same settings.
 
-        A password that lies in a file stays there: children read it themselves.
+        A password from a file stays in the file: children read it themselves.
         """
         chosen = {
             f"RADII_{name.upper()}": os.pathsep.join(map(str, value)) if name == "models" else str(value)
@@ -110,5 +110,5 @@ class WorkerSettings(ProcessSettings, ExecutionSettings):
         chosen |= {f"RADII_TIMING__{name.upper()}": str(value) for name, value in self.timing}
         if self.redis_password_file is not None:
             chosen["RADII_REDIS_URL"] = without_password(self.redis_url)
-        # Waiting threads that spin slow a busy machine many times over and speed a quiet one up little.
+        # OpenMP's idle threads spin by default: much slower on a busy machine, hardly faster on a quiet one.
         return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **chosen}

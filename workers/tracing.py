@@ -1,4 +1,4 @@
-"""Spans of an engine's work for OpenTelemetry, when an operator asks for them; else nothing is loaded."""
+"""OpenTelemetry spans of an engine's work. Nothing is loaded unless an operator turns tracing on."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -13,7 +13,7 @@ _tracer: Any = None
 
 
 def begin(settings: WorkerSettings) -> None:
-    """Sets tracing up, if that is asked for. Called once by the engine."""
+    """Sets tracing up if it is on. Called once by the engine."""
     global _tracer
     if not settings.tracing:
         return
@@ -33,11 +33,11 @@ def begin(settings: WorkerSettings) -> None:
 
 @contextmanager
 def job(about: Mapping[str, Any], task: object) -> Iterator[None]:
-    """A span round one job, which goes on with the trace of the request that asked for it.
+    """A span of one job, in the trace of its HTTP request.
 
     Args:
-        about: Attributes: what the log says of the job.
-        task: Its payload, which names the request's span.
+        about: Its attributes: what the log says of the job.
+        task: The job's payload, which names the request's span.
     """
     if _tracer is None:
         yield
@@ -53,5 +53,5 @@ def job(about: Mapping[str, Any], task: object) -> Iterator[None]:
 
 
 def span(name: str) -> AbstractContextManager[Any]:
-    """A span round one part of a job."""
+    """A span of one part of a job."""
     return nullcontext() if _tracer is None else _tracer.start_as_current_span(name)

@@ -1,8 +1,8 @@
-"""Letting a job onto the queue: at most so many wait, and one for each idempotency key.
+"""Admission to the queue: under the caps on waiting jobs, and once for each idempotency key.
 
-All of it is one script on the server: it looks at the key and at the caps, and only then writes. So no number
-of parallel submissions overshoots a cap, no key ever stands for a job that was not enqueued, and a submission
-that is sent again because its answer was lost enqueues nothing twice. A full Redis refuses the whole script.
+It is one script on the server, which reads the key and the caps and only then writes. So parallel submissions
+never exceed a cap, no key stands for a job that was not enqueued, and a submission that is sent again because
+its answer was lost enqueues nothing twice. A full Redis refuses the whole script.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,14 @@ from contract.limits import IDEMPOTENCY_TTL, QUEUED_TTL
 from contract.problems import refusal
 from service.jobs.idempotency import Idempotency
 
-# Written for one server: the jobs of a caller are looked up by name, and RQ needs such a server anyway.
+# For a single server, as RQ is: a cluster would refuse the keys that are not among KEYS.
 _SCRIPT: Final = """#!lua
 local queue, submission, waiting, idempotency = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local job, cap, own_cap = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local fingerprint, lifetime, queued_for = ARGV[4], ARGV[5], ARGV[6]
 local record, known_job = ARGV[7], ARGV[8]
 
+-- The client library sends a script again when its answer was lost: then this job is already there.
 if redis.call('EXISTS', submission) == 1 then
   return {'enqueued', job}
 end
@@ -37,6 +38,7 @@ local length = redis.call('LLEN', queue)
 if length >= cap then
   return {'queue_full', length}
 end
+-- Jobs stay in this set after a worker has taken them, so it is cleaned before it refuses.
 if own_cap > 0 and redis.call('SCARD', waiting) >= own_cap then
   for _, other in ipairs(redis.call('SMEMBERS', waiting)) do
     if redis.call('HGET', record .. other, 'status') ~= 'queued' then
@@ -47,6 +49,7 @@ if own_cap > 0 and redis.call('SCARD', waiting) >= own_cap then
     return {'caller_full', own_cap}
   end
 end
+-- The commands that RQ would have sent, each after the number of its words.
 local place = 9
 while place <= #ARGV do
   local count = tonumber(ARGV[place])
@@ -66,11 +69,11 @@ return {'enqueued', job}
 
 @dataclass(frozen=True)
 class Terms:
-    """On which terms a job is let in.
+    """The caps for a job, and its idempotency key.
 
     Attributes:
         account: Whom the job is counted for.
-        max_queued: Jobs that may wait.
+        max_queued: Jobs that may wait, of all callers.
         max_queued_per_account: Those of one caller; None: no cap of its own.
         idempotency: The client's key, if it sent one.
     """
@@ -82,7 +85,7 @@ class Terms:
 
 
 class QueueFull(Exception):
-    """As many jobs wait as may."""
+    """The queue holds as many jobs as may wait."""
 
     def __init__(self, length: int) -> None:
         super().__init__(length)
@@ -103,8 +106,8 @@ def admit(
         redis: The server.
         job_id: The new job's.
         queue_key: The list of waiting jobs.
-        record_prefix: What RQ's records of jobs are called, up to the id.
-        commands: What to write: each a command and its arguments.
+        record_prefix: Key of RQ's record of a job, without the job's id.
+        commands: The commands that enqueue it, each with its arguments.
         terms: The caps and the key.
 
     Returns:

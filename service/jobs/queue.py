@@ -118,7 +118,7 @@ def enqueue(redis: Redis, submission: Submission, task: Task, pixels: bytes, ter
 
 
 def read_job_seconds(redis: Redis, jobs: int) -> list[float]:
-    """Returns how long the jobs that finished last took to compute, at most so many of them."""
+    """Returns how long the jobs that finished last took to compute, at most ``jobs`` of them."""
     finished: Any = redis.zrevrange(FinishedJobRegistry(keys.QUEUE, connection=redis).key, 0, jobs - 1)
     with redis.pipeline(transaction=False) as pipeline:
         for job_id in finished:

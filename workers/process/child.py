@@ -99,7 +99,7 @@ class Child:
             self.process.stdin.close()
 
     def ask(self) -> None:
-        """Asks the process to end; once, since a second signal would tell it not to finish anything."""
+        """Asks the process to end; once, since a second signal makes it drop the running job."""
         if self.process.poll() is None and not self._asked:
             self.process.terminate()
         self._asked = True

@@ -1,4 +1,4 @@
-"""Redis clients that live through a restart of the server."""
+"""Redis clients that survive a restart of the server."""
 
 import time
 
@@ -17,8 +17,10 @@ _POLL_SECONDS = 0.5
 def connect(url: str, *, read_timeout: float | None = 30, one_connection: bool = False) -> Redis:
     """Returns a client that retries lost connections for a few seconds.
 
-    RQ's worker blocks in reads for longer than any timeout of ours, so it asks for ``read_timeout=None``.
-    A client of ``one_connection`` is for one thread.
+    Args:
+        url: Address of the server.
+        read_timeout: Seconds; None for RQ's worker, which blocks in reads for longer and sets its own.
+        one_connection: Use the same connection for all commands; such a client is for one thread.
     """
     return Redis.from_url(
         url,
@@ -33,7 +35,7 @@ def connect(url: str, *, read_timeout: float | None = 30, one_connection: bool =
 
 
 def wait_until_writable(redis: Redis) -> None:
-    """Waits, without end, until the server answers and takes writes: it may be away, loading or full."""
+    """Waits without end until the server accepts writes: it may be away, loading or full."""
     waiting = False
     while True:
         try:

@@ -112,7 +112,7 @@ class Engine:
         """Logs and counts why a job has no answer.
 
         Returns:
-            What its relay is told, and why the engine has to leave, if it has to.
+            The error for its relay, and why the engine has to leave, if it has to.
         """
         if isinstance(error, Abandoned):
             log.info("job abandoned")
@@ -148,7 +148,7 @@ class Engine:
 
 
 def _failure(error: Exception) -> JobFailure:
-    """What the client is told; of an error that nobody foresaw, only the log says more."""
+    """The error for the client. Only the log has the details of an unexpected one."""
     if isinstance(error, JobFailure):
         log.warning("job failed", code=error.code.value, detail=error.detail)
         return error
@@ -158,7 +158,7 @@ def _failure(error: Exception) -> JobFailure:
 
 
 def warm_up(models: LoadedModels, settings: WorkerSettings) -> None:
-    """Loads the default model (the first one, when none is named) before any request asks for it."""
+    """Loads the default model (the first one, when none is named) before the first request."""
     ready = [model.name for model in models.catalogue() if model.ready]
     name = settings.default_model or first_choice(ready)
     if name is None:
@@ -180,7 +180,7 @@ def main() -> None:
     end_with_parent()
     status = StatusFile(arguments.socket.parent, settings.timing.engine_heartbeat_seconds)
     tracing.begin(settings)
-    _step_back(settings.niceness)
+    _lower_priority(settings.niceness)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     engine = Engine(settings, status)
@@ -194,11 +194,11 @@ def main() -> None:
     with suppress(RedisError):
         engine.heartbeat.stop()
     if reason is Exit.DEVICE_LOST:
-        os._exit(reason)  # CUDA's own exit handlers may wait for the device for ever
+        os._exit(reason)  # CUDA's exit handlers may wait for the device without end
     raise SystemExit(reason)
 
 
-def _step_back(niceness: int) -> None:
+def _lower_priority(niceness: int) -> None:
     """Gives way to the API on a machine that they share: it needs little, and its clients wait."""
     os.nice(niceness)
     # Where Linux groups processes by session, niceness counts within one alone; this sets that of the group.

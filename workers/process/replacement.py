@@ -18,7 +18,7 @@ _STATM: Final = Path("/proc/self/statm")
 
 
 def resident_bytes() -> int:
-    """Returns the main memory that this process takes; its peak where the system tells only that."""
+    """Returns the main memory that this process takes; its peak use where the present one is unknown."""
     try:
         return int(_STATM.read_text().split()[1]) * resource.getpagesize()
     except OSError:
@@ -46,7 +46,7 @@ class Replacement:
             self._limit = self._settings.engine_max_rss_mb * _MIB
             if now > self._limit:
                 log.warning(
-                    "engine begins above its limit: it will be replaced after every job",
+                    "engine starts above its limit and is replaced after every job",
                     engine_max_rss_mb=self._settings.engine_max_rss_mb,
                     resident_mb=now // _MIB,
                 )

@@ -98,7 +98,7 @@ class EngineChild(Child):
         return status is not None and status.serving
 
     def keep_running(self) -> int | None:
-        """Starts the engine again if it has died, or has not left a job for which nobody waits.
+        """Starts the engine again if it has died, or works on although its relay has ended.
 
         Raises:
             KeepsDying: It dies as often as it is started, and not by its jobs. It is not started again.

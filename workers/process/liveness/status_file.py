@@ -105,7 +105,7 @@ def seconds_since_beat(within: Path | None = None) -> float | None:
 
 
 class Watchdog:
-    """The supervisor's side: notices an engine that works on when nobody waits for the answer."""
+    """The supervisor's side: notices an engine that works on although its relay has ended."""
 
     def __init__(self, patience: float) -> None:
         self._patience = patience

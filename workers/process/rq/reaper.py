@@ -105,7 +105,7 @@ class Reaper:
             return cast("list[bytes]", pipeline.execute()[-1])
 
     def _change(self, change: Callable[[Any, bytes], None], item: bytes) -> None:
-        """Makes one change, and again if another process changed the same job meanwhile."""
+        """Makes one change; again if another process has changed the same job in between."""
         for _ in range(_TRIES):
             with self._redis.pipeline(transaction=True) as pipeline:
                 try:
