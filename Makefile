@@ -75,7 +75,7 @@ docs: $(VENV)/.develop ## check that links and commands in README and docs are t
 
 .PHONY: results
 results: $(VENV)/.develop ## measure what docs/results.md tells, three and a half hours, and write its tables (ONLY="NAME NAME", or page)
-	@$(BIN)/python docs/make_results.py $(ONLY)
+	@$(BIN)/python -m evaluation.papers $(ONLY)
 
 examples: $(VENV)/.develop ## record the answers of a real service for the OpenAPI document
 	@$(BIN)/python -m tests.support.record_examples

@@ -1,10 +1,12 @@
 """What is evaluated and how: everything that decides a table, so that equal plans give equal tables."""
 
-from typing import Annotated, Any, Literal, Self
+from enum import StrEnum
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     FiniteFloat,
@@ -14,9 +16,23 @@ from pydantic import (
     model_validator,
 )
 
-from contract.choices import NoiseKind
+from contract.choices import NoiseKind, NoiseLevel
+from contract.requests import CertifyRequest, Sigma
 from evaluation.statistics.metrics import RADII
 from evaluation.suites.corrupt import CORRUPTIONS, SEVERITIES
+
+
+class SuiteName(StrEnum):
+    """What can be measured, in the order of measuring."""
+
+    CERTIFY = "certify"
+    NOISE = "noise"
+    ATTACKS = "attacks"
+    CORRUPTIONS = "corruptions"
+    GRADIENTS = "gradients"
+    LEVELS = "levels"
+    BOUNDS = "bounds"
+
 
 Positive = Annotated[FiniteFloat, Field(gt=0)]
 NonNegative = Annotated[FiniteFloat, Field(ge=0)]
@@ -30,6 +46,19 @@ def _once(values: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
     return values
 
 
+def _suites(names: Any) -> Any:
+    """Put suites into the order in which they are measured; ``all`` stands for every one."""
+    if not isinstance(names, list | tuple):
+        return names
+    known = [each.value for each in SuiteName]
+    return known if "all" in names else sorted(names, key=lambda name: [*known, name].index(name))
+
+
+def _both(values: Any) -> Any:
+    """``both`` makes a run without and a run with."""
+    return (False, True) if values in (["both"], ("both",)) else values
+
+
 def _apart(sigmas: tuple[float | None, ...]) -> tuple[float | None, ...]:
     names = {f"{sigma:g}" for sigma in sigmas if sigma is not None}
     if len(names) < sum(sigma is not None for sigma in sigmas):
@@ -39,7 +68,7 @@ def _apart(sigmas: tuple[float | None, ...]) -> tuple[float | None, ...]:
 
 
 ONCE = AfterValidator(_once)
-"""A repeated value would be measured once and counted twice, or just told twice."""
+"""A repeated value would be measured once and counted twice, or reported twice."""
 APART = AfterValidator(_apart)
 """Runs are known by six digits of their level: two alike would share their measurements."""
 
@@ -55,35 +84,33 @@ class _Frozen(BaseModel):
 
 
 class NoisePlan(_Frozen):
-    """Accuracy under one draw of noise.
+    """Accuracy under one draw of noise."""
 
-    Attributes:
-        sigmas: levels of the main table.
-        sweep_sigma: level of the sweeps.
-        momenta, clean_sizes: what adaptation is swept over, the other being as it is by default.
-        draws: how often each adaptation of a sweep is repeated with other noise.
-    """
-
-    sigmas: Annotated[tuple[Positive, ...], ONCE] = SIGMAS
-    sweep_sigma: Positive = 0.5
-    momenta: Annotated[tuple[Share, ...], ONCE] = MOMENTA
-    clean_sizes: Annotated[tuple[Annotated[int, Field(ge=2)], ...], ONCE] = CLEAN_SIZES
-    draws: PositiveInt = 3
+    sigmas: Annotated[tuple[Positive, ...], ONCE] = Field(SIGMAS, description="Noise levels of the table.")
+    sweep_sigma: Positive = Field(0.5, description="Noise level of the sweeps.")
+    momenta: Annotated[tuple[Share, ...], ONCE] = Field(
+        MOMENTA, description="What adaptation is swept over, all clean images being used."
+    )
+    clean_sizes: Annotated[tuple[Annotated[int, Field(ge=2)], ...], ONCE] = Field(
+        CLEAN_SIZES, description="What adaptation is swept over, the momentum being 1."
+    )
+    draws: PositiveInt = Field(3, description="Repetitions of each adaptation of a sweep, with other noise.")
 
 
 class AttackPlan(_Frozen):
-    """Projected gradient descent.
+    """Projected gradient descent."""
 
-    Attributes:
-        epsilons_l2, epsilons_linf: radii of the balls, in pixel units.
-        steps: of each attack, from a random start.
-        ensembles: for adapted classifiers, how many of them the attack averages over.
-    """
-
-    epsilons_l2: Annotated[tuple[Positive, ...], Field(min_length=1), ONCE] = EPSILONS["l2"]
-    epsilons_linf: Annotated[tuple[Positive, ...], Field(min_length=1), ONCE] = EPSILONS["linf"]
-    steps: PositiveInt = 40
-    ensembles: Annotated[tuple[PositiveInt, ...], ONCE] = (1, 5, 10)
+    epsilons_l2: Annotated[tuple[Positive, ...], Field(min_length=1), ONCE] = Field(
+        EPSILONS["l2"], description="ℓ2 radii of the balls, in pixel units."
+    )
+    epsilons_linf: Annotated[tuple[Positive, ...], Field(min_length=1), ONCE] = Field(
+        EPSILONS["linf"],
+        description="ℓ∞ radii of the balls, in pixel units. Default: 4, 8, 12 and 16 of 255.",
+    )
+    steps: PositiveInt = Field(40, description="Steps of PGD, from a random start.")
+    ensembles: Annotated[tuple[PositiveInt, ...], ONCE] = Field(
+        (1, 5, 10), description="How many adapted classifiers an attack on an adapted one averages over."
+    )
 
     def epsilons(self, norm: str) -> tuple[float, ...]:
         """Return the radii in one norm, in rising order."""
@@ -91,21 +118,18 @@ class AttackPlan(_Frozen):
 
 
 class CorruptionPlan(_Frozen):
-    """Common corruptions.
+    """Common corruptions."""
 
-    Attributes:
-        baseline: name of the bundle whose errors are 1; the first bundle if None.
-        names: corruptions, all that apply if None.
-        severities: of 1 to 5.
-        clean_size: clean images that are corrupted likewise to adapt to a corruption.
-    """
-
-    baseline: str | None = None
-    names: Annotated[tuple[str, ...], Field(min_length=1), ONCE] | None = None
-    severities: Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], Field(min_length=1), ONCE] = (
-        SEVERITIES
+    baseline: str | None = Field(None, description="Bundle whose errors count as 1. Default: the first.")
+    names: Annotated[tuple[str, ...], Field(min_length=1), ONCE] | None = Field(
+        None, description="Only these corruptions. Default: all that apply."
     )
-    clean_size: Annotated[int, Field(ge=2)] = 256
+    severities: Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], Field(min_length=1), ONCE] = Field(
+        SEVERITIES, description="Severities, of 1 to 5."
+    )
+    clean_size: Annotated[int, Field(ge=2)] = Field(
+        256, description="Clean images that are corrupted likewise to adapt to a corruption."
+    )
 
     @field_validator("names")
     @classmethod
@@ -117,88 +141,89 @@ class CorruptionPlan(_Frozen):
 
 
 class LevelPlan(_Frozen):
-    """The sweep over K, the steps of OptimizeSigma.
+    """The sweep over K, the steps of OptimizeSigma."""
 
-    Attributes:
-        steps: values of K; 0 is the level that the ascent starts from.
-        sigma: that level; the bundle's recommended one if None.
-        n, alpha: votes and failure probability of their certificates.
-    """
-
-    steps: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), ONCE] = ASCENTS
-    sigma: Positive | None = None
-    n: Annotated[int, Field(ge=100)] = 2000
-    alpha: Annotated[FiniteFloat, Field(gt=0, lt=0.5)] = 0.001
+    steps: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), ONCE] = Field(
+        ASCENTS, description="Values of K, the steps of OptimizeSigma; 0 is the level that it starts from."
+    )
+    sigma: Positive | None = Field(None, description="That level. Default: the bundle's.")
+    n: Annotated[int, Field(ge=100)] = Field(2000, description="Votes of each certificate.")
+    alpha: Annotated[FiniteFloat, Field(gt=0, lt=0.5)] = Field(
+        0.001, description="Failure probability of each certificate."
+    )
 
 
 class GradientPlan(_Frozen):
-    """Pictures of loss gradients: how many images, under which noise."""
+    """Pictures of loss gradients."""
 
-    images: PositiveInt = 6
-    sigmas: Annotated[tuple[NonNegative, ...], ONCE] = (0.0, 0.25, 0.5, 0.75)
+    images: PositiveInt = Field(6, description="How many images.")
+    sigmas: Annotated[tuple[NonNegative, ...], ONCE] = Field(
+        (0.0, 0.25, 0.5, 0.75), description="Noise levels, one column each."
+    )
 
 
 class CertifyPlan(_Frozen):
-    """What certificates are asked for; the meaning of each field is that of a request to the service.
+    """The certificates of the suites ``certify`` and ``bounds``, whose noise is Gaussian, of a fixed level.
 
-    The suite ``bounds`` takes its votes so, too, but always under Gaussian noise of a fixed level.
-
-    Attributes:
-        noise: ``gaussian``, ``uniform`` or ``hybrid``.
-        noise_level: ``fixed``, ``auto`` or ``optimize``.
-        sigmas: one run each; None, one run at the bundle's own level, or level chosen per image.
-        sigma_uniform: of a hybrid's uniform noise; None, the same as ``sigma``.
-        sigma_grid: for ``auto``; None, the bundle's.
-        adapt: one run each; None, adapted where the bundle can.
-        momentum, clean_size: of the adaptation; None, the service's defaults.
-        n0, n, alpha, bound: votes, failure probability and bound; n None, the bundle's.
-        radii: at which tables give certified accuracy, in the noise's own norm.
-        levels: clean accuracies at which schemes are compared.
-        rho: failure probability of the guaranteed accuracy.
-        confidence: of the interval over images.
+    A run is made for each level of ``sigmas`` and each choice of ``adapt``. All else that is asked of the
+    service stands in ``asked``, a request without an image; its level is fixed where nothing else is said.
     """
 
-    noise: Literal["gaussian", "uniform", "hybrid"] = "gaussian"
-    noise_level: Literal["fixed", "auto", "optimize"] = "fixed"
-    sigmas: Annotated[tuple[Positive | None, ...], Field(min_length=1), ONCE, APART] = (None,)
-    sigma_uniform: Positive | None = None
-    sigma_grid: Annotated[tuple[Positive, ...], ONCE] | None = None
-    adapt: Annotated[tuple[bool | None, ...], Field(min_length=1), ONCE] = (None,)
-    momentum: Annotated[FiniteFloat, Field(gt=0, le=1)] | None = None
-    clean_size: Annotated[int, Field(ge=2)] | None = None
-    n0: PositiveInt = 100
-    n: PositiveInt | None = None
-    alpha: Annotated[FiniteFloat, Field(gt=0, lt=0.5)] = 0.001
-    bound: Literal["one_sided", "two_sided"] = "two_sided"
-    radii: Annotated[tuple[NonNegative, ...], ONCE] = RADII
-    levels: Annotated[tuple[Share, ...], ONCE] = (0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85)
-    rho: Annotated[FiniteFloat, Field(gt=0, lt=1)] = 0.001
-    confidence: Annotated[FiniteFloat, Field(gt=0, lt=1)] = 0.95
+    asked: CertifyRequest = CertifyRequest(noise_level=NoiseLevel.FIXED)
+    sigmas: Annotated[tuple[Sigma | None, ...], Field(min_length=1), ONCE, APART] = Field(
+        (None,), description="Noise levels: one run each; `levels` takes one. Default: the bundle's."
+    )
+    adapt: Annotated[tuple[bool | None, ...], BeforeValidator(_both), Field(min_length=1), ONCE] = Field(
+        (None,),
+        description="Re-estimate batch-norm statistics under the noise: `yes`, `no`, or `both`, a run each. "
+        "Default: `yes` where a bundle can.",
+    )
+    radii: Annotated[tuple[NonNegative, ...], ONCE] = Field(
+        RADII, description="Radii of the tables, in the noise's own norm. Default: 0, 0.25, … 3."
+    )
+    levels: Annotated[tuple[Share, ...], ONCE] = Field(
+        (0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85),
+        description="Clean accuracies at which schemes are compared.",
+    )
+    rho: Annotated[FiniteFloat, Field(gt=0, lt=1)] = Field(
+        0.001, description="Failure probability of the guaranteed accuracy."
+    )
+    confidence: Annotated[FiniteFloat, Field(gt=0, lt=1)] = Field(
+        0.95, description="Confidence of the intervals over images."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gathered(cls, values: Any) -> Any:
+        """Move the request's fields into ``asked``: plans of earlier versions have them beside it."""
+        if not isinstance(values, dict) or not isinstance(asked := values.get("asked", {}), dict):
+            return values
+        own = {name: value for name, value in values.items() if name in cls.model_fields}
+        asked |= {name: value for name, value in values.items() if name not in own}
+        level = NoiseLevel.AUTO if asked.get("sigma_grid") else NoiseLevel.FIXED
+        return {**own, "asked": {"noise_level": level, **asked}}
 
     @property
-    def norm(self) -> str:
-        """The norm that the noise's theorem is about; a hybrid's tables give it and the other one."""
-        return NoiseKind(self.noise).norm
+    def norms(self) -> tuple[str, ...]:
+        """The norms that tables are about: the noise's own, and both of a hybrid."""
+        return ("l2", "l1") if self.asked.noise is NoiseKind.HYBRID else (self.asked.noise.norm,)
 
 
 class EvaluationPlan(_Frozen):
     """One evaluation.
 
     Attributes:
-        bundles: digest of each bundle by name, in the order of the tables.
-        suites: names in ``SUITES``.
-        dataset: a name in ``DATASETS``; its test split is evaluated.
-        images: how many test images at most.
-        every: take each so many-th image only.
-        seed: 128 bits; decides all votes, draws and starts.
+        bundles: Digest of each bundle by name, in the order of the tables.
     """
 
     bundles: dict[str, str]
-    suites: Annotated[tuple[str, ...], ONCE]
-    dataset: str = "fashion-mnist"
-    images: PositiveInt = 100
-    every: PositiveInt = 1
-    seed: Annotated[int, Field(ge=0, lt=2**128)] = 0
+    suites: Annotated[tuple[SuiteName, ...], BeforeValidator(_suites), ONCE] = Field(
+        description=f"What is measured: {', '.join(SuiteName)}, or all. Default: certify."
+    )
+    dataset: str = Field("fashion-mnist", description="Data set whose test split is evaluated.")
+    images: PositiveInt = Field(100, description="At most this many test images.")
+    every: PositiveInt = Field(1, description="Evaluate every N-th test image.")
+    seed: Annotated[int, Field(ge=0, lt=2**128)] = Field(0, description="Decides everything random.")
     certify: CertifyPlan = CertifyPlan()
     noise: NoisePlan = NoisePlan()
     attacks: AttackPlan = AttackPlan()

@@ -1,6 +1,5 @@
 """One evaluation from plan to report: what the journal lacks is measured, then the tables are written."""
 
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -27,19 +26,21 @@ from evaluation.certificates.tables import as_row
 from evaluation.certificates.tables import outcome as certificate_outcome
 from evaluation.errors import EvaluationError
 from evaluation.journal import Journal
-from evaluation.plan import EvaluationPlan
+from evaluation.plan import EvaluationPlan, SuiteName
 from evaluation.report.contents import Outcome
 from evaluation.report.write import write_report
 from evaluation.subject import Images, Subject, as_pixels, choose_images
-from evaluation.suites.registry import CERTIFY, SUITES
+from evaluation.suites.registry import SUITES
 from evaluation.suites.suite import Bench, Cell
 from models.backends import BackendError, find_device
 from models.bundles import load_bundle, read_card
 from models.data import Dataset
 from smoothing import SmoothingError
 
-_ORDER = (CERTIFY, *SUITES)
 _UNSEEN = 512  # test images beside those evaluated, for the clean set of one sweep
+
+
+Command = Callable[[Sequence[SuiteName]], str]
 
 
 @dataclass(frozen=True)
@@ -60,22 +61,29 @@ class Means:
 
 
 def evaluate(
-    plan: EvaluationPlan, means: Means, out: Path, command: str, console: Console | None = None
+    plan: EvaluationPlan, means: Means, out: Path, command: Command, console: Console | None = None
 ) -> tuple[dict[str, Outcome], list[Path]]:
     """Measure what is missing, write the report into ``out``; return the outcomes and the files.
 
     The report also has what was measured in this folder before; the outcomes are of the plan's suites alone.
+
+    Args:
+        plan: What decides the outcome.
+        means: What it is measured with.
+        out: Folder of journal and report.
+        command: From suites to the command that measures them, for the report.
+        console: Where progress is shown; None: nowhere.
 
     Raises:
         EvaluationError: The plan does not suit the bundles or the data, or a measurement failed.
     """
     _require_fitting(plan, means)
     with Journal(out, plan) as journal, _progress(console) as progress:
-        earlier = [suite for suite in _ORDER if suite not in plan.suites and journal.rows(suite)]
+        earlier = [suite for suite in SuiteName if suite not in plan.suites and journal.rows(suite)]
         cells = _cells((*plan.suites, *earlier), plan, means)
-        outcomes = {}
+        outcomes: dict[str, Outcome] = {}
         for suite in plan.suites:
-            if suite == CERTIFY:
+            if suite == SuiteName.CERTIFY:
                 outcomes[suite] = _certify(plan, means, journal, progress)
             else:
                 device = _device(means).type
@@ -83,18 +91,19 @@ def evaluate(
         kept = {suite: _kept(suite, plan, means, cells, journal) for suite in earlier}
     for suite, found in kept.items():
         if found is None and console is not None:
-            console.print(f"left out of the report: {suite}, begun in this folder and never finished")
-    whole = {suite: found for suite in _ORDER if (found := outcomes.get(suite) or kept.get(suite))}
+            console.print(f"not in the report: {suite}, begun in this folder and never finished")
+    whole: dict[str, Outcome] = {
+        suite: found for suite in SuiteName if (found := outcomes.get(suite) or kept.get(suite))
+    }
     if set(whole) != set(plan.suites):
         plan = plan.model_copy(update={"suites": tuple(whole)})
-        command = _naming(command, plan.suites)
-    return outcomes, write_report(out, plan, whole, command)
+    return outcomes, write_report(out, plan, whole, command(plan.suites))
 
 
 def _certify(plan: EvaluationPlan, means: Means, journal: Journal, progress: Progress) -> Outcome:
     wanted = list(cases(plan, means.dataset.test))
-    missing = [case for case in wanted if journal.get(CERTIFY, case.key) is None]
-    bar = progress.add_task(CERTIFY, total=len(wanted), completed=len(wanted) - len(missing))
+    missing = [case for case in wanted if journal.get(SuiteName.CERTIFY, case.key) is None]
+    bar = progress.add_task(SuiteName.CERTIFY, total=len(wanted), completed=len(wanted) - len(missing))
     if missing:
         with means.certifier(journal.run) as certifier:
             models = certifier.models()
@@ -102,13 +111,13 @@ def _certify(plan: EvaluationPlan, means: Means, journal: Journal, progress: Pro
             for case in {case.setting: case for case in missing}.values():
                 question_for(plan, case, models[case.setting.bundle])  # refused fields are reported first
             journal.begin()
-            votes = {row["run"]: row["record"]["n"] for row in journal.rows(CERTIFY)}
+            votes = {row["run"]: row["record"]["n"] for row in journal.rows(SuiteName.CERTIFY)}
             for case, certificate in certifier.answers(plan, missing):
                 record = record_of(certificate, case.index, case.label)
                 _require_as_begun("n", votes.setdefault(case.setting.key, record.n), record.n)
-                journal.append(CERTIFY, case.key, dict(as_row(case.setting, record)))
+                journal.append(SuiteName.CERTIFY, case.key, dict(as_row(case.setting, record)))
                 progress.advance(bar)
-    return certificate_outcome(plan, [_known(journal, CERTIFY, case.key) for case in wanted])
+    return certificate_outcome(plan, [_known(journal, SuiteName.CERTIFY, case.key) for case in wanted])
 
 
 def _cells(suites: Sequence[str], plan: EvaluationPlan, means: Means) -> dict[str, list[Cell]]:
@@ -146,30 +155,14 @@ def _kept(
     name: str, plan: EvaluationPlan, means: Means, cells: Mapping[str, Sequence[Cell]], journal: Journal
 ) -> Outcome | None:
     """Make the tables of a suite that was measured here before; None if something of it is missing."""
-    measured = cases(plan, means.dataset.test) if name == CERTIFY else cells[name]
+    measured = cases(plan, means.dataset.test) if name == SuiteName.CERTIFY else cells[name]
     rows = [journal.get(name, one.key) for one in measured]
     known = [row for row in rows if row is not None]
     if len(known) < len(rows):
         return None
-    return certificate_outcome(plan, known) if name == CERTIFY else SUITES[name].outcome(plan, known)
-
-
-def _naming(command: str, suites: Sequence[str]) -> str:
-    """Return the command with these suites in place of those that it names.
-
-    >>> _naming("radii evaluate mine --suite noise --out FOLDER", ("certify", "noise"))
-    'radii evaluate mine --suite certify --suite noise --out FOLDER'
-    """
-    kept: list[str] = []
-    left = iter(shlex.split(command))
-    for word in left:
-        if word == "--suite":
-            next(left, None)
-        elif not word.startswith("--suite="):
-            kept.append(word)
-    place = kept.index("--out") if "--out" in kept else len(kept)
-    named = [word for suite in suites for word in ("--suite", suite)]
-    return shlex.join([*kept[:place], *named, *kept[place:]])
+    return (
+        certificate_outcome(plan, known) if name == SuiteName.CERTIFY else SUITES[name].outcome(plan, known)
+    )
 
 
 def _known(journal: Journal, suite: str, key: str) -> dict[str, Any]:

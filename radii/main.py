@@ -9,7 +9,6 @@ from radii.commands import (
     bundle,
     client,
     doctor,
-    evaluate,
     health,
     keys,
     memory,
@@ -17,6 +16,7 @@ from radii.commands import (
     running,
     training,
 )
+from radii.commands.later import add_later
 from radii.extras import Commands
 
 app = typer.Typer(
@@ -57,7 +57,12 @@ app.command("verify")(client.verify)
 app.command("openapi")(openapi.openapi)
 app.command("train")(training.train)
 app.command("recipes")(training.recipes)
-app.command("evaluate")(evaluate.evaluate)
+add_later(
+    app,
+    "evaluate",
+    "radii.commands.evaluate:evaluate",
+    "Measure bundles on test images and write CSV, JSON and an HTML report.",
+)
 app.add_typer(bundle.app, name="bundle", help="Make and check bundles, the models that workers serve.")
 app.add_typer(keys.app, name="keys", help="Create, list and revoke API keys.")
 app.add_typer(memory.app, name="memory", help="Inspect, export and check the memory of certified regions.")

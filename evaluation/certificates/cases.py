@@ -74,28 +74,19 @@ def question_for(plan: EvaluationPlan, case: Case, model: ModelInfo) -> CertifyQ
     Raises:
         EvaluationError: A field is refused; it names the field, the rule and the value.
     """
-    asked, setting = plan.certify, case.setting
+    setting, asked = case.setting, plan.certify.asked
+    own = {"momentum", "clean_size"} if setting.adapt is False else set()
+    fields = {
+        **asked.model_dump(exclude_unset=True, exclude=own),
+        "model": setting.bundle,
+        "sigma": setting.sigma,
+        "adapt": setting.adapt,
+        "memory": NO_MEMORY,
+        "label": model.classes[case.label],
+        "seed": f"{image_seed(plan, case.index):032x}",
+    }
     try:
-        request = CertifyRequest.model_validate(
-            {
-                "model": setting.bundle,
-                "noise": asked.noise,
-                "noise_level": asked.noise_level,
-                "sigma": setting.sigma,
-                "sigma_uniform": asked.sigma_uniform,
-                "sigma_grid": asked.sigma_grid,
-                "adapt": setting.adapt,
-                "momentum": None if setting.adapt is False else asked.momentum,
-                "clean_size": None if setting.adapt is False else asked.clean_size,
-                "n0": asked.n0,
-                "n": asked.n,
-                "alpha": asked.alpha,
-                "bound": asked.bound,
-                "memory": NO_MEMORY,
-                "label": model.classes[case.label],
-                "seed": f"{image_seed(plan, case.index):032x}",
-            }
-        )
+        request = CertifyRequest.model_validate(fields)
         return CertifyQuestion(asked=request, resolved=resolve(request, model))
     except ValidationError as error:
         faults = (f"'{'.'.join(map(str, fault['loc']))}' {fault['msg']}" for fault in error.errors())

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import fsum
 
+from contract.choices import NoiseKind
 from evaluation.certificates.details import every_record, histogram, histogram_chart, timings
 from evaluation.certificates.records import NORMS, CertificateRecord, Norm
 from evaluation.plan import EvaluationPlan
@@ -63,10 +64,10 @@ def outcome(plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
     """Make all tables of a set of certificates, in the order of the plan."""
     runs = _runs(plan, rows)
     tables = [_summary(runs)]
-    if plan.certify.noise == "hybrid":
+    if plan.certify.asked.noise is NoiseKind.HYBRID:
         tables.append(_same_class(plan, runs))
     charts = []
-    for norm in ("l2", "l1") if plan.certify.noise == "hybrid" else (plan.certify.norm,):
+    for norm in plan.certify.norms:
         tables += [_accuracy(plan, runs, norm), _average(plan, runs, norm), _envelope(plan, runs, norm)]
         tables += [_intervals(plan, runs, norm), _equal(plan, runs, norm)]
         charts.append(_chart(plan, runs, norm))
@@ -87,7 +88,7 @@ def _runs(plan: EvaluationPlan, rows: Sequence[Row]) -> list[Run]:
     runs = []
     for key, records in found.items():
         first = records[0]
-        words = [bundles[key], plan.certify.noise]
+        words = [bundles[key], plan.certify.asked.noise.value]
         words += [first.policy] if first.policy != "fixed" else []
         words += ["adapted"] if first.adapted else ["as trained"]
         scheme = ", ".join(words)
@@ -224,24 +225,24 @@ def _envelope(plan: EvaluationPlan, runs: Sequence[Run], norm: Norm) -> Table:
 
 
 def _intervals(plan: EvaluationPlan, runs: Sequence[Run], norm: Norm) -> Table:
-    asked = plan.certify
+    shown, alpha = plan.certify, plan.certify.asked.alpha
     rows: list[tuple[str | float, ...]] = []
     for run in runs:
         images = len(run.records)
-        for radius in asked.radii:
+        for radius in shown.radii:
             count = certified_count(run.records, radius, norm)
-            low, high = clopper_pearson_interval(count, images, asked.confidence)
-            sure = guaranteed_accuracy(count / images, images, asked.alpha, asked.rho)
+            low, high = clopper_pearson_interval(count, images, shown.confidence)
+            sure = guaranteed_accuracy(count / images, images, alpha, shown.rho)
             rows.append((run.name, radius, count / images, low, high, sure))
     return Table(
         f"intervals-{norm}",
         f"How sure the certified accuracy is, {_WORDS[norm]}",
         ("run", "radius", "certified accuracy", "from", "to", "guaranteed on these images"),
         tuple(rows),
-        f"From – to: the accuracy on all images of this kind, with probability {asked.confidence:g} over "
+        f"From – to: the accuracy on all images of this kind, with probability {shown.confidence:g} over "
         "which of them are the test images (Clopper–Pearson). Guaranteed: the true certified accuracy on "
         "these very images is at least that, since only so many certificates can be wrong, except with "
-        f"probability {asked.rho:g} over the votes.",
+        f"probability {shown.rho:g} over the votes.",
     )
 
 

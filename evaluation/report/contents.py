@@ -1,6 +1,45 @@
 """What an evaluation reports: tables, charts and pictures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number, and the interval that it is known to lie in, as a table shows them.
+
+    Attributes:
+        value, low, high: The number and the ends of its interval; None where unknown.
+        digits: After the point.
+        percent: Whether it is shown in per cent, with one digit at most.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    digits: int = 3
+    percent: bool = False
+
+    def __str__(self) -> str:
+        """Return the number, and under it the interval.
+
+        >>> str(Figure(0.5, 0.25, 0.75)), str(Figure(0.5, digits=0, percent=True)), str(Figure(None))
+        ('0.500\\n[0.250, 0.750]', '50', '–')
+        """
+        if self.value is None:
+            return EMPTY
+        scale, digits = (100, min(self.digits, 1)) if self.percent else (1, self.digits)
+        shown = f"{scale * self.value:.{digits}f}"
+        if self.low is None or self.high is None:
+            return shown
+        return f"{shown}\n[{scale * self.low:.{digits}f}, {scale * self.high:.{digits}f}]"
+
+
+EMPTY = "–"
+"""How a table shows that there is nothing."""
+
+Cell = str | int | float | Figure | None
+"""Of a table; None is an empty place."""
 
 
 @dataclass(frozen=True)
@@ -11,14 +50,14 @@ class Table:
         name: Of its file.
         title: In words.
         columns: Their names.
-        rows: Texts, whole numbers, fractions; None is an empty place.
+        rows: Texts, whole numbers, fractions, figures with their intervals.
         note: What the reader has to know: conventions, what was left out and why.
     """
 
     name: str
     title: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str | int | float | None, ...], ...]
+    rows: Sequence[Sequence[Cell]]
     note: str = ""
 
 

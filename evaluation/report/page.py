@@ -7,6 +7,7 @@ from html import escape
 from evaluation.plan import EvaluationPlan
 from evaluation.report.charts import as_svg
 from evaluation.report.contents import Chart, Outcome, Picture, Table
+from evaluation.report.tables import as_html
 
 _LONG = 40  # rows; a longer table is folded
 
@@ -75,20 +76,7 @@ def _picture(picture: Picture) -> str:
 
 
 def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in table.rows)
-    note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
-    shown = (
-        f'<div class="scroll" tabindex="0"><table><caption>{escape(table.title)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{note}"
-    )
     if len(table.rows) <= _LONG:
-        return shown
+        return as_html(table)
     words = f"{escape(table.title)}: {len(table.rows)} rows, also in {escape(table.name)}.csv"
-    return f"<details><summary>{words}</summary>{shown}</details>"
-
-
-def _cell(value: str | int | float | None) -> str:
-    if isinstance(value, str):
-        return f'<td class="text">{escape(value)}</td>'
-    return f"<td>{'–' if value is None else f'{value:.4g}' if isinstance(value, float) else value}</td>"
+    return f"<details><summary>{words}</summary>{as_html(table)}</details>"

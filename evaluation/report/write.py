@@ -4,15 +4,14 @@ All files but ``timings.csv`` and the page are functions of the plan and the mea
 writes the same bytes, however often it was interrupted and whoever computed it.
 """
 
-import csv
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from evaluation.plan import EvaluationPlan
-from evaluation.report.contents import Outcome, Table
+from evaluation.report.contents import Outcome
 from evaluation.report.page import page
+from evaluation.report.tables import as_csv
 
 
 def write_report(
@@ -34,18 +33,6 @@ def write_report(
     written.append(_write(folder / "results.json", as_json(plan, outcomes, command).encode()))
     written.append(_write(folder / "report.html", page(plan, outcomes, command).encode()))
     return written
-
-
-def as_csv(table: Table) -> str:
-    """Return a table as CSV: numbers in full, an empty place for None."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(table.columns)
-    for row in table.rows:
-        writer.writerow(
-            ["" if value is None else repr(value) if isinstance(value, float) else value for value in row]
-        )
-    return buffer.getvalue()
 
 
 def as_json(plan: EvaluationPlan, outcomes: Mapping[str, Outcome], command: str) -> str:

@@ -74,20 +74,20 @@ class BoundSuite:
 
 
 def _runs(bench: Bench) -> Iterator[_Run]:
-    asked = bench.plan.certify
+    plan, asked = bench.plan.certify, bench.plan.certify.asked
     least = minimum_samples(asked.alpha)
     for subject in bench.subjects:
         n = asked.n or subject.bundle.card.recommended.n
         require(n >= least, "n", f"be >= {least} to certify at alpha = {asked.alpha:g}", n)
-        for adapt in asked.adapt:
-            for sigma in asked.sigmas:
+        for adapt in plan.adapt:
+            for sigma in plan.sigmas:
                 chosen = subject.adaptable if adapt is None else adapt
                 require(subject.adaptable or not chosen, "adapt", f"be no for {subject.name}", "yes")
                 yield _Run(subject, sigma or subject.bundle.card.recommended.sigma, chosen)
 
 
 def _measure(bench: Bench, run: _Run, place: int, prepared: list[ExecutableClassifier]) -> Row:
-    asked, subject = bench.plan.certify, run.subject
+    asked, subject = bench.plan.certify.asked, run.subject
     if not prepared:
         prepared.append(_prepare(bench, run))
     (classifier,) = prepared
@@ -117,7 +117,7 @@ def _measure(bench: Bench, run: _Run, place: int, prepared: list[ExecutableClass
 
 
 def _prepare(bench: Bench, run: _Run) -> ExecutableClassifier:
-    asked, subject = bench.plan.certify, run.subject
+    asked, subject = bench.plan.certify.asked, run.subject
     module = subject.module
     if run.adapt:
         module = subject.adapted(
@@ -151,7 +151,7 @@ def certified_radius(row: Row, bound: str, alpha: float) -> float:
 
 
 def _radii(plan: EvaluationPlan, rows: Sequence[Row], bound: str) -> list[float]:
-    return [certified_radius(row, bound, plan.certify.alpha) for row in rows]
+    return [certified_radius(row, bound, plan.certify.asked.alpha) for row in rows]
 
 
 def _reaching(found: Sequence[float], radius: float) -> float:

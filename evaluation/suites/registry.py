@@ -1,5 +1,9 @@
 """The suites by name. ``certify`` is not among them: its certificates are made by what serves them."""
 
+from collections.abc import Mapping
+from typing import Final
+
+from evaluation.plan import SuiteName
 from evaluation.suites.attacks import AttackSuite
 from evaluation.suites.bounds import BoundSuite
 from evaluation.suites.corruptions import CorruptionSuite
@@ -8,13 +12,11 @@ from evaluation.suites.levels import LevelSuite
 from evaluation.suites.noise import NoiseSuite
 from evaluation.suites.suite import Suite
 
-CERTIFY = "certify"
-
-SUITES: dict[str, Suite] = {
-    "noise": NoiseSuite(),
-    "attacks": AttackSuite(),
-    "corruptions": CorruptionSuite(),
-    "gradients": GradientSuite(),
-    "levels": LevelSuite(),
-    "bounds": BoundSuite(),
+SUITES: Final[Mapping[str, Suite]] = {
+    SuiteName.NOISE: NoiseSuite(),
+    SuiteName.ATTACKS: AttackSuite(),
+    SuiteName.CORRUPTIONS: CorruptionSuite(),
+    SuiteName.GRADIENTS: GradientSuite(),
+    SuiteName.LEVELS: LevelSuite(),
+    SuiteName.BOUNDS: BoundSuite(),
 }

@@ -66,10 +66,10 @@ def test_another_plan_is_refused_and_more_suites_are_not(tmp_path: Path) -> None
         journal.begin()
     with pytest.raises(OtherPlanError, match="'images' was 3 and is 4 now"):
         Journal(tmp_path, OTHER)
-    other = PLAN.model_copy(update={"certify": PLAN.certify.model_copy(update={"alpha": 0.01})})
-    with pytest.raises(OtherPlanError, match=r"'certify\.alpha' was 0\.001 and is 0\.01 now"):
+    other = EvaluationPlan.model_validate({**PLAN.model_dump(), "certify": {"alpha": 0.01}})
+    with pytest.raises(OtherPlanError, match=r"'certify\.asked\.alpha' was 0\.001 and is 0\.01 now"):
         Journal(tmp_path, other)
-    with Journal(tmp_path, PLAN.model_copy(update={"suites": ("noise", "attacks")})):
+    with Journal(tmp_path, EvaluationPlan.model_validate({**PLAN.model_dump(), "suites": ["all"]})):
         pass
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -19,12 +20,12 @@ import torch
 from typer.testing import CliRunner
 
 from evaluation.errors import EvaluationError
-from evaluation.plan import EvaluationPlan, LevelPlan
+from evaluation.options import plan_from
+from evaluation.plan import EvaluationPlan
 from evaluation.seeds import image_seed
 from evaluation.subject import as_pixels
 from models.bundles import ZOO, load_bundle, write_bundle
 from models.data import DatasetError, load_dataset
-from radii.commands.evaluate import plan_of
 from radii.fanout import Fanout
 from radii.main import app
 from smoothing import Gaussian, Looks, certify
@@ -207,17 +208,11 @@ def test_bounds_are_a_suite_of_the_command_line(small: Path, data: Path, tmp_pat
     ]
     results = json.loads((tmp_path / "results.json").read_text())
     assert [row[1] for row in results["tables"]["bounds-images"]["rows"]] == [0, 1, 2]
-    assert EvaluationPlan.model_validate(results["plan"]) == plan_of(asked)
-    assert plan_of([*asked, "--seed", "1"]) == plan_of(asked).model_copy(update={"seed": 1})
-
-
-def test_the_sweep_over_steps_takes_level_votes_and_alpha(tmp_path: Path) -> None:
-    """Where it is asked for; elsewhere its part of the plan stays as it was."""
-    asked = ("fashion-mnist-gaussian", "--sigma", "0.25", "--n", "5000", "--alpha", "0.01")
-    levels = plan_of([*asked, "--suite", "levels"]).levels
-    assert (levels.sigma, levels.n, levels.alpha) == (0.25, 5000, 0.01)
-    assert plan_of(asked).levels == LevelPlan()
-    assert plan_of([asked[0], "--suite", "levels"]).levels == LevelPlan()
+    options = {"suite": "bounds", "sigma": "0.1", "adapt": "no", "n": "200", "images": 3}
+    plan = EvaluationPlan.model_validate(results["plan"])
+    assert plan == plan_from(plan.bundles, options)
+    told = shlex.split(results["command"])
+    assert sorted(told) == sorted(["radii", "evaluate", *asked, "--out", "FOLDER"])
 
 
 @pytest.mark.parametrize(("suite", "table"), [("bounds", "bounds"), ("levels", "levels")])
@@ -246,7 +241,7 @@ def test_what_was_measured_before_stays_in_the_report(small: Path, data: Path, t
     results = json.loads((tmp_path / "results.json").read_text())
     assert {table["suite"] for table in results["tables"].values()} == {"noise"}  # gradients are pictures
     assert results["plan"]["suites"] == ["noise", "gradients"]
-    assert "--suite noise --suite gradients --out FOLDER" in results["command"]
+    assert "--suite noise --suite gradients --images 2 --out FOLDER" in results["command"]
     page = (tmp_path / "report.html").read_text()
     assert page.index('id="noise"') < page.index('id="gradients"')
     journal = measured(tmp_path)
@@ -259,7 +254,7 @@ def test_what_was_measured_before_stays_in_the_report(small: Path, data: Path, t
         store.execute("DELETE FROM measurements WHERE suite = 'noise' AND rowid > 3")
         store.commit()
     ran = CliRunner().invoke(app, [*shared, "--suite", "gradients"])
-    assert "left out of the report: noise" in " ".join(ran.output.split())
+    assert "not in the report: noise" in " ".join(ran.output.split())
     assert json.loads((tmp_path / "results.json").read_text())["plan"]["suites"] == ["gradients"]
 
 
@@ -299,16 +294,16 @@ def test_what_cannot_be_adapted_has_no_bounds_under_adaptation(data: Path, tmp_p
         (("small", "--suite", "corruptions", "--baseline", "other"), ["'baseline'", "other"]),
         (("small", "--redis-url", "redis://127.0.0.1:1/0"), ["'redis-url'"]),
         (("small", "--sigma", "0.5,0.5"), ["'sigmas' must hold no value twice, got 0.5, 0.5"]),
-        (("small", "--sigma", ""), ["'sigma' must be numbers separated by commas, got ''"]),
+        (("small", "--sigma", ""), ["'sigma' must hold a value, or several with commas between, got []"]),
         (
             ("small", "--suite", "bounds", "--n", "5"),
-            ["'n' must be >= 10 to certify at alpha = 0.001, got 5"],
+            ["'n' must be >= 10 for 'alpha' = 0.001, got 5"],
         ),
         (
             ("small", "--suite", "bounds", "--momentum", "1.5"),
             ["momentum", "less than or equal to 1, got 1.5"],
         ),
-        (("small", "--suite", "attacks", "--epsilons-l2", ""), ["'epsilons-l2' must be numbers", "got ''"]),
+        (("small", "--suite", "attacks", "--epsilons-l2", ""), ["'epsilons-l2' must hold a value", "got []"]),
         (
             ("small", "--suite", "corruptions", "--corruption", "fogg"),
             ["must be one of gaussian_noise", "'fogg'"],
@@ -319,11 +314,11 @@ def test_what_cannot_be_adapted_has_no_bounds_under_adaptation(data: Path, tmp_p
         ),
         (
             ("small", "--suite", "noise", "--momentum", "0.3"),
-            ["'momentum' must be left out unless --suite has certify or bounds, got '0.3' for noise"],
+            ["'momentum' must be omitted unless --suite has certify or bounds, got '0.3' for noise"],
         ),
         (
             ("small", "--suite", "noise", "--clean-size", "16"),
-            ["'clean-size' must be left out unless --suite has certify or bounds, got '16' for noise"],
+            ["'clean-size' must be omitted unless --suite has certify or bounds, got '16' for noise"],
         ),
         (("small", "--attack-steps", "3"), ["'attack-steps'", "--suite has attacks, got '3' for certify"]),
         (
@@ -343,7 +338,7 @@ def test_what_cannot_be_adapted_has_no_bounds_under_adaptation(data: Path, tmp_p
         ),
         (
             ("small", "--redis-url", "redis://127.0.0.1:1/0", "--dtype", "float32"),
-            ["'dtype' must be left out where --redis-url leaves it to workers, got 'float32'"],
+            ["'dtype' must be omitted where --redis-url leaves it to workers, got 'float32'"],
         ),
         # Certificates come first, and are not begun where a later suite is impossible.
         (

@@ -1,5 +1,6 @@
 """docs/results.md says what was measured and nothing else; verdicts follow from intervals."""
 
+import io
 import re
 import shlex
 from collections.abc import Mapping
@@ -10,34 +11,22 @@ from typing import Any
 import pytest
 import typer
 from click import Command
+from rich.console import Console
 
-from docs import make_results
-from docs.make_results import FOLDER, PAGE, as_text, measure, read_outcomes, stale, up_to_date
-from evaluation.papers.claims import CLAIMS, MORE
-from evaluation.papers.comparisons import (
-    Difference,
-    Rule,
-    Verdict,
-    at_equal_accuracy,
-    bound_radius,
-    corruption_errors,
-    gain,
-    paired,
-    radius,
-    reaching,
-    right,
-    verdict,
-)
+from evaluation.papers.__main__ import FOLDER, PAGE, measure, plan_of, stale, up_to_date
+from evaluation.papers.claims import CLAIMS, Claim, Verdict
+from evaluation.papers.claims_section import claims
+from evaluation.papers.comparisons import CorruptionErrors, Difference, EqualAccuracy, Paired
 from evaluation.papers.evaluations import EVALUATIONS, Evaluation
-from evaluation.papers.markdown import option_of
-from evaluation.papers.outcomes import run_name, trim
-from evaluation.papers.page import SECTIONS, claims, marks, render
+from evaluation.papers.measures import Answers, BoundRadius, Gain, Outcomes, Radius
+from evaluation.papers.outcomes import as_text, read_outcomes, trim
+from evaluation.papers.page import marks, render
+from evaluation.papers.sections import SECTIONS
 from evaluation.statistics.corruption_error import corruption_errors as mce_of
 from evaluation.statistics.corruption_error import mean_of_known, relative_corruption_errors
 from evaluation.statistics.intervals import mean_interval
 from models.bundles import write_bundle
 from models.data import load_dataset
-from radii.commands.evaluate import plan_of
 from radii.main import app
 from tests.models.support import describe, tiny_network, write_synthetic_fashion
 
@@ -48,7 +37,7 @@ MEGABYTE = 1_000_000
 def test_the_page_is_what_the_outcomes_render() -> None:
     """`make results ONLY=page` writes it anew."""
     page = PAGE.read_text()
-    assert render(page, read_outcomes()) == page
+    assert render(page, read_outcomes(FOLDER)) == page
     assert sorted(marks(page)) == sorted(SECTIONS)
 
 
@@ -60,7 +49,7 @@ def commands() -> list[str]:
 
 def test_every_evaluation_s_command_is_in_the_page() -> None:
     told = [command for command in commands() if command.startswith("radii evaluate ")]
-    assert told == sorted(f"radii evaluate {each.arguments} --out FOLDER" for each in EVALUATIONS)
+    assert told == sorted(f"{each.command} --out FOLDER" for each in EVALUATIONS)
 
 
 @pytest.mark.parametrize("command", commands())
@@ -82,8 +71,8 @@ def test_a_wrong_command_is_not_understood() -> None:
 
 def test_outcomes_are_of_the_evaluations_as_they_are_listed() -> None:
     """Each is of the list, made by its command, of bundles as they are shipped, and all of them are small."""
-    outcomes = read_outcomes()
-    listed = {each.name: f"radii evaluate {each.arguments} --out FOLDER" for each in EVALUATIONS}
+    outcomes = read_outcomes(FOLDER)
+    listed = {each.name: f"{each.command} --out FOLDER" for each in EVALUATIONS}
     assert {name: found["command"] for name, found in outcomes.items()} == {
         name: listed[name] for name in outcomes
     }
@@ -94,7 +83,7 @@ def test_outcomes_are_of_the_evaluations_as_they_are_listed() -> None:
 
 def test_an_outcome_of_another_bundle_or_plan_is_stale() -> None:
     evaluation = next(each for each in EVALUATIONS if each.name == "certify-gaussian")
-    plan = plan_of(evaluation.arguments.split())
+    plan = plan_of(evaluation)
     assert stale({evaluation.name: {"plan": plan.model_dump(mode="json")}}) == []
     for change in ({"bundles": dict.fromkeys(plan.bundles, "0" * 64)}, {"images": 7}):
         other = plan.model_copy(update=change).model_dump(mode="json")
@@ -114,9 +103,9 @@ def test_claims_rest_on_evaluations_of_the_list() -> None:
 def test_images_of_the_smaller_evaluations_are_among_those_of_the_larger() -> None:
     """So that runs of both can be paired."""
     strides = {
-        int(option_of(each.arguments, "--skip") or 1)
+        each.options.get("skip", 1)
         for each in EVALUATIONS
-        if "--n " in each.arguments and "--suite levels" not in each.arguments  # it is paired with nothing
+        if each.votes and each.options.get("suite") != "levels"  # it is paired with nothing
     }
     assert strides == {20, 40, 80}
 
@@ -124,25 +113,33 @@ def test_images_of_the_smaller_evaluations_are_among_those_of_the_larger() -> No
 @pytest.mark.parametrize(
     ("rule", "low", "high", "expected"),
     [
-        (Rule("more"), 0.1, 0.3, Verdict.HOLDS),
-        (Rule("more"), -0.1, 0.3, Verdict.UNDECIDED),
-        (Rule("more"), -0.3, -0.1, Verdict.DOES_NOT_HOLD),
-        (Rule("more"), 0.0, 0.0, Verdict.UNDECIDED),  # no image differs: two names for one thing
-        (Rule("less"), -0.3, -0.1, Verdict.HOLDS),
-        (Rule("less"), -0.3, 0.1, Verdict.UNDECIDED),
-        (Rule("less"), 0.1, 0.3, Verdict.DOES_NOT_HOLD),
-        (Rule("no_less", 0.02), -0.01, 0.3, Verdict.HOLDS),
-        (Rule("no_less", 0.02), -0.03, 0.3, Verdict.UNDECIDED),
-        (Rule("no_less", 0.02), -0.05, -0.03, Verdict.DOES_NOT_HOLD),
+        (("more", 0.0), 0.1, 0.3, Verdict.HOLDS),
+        (("more", 0.0), -0.1, 0.3, Verdict.UNDECIDED),
+        (("more", 0.0), -0.3, -0.1, Verdict.DOES_NOT_HOLD),
+        (("more", 0.0), 0.0, 0.0, Verdict.UNDECIDED),  # no image differs: two names for one thing
+        (("less", 0.0), -0.3, -0.1, Verdict.HOLDS),
+        (("less", 0.0), -0.3, 0.1, Verdict.UNDECIDED),
+        (("less", 0.0), 0.1, 0.3, Verdict.DOES_NOT_HOLD),
+        (("no_less", 0.02), -0.01, 0.3, Verdict.HOLDS),
+        (("no_less", 0.02), -0.03, 0.3, Verdict.UNDECIDED),
+        (("no_less", 0.02), -0.05, -0.03, Verdict.DOES_NOT_HOLD),
     ],
 )
 def test_a_verdict_follows_from_the_whole_interval(
-    rule: Rule, low: float, high: float, expected: Verdict
+    rule: tuple[str, float], low: float, high: float, expected: Verdict
 ) -> None:
     found = Difference((low + high) / 2, 0.0, low, high, 100)
-    assert verdict(rule, found) is expected
-    assert verdict(rule, found, measured=False) is Verdict.MISSING
-    assert verdict(rule, None) is Verdict.UNDECIDED
+    claim = claim_of(*rule)
+    assert claim.verdict(found) is expected
+    assert claim.verdict(None) is Verdict.UNDECIDED
+    assert claim.judge({}) == (None, Verdict.MISSING)
+
+
+def claim_of(rule: str, margin: float = 0.0) -> Claim:
+    """A claim about two runs."""
+    pair = {"first": {"evaluation": "a", "run": "x"}, "second": {"evaluation": "b", "run": "y"}}
+    about = {"name": "", "says": "", "paper": "", "unit": ""}
+    return Claim.model_validate({**about, "rule": rule, "margin": margin, "comparison": pair})
 
 
 def certified(radii: Mapping[int, float], *, accuracy: str | None = None) -> dict[str, Any]:
@@ -162,14 +159,17 @@ def test_pairs_are_images_that_both_have() -> None:
         "a": outcome(x=certified({0: 1.0, 40: 0.25, 80: 9.0})),
         "b": outcome(y=certified({0: 0.5, 40: 0.0, 120: 9.0})),
     }
-    comparison = paired(radius("a", "x"), radius("b", "y"))
+    first, second = Radius(evaluation="a", run="x"), Radius(evaluation="b", run="y")
+    comparison = Paired(first=first, second=second)
     assert comparison.evaluations == ("a", "b")
-    assert not comparison.measured({"a": outcomes["a"]})
+    assert claim_of("more").judge({"a": outcomes["a"]}) == (None, Verdict.MISSING)
     assert comparison.compare(outcomes) == Difference(0.625, 0.25, *mean_interval([0.5, 0.25]), 2)
-    reached = paired(reaching(radius("a", "x"), 0.5), reaching(radius("b", "y"), 0.5)).compare(outcomes)
-    assert reached is not None
+    half = {"at_least": 0.5}
+    reached = Paired(first=first.model_copy(update=half), second=second.model_copy(update=half)).compare(
+        outcomes
+    )
     assert (reached.first, reached.second) == (0.5, 0.5)
-    doubled = gain(gain(radius("a", "x"), radius("b", "y")), radius("b", "y"))
+    doubled = Gain(gain_of=Gain(gain_of=first, over=second), over=second)
     assert doubled.read(outcomes) == {0: 0.0, 40: 0.25}
 
 
@@ -187,21 +187,21 @@ def test_few_images_that_differ_prove_little(first: str, second: str, expected: 
     outcomes = {
         "n": {"plan": {"every": 1}, "tables": {"t": {"rows": [["x", "a", first], ["x", "b", second]]}}}
     }
-    found = paired(right("n", "t", "x", "a"), right("n", "t", "x", "b")).compare(outcomes)
-    assert found is not None
-    assert verdict(Rule("no_less", 0.02), found) is expected
+    one, other = (Answers(evaluation="n", table="t", row=("x", name)) for name in "ab")
+    found = Paired(first=one, second=other).compare(outcomes)
+    assert claim_of("no_less", 0.02).verdict(found) is expected
 
 
 def test_radii_by_a_bound_are_read_in_units() -> None:
     table = {"columns": ["run", "index", "one_sided"], "rows": [["x", 40, 0.75], ["y", 40, 1.0]]}
     outcomes = {"b": {"plan": {"every": 40}, "tables": {"bounds-images": table}}}
-    assert bound_radius("b", "x", "one_sided", 0.5).read(outcomes) == {40: 1.5}
+    assert BoundRadius(evaluation="b", run="x", bound="one_sided", unit=0.5).read(outcomes) == {40: 1.5}
 
 
 def test_answers_are_read_by_their_place_in_the_test_split() -> None:
     rows = [["one", 0.5, "as trained", "011"], ["one", 0.5, "adapted", "111"]]
     outcomes = {"n": {"plan": {"every": 5}, "tables": {"noise-images": {"rows": rows}}}}
-    found = right("n", "noise-images", "one", 0.5, "as trained")
+    found = Answers(evaluation="n", table="noise-images", row=("one", 0.5, "as trained"))
     assert found.read(outcomes) == {0: 0.0, 5: 1.0, 10: 1.0}
 
 
@@ -213,7 +213,9 @@ def test_an_error_that_one_image_decides_is_not_judged() -> None:
     ]  # fmt: skip
     outcomes = {"c": {"plan": {"every": 1}, "tables": {"corruptions-images": {"rows": rows}}}}
     for relative in (False, True):
-        comparison = corruption_errors("c", "one", "base", baseline="base", relative=relative)
+        comparison = CorruptionErrors(
+            evaluation="c", first="one", second="base", baseline="base", relative=relative
+        )
         assert comparison.compare(outcomes) is None
 
 
@@ -250,13 +252,22 @@ def test_corruption_errors_are_those_of_the_suite(relative: bool) -> None:
         for severity, digits in enumerate(found)
     ]
     outcomes = {"c": {"plan": {"every": 1}, "tables": {"corruptions-images": {"rows": rows}}}}
-    found = corruption_errors("c", "one", "base", baseline="base", relative=relative).compare(outcomes)
+    found = CorruptionErrors(
+        evaluation="c", first="one", second="base", baseline="base", relative=relative
+    ).compare(outcomes)
     assert found is not None
     assert (found.first, found.second) == (pytest.approx(expected((0, 1, 2, 3))), pytest.approx(1.0))
     without = [expected(tuple(one for one in range(4) if one != place)) - 1.0 for place in range(4)]
     spread = mean_interval([-3 * one for one in without])  # the jackknife, about the difference
     assert found.high - found.low == pytest.approx(spread[1] - spread[0])
     assert found.high + found.low == pytest.approx(2 * found.difference)
+
+
+def equal_accuracy(run: tuple[str, str], others: list[tuple[str, str]]) -> EqualAccuracy:
+    def one(names: tuple[str, str]) -> Radius:
+        return Radius(evaluation=names[0], run=names[1])
+
+    return EqualAccuracy(run=one(run), others=tuple(map(one, others)))
 
 
 def test_radii_are_compared_at_equal_accuracy() -> None:
@@ -279,20 +290,20 @@ def test_radii_are_compared_at_equal_accuracy() -> None:
         ),
     }
     others = [("a", "high"), ("a", "low")]
-    found = at_equal_accuracy(("b", "middle"), others).compare(outcomes)
+    found = equal_accuracy(("b", "middle"), others).compare(outcomes)
     assert found is not None
     assert (found.first, found.second, found.images) == (pytest.approx(0.3), pytest.approx(0.75), 400)
     assert found.low < -0.45 < found.high < 0
     # All others are more accurate: what they would reach at its accuracy is not known, but it is no less.
-    found = at_equal_accuracy(("b", "below"), others).compare(outcomes)
+    found = equal_accuracy(("b", "below"), others).compare(outcomes)
     assert found is not None
     assert (found.first, found.second, found.low) == (0.0, 1.0, -inf)
     assert found.high == pytest.approx(-1, abs=0.15)
-    assert verdict(MORE, found) is Verdict.DOES_NOT_HOLD
+    assert claim_of("more").verdict(found) is Verdict.DOES_NOT_HOLD
     # No other is as accurate.
-    assert at_equal_accuracy(("a", "low"), [("a", "high")]).compare(outcomes) is None
+    assert equal_accuracy(("a", "low"), [("a", "high")]).compare(outcomes) is None
     # Others just as accurate, and so less accurate in half of the samples: nothing is decided.
-    assert at_equal_accuracy(("b", "edge"), [("a", "high")]).compare(outcomes) is None
+    assert equal_accuracy(("b", "edge"), [("a", "high")]).compare(outcomes) is None
 
 
 @pytest.mark.parametrize(
@@ -309,10 +320,14 @@ def test_the_page_gives_the_verdict(
 ) -> None:
     """On hand-made certificates of three images; what has no reason says that it has none."""
     gaussian = certified(dict(zip((0, 40, 80), theirs, strict=True)))
-    outcomes = {"certify-gaussian": outcome(**{run_name("fashion-mnist-gaussian"): gaussian})}
+    outcomes = {
+        "certify-gaussian": outcome(**{"fashion-mnist-gaussian, gaussian, as trained, σ = 0.5": gaussian})
+    }
     if ours is not None:
         consistency = certified(dict(zip((0, 40, 80), ours, strict=True)))
-        outcomes["certify-consistency"] = outcome(**{run_name("fashion-mnist-consistency"): consistency})
+        outcomes["certify-consistency"] = outcome(
+            **{"fashion-mnist-consistency, gaussian, as trained, σ = 0.5": consistency}
+        )
     for name, found in outcomes.items():
         found["bundles"][f"fashion-mnist-{name.removeprefix('certify-')}"] = {
             "epochs": 16 if "gaussian" in name else 5
@@ -348,12 +363,17 @@ def test_an_evaluation_is_measured_once(tmp_path: Path, monkeypatch: pytest.Monk
     write_bundle(
         tmp_path / "bundles" / "small", description, tiny_network(num_classes=10), clean=dataset.train.images
     )
-    monkeypatch.setattr(make_results, "FOLDER", tmp_path / "out")
-    words = f"small --data {data} --suite noise --noise-sigmas 0.25 --images 4"
-    evaluation = Evaluation("tiny", words, "", 0)
-    assert measure(evaluation, {}) is None
+    options = {"suite": "noise", "noise-sigmas": "0.25", "images": 4}
+    about = {"name": "tiny", "bundles": ["small"], "purpose": "", "minutes": 0}
+    evaluation = Evaluation.model_validate({**about, "options": options})
+    said = Console(file=io.StringIO())
+
+    def measured(evaluation: Evaluation, outcomes: Outcomes) -> bool | None:
+        return measure(evaluation, outcomes, said, into=tmp_path / "out", more=("--data", str(data)))
+
+    assert measured(evaluation, {}) is None
     monkeypatch.setenv("RADII_MODELS", str(tmp_path / "bundles"))
-    assert measure(evaluation, {}) is True
+    assert measured(evaluation, {}) is True
     path = tmp_path / "out" / "tiny" / "outcome.json"
     written = path.stat().st_mtime_ns
     outcomes = read_outcomes(tmp_path / "out")
@@ -361,11 +381,12 @@ def test_an_evaluation_is_measured_once(tmp_path: Path, monkeypatch: pytest.Monk
     assert [row[:3] for row in outcomes["tiny"]["tables"]["noise-images"]["rows"]] == [
         ["small", 0.0, "as trained"], ["small", 0.25, "as trained"], ["small", 0.25, "adapted"],
     ]  # fmt: skip
-    assert up_to_date(evaluation, plan_of(words.split()), outcomes)
-    assert measure(evaluation, outcomes) is True
+    assert outcomes["tiny"]["command"] == f"{evaluation.command} --out FOLDER"
+    assert up_to_date(evaluation, plan_of(evaluation), outcomes)
+    assert measured(evaluation, outcomes) is True
     assert path.stat().st_mtime_ns == written
-    changed = Evaluation("tiny", words.replace("0.25", "0.5"), "", 0)
-    assert measure(changed, outcomes) is True
+    changed = Evaluation.model_validate({**about, "options": {**options, "noise-sigmas": "0.5"}})
+    assert measured(changed, outcomes) is True
     assert path.with_name("journal.stale.sqlite").exists()
     outcomes = read_outcomes(tmp_path / "out")
-    assert up_to_date(changed, plan_of(changed.arguments.split()), outcomes)
+    assert up_to_date(changed, plan_of(changed), outcomes)

@@ -243,8 +243,11 @@ def test_a_level_that_is_told_from_another_by_its_seventh_digit_is_refused() -> 
 
 @pytest.mark.parametrize("name", ["bounds", "levels"])
 def test_too_few_votes_are_refused_before_anything_is_measured(name: str, bench: Bench) -> None:
-    changed = {**SMALL, "certify": {"n": 5}, "levels": {"n": 100, "alpha": 1e-40}}
-    asked = dataclasses.replace(bench, plan=EvaluationPlan.model_validate(changed))
+    """Also where they are the bundle's, which no plan can check."""
+    plan = EvaluationPlan.model_validate({**SMALL, "levels": {"n": 100, "alpha": 1e-40}})
+    few = plan.certify.asked.model_copy(update={"n": 5})
+    plan = plan.model_copy(update={"certify": plan.certify.model_copy(update={"asked": few})})
+    asked = dataclasses.replace(bench, plan=plan)
     with pytest.raises(EvaluationError, match=r"'n' must be >= .* to certify at alpha = .*, got"):
         list(SUITES[name].cells(asked))
 
@@ -253,7 +256,6 @@ def test_too_few_votes_are_refused_before_anything_is_measured(name: str, bench:
     ("section", "field", "values"),
     [
         ("certify", "sigmas", (0.5, 0.5)),
-        ("certify", "sigma_grid", (0.5, 0.5)),
         ("certify", "radii", (0.0, 0.0)),
         ("certify", "adapt", (True, True)),
         ("noise", "sigmas", (0.25, 0.25)),
