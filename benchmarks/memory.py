@@ -23,7 +23,7 @@ from contract.regions import StoredRegion
 from smoothing import Certification, Gaussian, certify
 from workers.memory.commit import Addition, commit
 from workers.memory.mirror import Mirror
-from workers.memory.placing import Placement
+from workers.memory.placement import Placement
 from workers.memory.store import RegionStore, chained
 
 REGIONS = 1_000_000

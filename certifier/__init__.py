@@ -30,7 +30,7 @@ from certifier.observer import Observer, Unobserved
 from certifier.predict import Predictions, predict
 from certifier.variants import Variants
 from certifier.verdict import Finding, Statement, Verdict, unremembered
-from certifier.vote_keeper import Forgetful, Record, Setting, VoteKeeper
+from certifier.vote_keeper import Forgetful, Record, VoteKeeper, VoteSetting
 
 __all__ = [
     "AdaptationLaw",
@@ -43,7 +43,6 @@ __all__ = [
     "Observer",
     "Predictions",
     "Record",
-    "Setting",
     "Statement",
     "StatisticsHere",
     "StatisticsStore",
@@ -51,6 +50,7 @@ __all__ = [
     "Variants",
     "Verdict",
     "VoteKeeper",
+    "VoteSetting",
     "certificate",
     "certify",
     "facts_of",

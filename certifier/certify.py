@@ -53,8 +53,8 @@ def certify(
         model: The loaded model.
         question: What is asked, every default filled in.
         variants: Adapted copies of the model that are kept between calls.
-        observer: Hears how far the work is; may raise to abandon it. Default: nobody.
-        keeper: Keeps the votes for another attempt. Default: nobody.
+        observer: Hears how far the work is; may raise to abandon it. Default: none.
+        keeper: Keeps the votes for another attempt. Default: none.
 
     Raises:
         SmoothingError: The classifier cannot be certified, or cannot be adapted as asked.

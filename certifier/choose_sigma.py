@@ -72,7 +72,7 @@ def _climb(plan: NoisePlan, work: Work) -> SigmaChoice:
         plan.noise,
         plan.sigma,
         bounds=(least * plan.sigma, largest * plan.sigma),
-        # Without a lattice every image would have statistics of its own, which nobody could share.
+        # Without a lattice every image would have statistics of its own, which could not be shared.
         lattice=SIGMA_LATTICE if work.question.resolved.adapt else None,
         seed=plan.seed,
         on_step=lambda _done, _planned: work.observer.advance(0),

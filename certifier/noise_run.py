@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 import smoothing
 from certifier.choose_sigma import SigmaChoice, choose_sigma
 from certifier.noise_plan import NoisePlan, Work
-from certifier.vote_keeper import Record, Setting
+from certifier.vote_keeper import Record, VoteSetting
 from contract.certificates import SigmaTrial
 from contract.choices import NoiseKind, Stage
 from contract.limits import GIVE_UP_PROBABILITY, minimum_samples
 from models.backends import ExecutableClassifier
 from smoothing import Certification, Deadline, Look, Looks, Target, Votes, look_schedule, target_schedule
 
-_LEAST_SELECTION = 100  # votes, if so many are wanted, however little time there is
+_LEAST_SELECTION = 100  # votes (or all, if fewer are asked for), however little time is left
 _SHARE_OF_SELECTION = 0.2  # that the selection votes may take of a noise's time
 
 
@@ -58,7 +58,7 @@ def certify_noise(plan: NoisePlan, work: Work, share: float) -> NoiseRun:
             observer.stage(Stage.ADAPTING, total=0)
         classifier = variant.executable
     n0, n = _votes_in_time(plan, work, classifier, share)
-    setting = Setting(
+    setting = VoteSetting(
         sigma=noise.sigma,
         n0_planned=n0,
         n_planned=n,

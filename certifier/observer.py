@@ -16,7 +16,7 @@ class Observer(Protocol):
         """Votes of this stage are done; ``radius`` is certified by now, in the noise's own norm."""
 
     def span(self, name: str) -> AbstractContextManager[object]:
-        """Surrounds a part of the work, such as ``"adapt"``, for whoever measures or traces it."""
+        """Surrounds a part of the work, such as ``"adapt"``, for tracing."""
 
 
 class Unobserved:

@@ -81,7 +81,7 @@ def predict(
         model: The loaded model.
         question: What is asked, every default filled in.
         variants: Adapted copies of the model that are kept between calls.
-        observer: Hears how far the work is; may raise to abandon it. Default: nobody.
+        observer: Hears how far the work is; may raise to abandon it. Default: none.
 
     Raises:
         SmoothingError: The classifier cannot be sampled, or cannot be adapted as asked.

@@ -30,7 +30,7 @@ class Count(Protocol):
 
 
 def _uncounted(family: Family, *labels: str) -> None:
-    """Nobody counts."""
+    """Counts nothing."""
 
 
 class Variant:

@@ -8,7 +8,7 @@ from smoothing import Votes
 
 
 @dataclass(frozen=True)
-class Setting:
+class VoteSetting:
     """What has to be the same for votes of two attempts to be votes about one function.
 
     Attributes:
@@ -34,7 +34,7 @@ class Setting:
 class Record:
     """One noise's part of a certification: its setting, how the level was chosen, and its votes."""
 
-    setting: Setting
+    setting: VoteSetting
     trials: tuple[SigmaTrial, ...]
     votes: Votes | None
 

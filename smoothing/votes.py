@@ -131,7 +131,7 @@ class Votes:
 
 
 def stream_name(name: str, segments: int) -> str:
-    """Name of the stream for the next segment after so many: each is used once.
+    """Name of the stream for the segment after this many: each is used once.
 
     >>> stream_name("estimation", 0), stream_name("estimation", 2)
     ('estimation', 'estimation/2')

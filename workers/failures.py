@@ -8,7 +8,8 @@
     ├── Abandoned      the client cancelled, or the relay is gone
     ├── Superseded     another attempt at the job has begun
     ├── ForbiddenTask  the job names a function that is none of ours (`workers.process.rq.allowed_job`)
-    └── KeepsDying     a process dies as often as it is started (`workers.process.child`)
+    ├── KeepsDying     a process dies as often as it is started (`workers.process.child`)
+    └── MemoryDamaged  a memory of regions has lost records or centres (`workers.memory.store`)
 """
 
 from contract.choices import ProblemCode

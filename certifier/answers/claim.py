@@ -50,8 +50,8 @@ def _of_deployment(question: CertifyQuestion, label: ClassLabel, radius: Radius,
     if question.asked.noise is NoiseKind.HYBRID:
         balls += f" or an l1 distance below {radius.l1:.6f}"
     chance = (
-        f"The votes about this image misled with probability at most {question.asked.alpha:g}; "
-        f"every region of the memory stands for its own."
+        f"The probability that the votes for this image were misleading is at most {question.asked.alpha:g}; "
+        f"every region of the memory has a probability of its own."
     )
     if memory.outcome is MemoryOutcome.RELABELLED:
         chance = "The label is that of the regions that hold this image, not that of the votes."

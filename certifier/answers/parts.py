@@ -79,7 +79,7 @@ def adaptation(resolved: Resolved, digests: Sequence[str | None]) -> Adaptation:
 
 
 def compute(classifier: ExecutableClassifier, seconds: float, samples: int) -> Compute:
-    """Returns where and how fast so many noisy copies were classified."""
+    """Returns where and how fast noisy copies were classified."""
     return Compute(
         device=str(classifier.device),
         backend=classifier.backend,

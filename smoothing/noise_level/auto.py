@@ -160,7 +160,7 @@ class _Candidate:
         return int(self._counts.sum())
 
     def vote(self, votes: int) -> None:
-        """Makes so many votes of them."""
+        """Draws until there are this many."""
         self._counts = self._counts + self._draw(votes - self.votes)
 
     def trial(self) -> SigmaTrial:

@@ -20,7 +20,7 @@ class SigmaTrial:
     Attributes:
         sigma: The noise level tried.
         proxy_radius: How good it looks, in pixel units and in the noise's own norm. A proxy: it was used to
-            choose, so it is no certified radius, whatever it was computed by.
+            choose, so it is no certified radius.
         certifies: Whether the proxy radius is positive.
         top_class: The class that it is about.
         top_count: Copies that were given this class.

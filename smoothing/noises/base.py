@@ -22,7 +22,7 @@ class Radii:
     linf: float
 
     def rounded_down(self, decimals: int = 6) -> "Radii":
-        """The same claim, never larger, with so many decimal places."""
+        """The same claim with this many decimal places, never larger."""
         return Radii(*(round_down(radius, decimals) for radius in (self.l2, self.l1, self.linf)))
 
 
@@ -33,7 +33,7 @@ NO_RADIUS = Radii(l2=0.0, l1=0.0, linf=0.0)
 class Noise(ABC):
     """Zero-mean noise, independent in each coordinate, with the theorem that turns its votes into radii.
 
-    Sampler and theorem live in one class so that nobody can pair the votes of one noise with the radius of
+    Sampler and theorem live in one class so that the votes of one noise are never paired with the radius of
     another. Noise is never clipped: the theorems are about image + noise, wherever that lies.
 
     Attributes:

@@ -1,7 +1,7 @@
 """Lower bounds on the distance of images from a few block sums of each.
 
 The sketch of an image is the vector of the sums of its pixels over the blocks of a coarse grid. Many sketches
-fit where the images do not, and most images are told to be far away without being looked at.
+fit where the images do not, and most images are known to be far away without being read.
 
 With S_b the sum of x − y over a block b, the triangle inequality in each block gives ‖x − y‖₁ ≥ Σ_b |S_b|.
 The Cauchy–Schwarz inequality, S_b² = ⟨1, x − y⟩_b² ≤ |b|·‖x − y‖²_b, gives ‖x − y‖₂² ≥ Σ_b S_b² / |b|. Both

@@ -141,7 +141,7 @@ class StopRules:
         return "hopeless" if self.target is None else "target_out_of_reach"
 
     def _hopeless(self, best: Certification, counts: Counts, beta: float) -> bool:
-        # Without a third class among the selection votes the bound is one-sided, whatever it is called.
+        # Without a third class among the selection votes every bound spends all of alpha from below.
         split = split_alpha(best.selection_counts, best.alpha)
         return hopeless(
             counts,

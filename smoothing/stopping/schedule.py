@@ -12,7 +12,7 @@ from smoothing.errors import require
 
 _SHORTEST_SPLIT = 1000
 _SHORTEST_STEP = 32  # a smaller batch saves hardly any time
-_LAST_SHARE = 0.8  # an early look that is a little weaker costs nobody anything
+_LAST_SHARE = 0.8  # a slightly weaker early look costs nothing
 _SHAVE = 1.0 - 2.0**-40  # so that rounding cannot carry the sum of the alphas above alpha
 
 
@@ -46,8 +46,8 @@ def look_schedule(n: int, alpha: float, *, first: int = 100) -> tuple[Look, ...]
 
     Four fifths of alpha are kept for the last look, the rest is shared equally by the earlier ones; the last
     look so loses next to nothing (3.804σ instead of 3.812σ at best for n = 100 000, alpha = 0.001).
-    Looks at which even unanimous votes could not certify are left out, and n < 1000 is too short to be
-    worth splitting.
+    Looks at which even unanimous votes could not certify are omitted, and n < 1000 is not worth
+    splitting.
 
     Args:
         n: Estimation votes in all, at least 1.
@@ -81,8 +81,8 @@ def look_schedule(n: int, alpha: float, *, first: int = 100) -> tuple[Look, ...]
 def target_schedule(n: int, alpha: float) -> tuple[Look, ...]:
     """Many looks for deciding early, ending at ``n``, that all hold at once at failure rate ``alpha``.
 
-    Each look comes a fifth, and at least 32 votes, after the one before, so that whoever waits for a certain
-    radius stops soon after enough votes are in. The j-th look spends 5·alpha / ((j + 4)(j + 5)) and the last
+    Each look comes a fifth, and at least 32 votes, after the one before, so that sampling stops soon
+    after there are enough votes for the target. The j-th look spends 5·alpha / ((j + 4)(j + 5)) and the last
     one all that is left of this series, whose sum is alpha. Compared with ``look_schedule`` the final radius
     is smaller (3.74σ instead of 3.80σ at best for n = 100 000, alpha = 0.001), since most of alpha goes to
     early looks.

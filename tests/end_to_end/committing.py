@@ -21,9 +21,9 @@ from contract.choices import NoiseKind, Stage
 from contract.jobs import Progress
 from contract.keys import pixel_digest
 from contract.regions import StoredRegion
-from workers.memory.commit import Addition, Outcome, commit
+from workers.memory.commit import Addition, CommitOutcome, commit
 from workers.memory.mirror import Mirror
-from workers.memory.placing import Placed, Placement
+from workers.memory.placement import Placed, Placement
 from workers.memory.store import RegionStore
 
 MODEL = "c" * 64
@@ -58,8 +58,8 @@ def answer(redis: Redis, mirror: Mirror, job_id: str) -> None:
     pixels = bytes(128 + chance.randint(-40, 40) for _ in range(6))
     found = Finding(chance.randrange(4), Radius(l2=0.15, l1=0.2, linf=0.01))
     placement = Placement(mirror, NAMESPACE, mirror.image(pixels), chance.choice(list(NoiseKind)), found)
-    outcome = Outcome.CONFLICT
-    while outcome is Outcome.CONFLICT:
+    outcome = CommitOutcome.CONFLICT
+    while outcome is CommitOutcome.CONFLICT:
         placed = placement.place()
         addition = None if placed.region is None else addition_of(mirror, placed, job_id, pixels, SHAPE)
         time.sleep(TICK - time.time() % TICK)

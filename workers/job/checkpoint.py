@@ -1,4 +1,4 @@
-"""The votes that a job has made so far, so that an attempt after a crash goes on from them."""
+"""The votes that a job has made so far, so that an attempt after a crash continues from them."""
 
 import json
 import time
@@ -8,7 +8,7 @@ from typing import Any
 
 from redis import Redis
 
-from certifier import Record, Setting
+from certifier import Record, VoteSetting
 from contract import keys
 from contract.certificates import SigmaTrial
 from contract.limits import CHECKPOINT_INTERVAL, VOTES_TTL
@@ -46,7 +46,7 @@ class Checkpoint:
             return None
         votes = stored["votes"]
         return Record(
-            setting=Setting(**stored["setting"]),
+            setting=VoteSetting(**stored["setting"]),
             trials=tuple(SigmaTrial.model_validate(trial) for trial in stored["trials"]),
             votes=None if votes is None else Votes.from_json(votes),
         )

@@ -12,27 +12,26 @@ import certifier
 from certifier import Findings, Identity, LoadedModel, Predictions, Variants
 from certifier.verdict import NO_MEMORY
 from contract import keys
-from contract.certificates import Certificate, PredictedLabel
 from contract.choices import JobKind, ProblemCode, Stage
 from contract.keys import pixel_digest
-from contract.metrics import CERTIFICATES, COMMIT_CONFLICTS, JOBS, VOTES
 from contract.tasks import PAYLOAD_VERSION, CertifyTask, PredictTask, Task
 from models.backends import BackendError
 from smoothing import NotAdaptable, UnusableClassifier
 from smoothing.regions import BrokenInvariant
-from workers.failures import Abandoned, JobFailure, Superseded
+from workers.failures import JobFailure
+from workers.job.answers import Answers
 from workers.job.checkpoint import Checkpoint
 from workers.job.loaded_models import LoadedModels
 from workers.job.progress import JobProgress
-from workers.memory.commit import Agreement, Outcome, commit, is_committed
+from workers.memory.commit import CommitOutcome
 from workers.memory.mirrors import Mirrors
-from workers.memory.placing import Placed
+from workers.memory.placement import Placed
 from workers.memory.recall import Recall
 from workers.memory.store import MemoryDamaged
 from workers.metrics import WorkerMetrics
 from workers.tracing import span
 
-# What the client is told when the computation raises. Nothing else is expected: that is an internal error.
+# The problem that a client sees when the computation raises. Any other error is an internal one.
 _CODES: Final[Mapping[type[Exception], ProblemCode]] = {
     UnusableClassifier: ProblemCode.UNUSABLE_CLASSIFIER,
     NotAdaptable: ProblemCode.NOT_ADAPTABLE,
@@ -52,14 +51,13 @@ class Pipeline:
         self._variants = variants
         self._mirrors = mirrors
         self._redis = redis
-        self._metrics = metrics
-        self.votes_per_second: dict[str, float] = {}
+        self.answers = Answers(redis, metrics)
 
     def run(self, kind: str, payload: Mapping[str, Any], progress: JobProgress) -> dict[str, str]:
         """Answers one job; returns a pointer to the answer.
 
         Raises:
-            JobFailure: The job cannot succeed; the client is told why.
+            JobFailure: The job cannot succeed; the problem says why.
             Abandoned: The client has cancelled, or the relay is gone.
             Superseded: A later attempt has begun.
         """
@@ -82,7 +80,7 @@ class Pipeline:
 
     def _certify(self, task: CertifyTask, progress: JobProgress) -> dict[str, str]:
         pointer = {"certificate": task.job_id}
-        if is_committed(self._redis, keys.certificate(task.job_id)):
+        if self.answers.has(task):
             return pointer
         model, pixels = self._load(task, progress)
         recall = self._recall(task, model, pixels, progress)
@@ -92,7 +90,7 @@ class Pipeline:
             if earlier is not None:
                 kept, memory = earlier
                 answer = certifier.repeated_certificate(kept, task.question, _identity(task), memory)
-                self._commit(task, answer, progress)
+                self.answers.commit(task, answer, progress)
                 return pointer
         checkpoint = Checkpoint(self._redis, task.job_id)
         findings = certifier.certify(
@@ -104,7 +102,7 @@ class Pipeline:
             keeper=checkpoint,
         )
         if recall is None:
-            self._commit(task, certifier.certificate(findings, _identity(task)), progress)
+            self.answers.commit(task, certifier.certificate(findings, _identity(task)), progress)
         else:
             self._remember(task, recall, findings, progress)
         checkpoint.clear()
@@ -117,23 +115,25 @@ class Pipeline:
         """
         progress.stage(Stage.REMEMBERING, total=0)
         placement = recall.placement(task.question.asked.noise, findings.verdict.finding)
-        outcome = Outcome.CONFLICT
-        while outcome is Outcome.CONFLICT:
+        outcome = CommitOutcome.CONFLICT
+        while outcome is CommitOutcome.CONFLICT:
             placed = placement.place(recall.on_load)
             answer = certifier.certificate(findings, _identity(task), placed)
-            outcome = self._commit(task, answer, progress, recall.addition(task, placed, answer.created_at))
+            outcome = self.answers.commit(
+                task, answer, progress, recall.addition(task, placed, answer.created_at)
+            )
 
     def _predict(self, task: PredictTask, progress: JobProgress) -> dict[str, str]:
         pointer = {"prediction": task.job_id}
-        if is_committed(self._redis, keys.prediction(task.job_id)):
+        if self.answers.has(task):
             return pointer
         model, pixels = self._load(task, progress)
         image = model.image(_as_array(pixels, model))
         base_class, identity = model.original_class(image), _identity(task)
         recall = self._recall(task, model, pixels, progress)
         found: Predictions | None = None
-        outcome = Outcome.CONFLICT
-        while outcome is Outcome.CONFLICT:
+        outcome = CommitOutcome.CONFLICT
+        while outcome is CommitOutcome.CONFLICT:
             # Again, when votes were made since, or another worker committed a region.
             placed = _held(recall)
             if placed is not None and placed.label is not None:
@@ -149,7 +149,7 @@ class Pipeline:
                 )
                 continue
             agreement = None if recall is None or placed is None else recall.agreement(placed)
-            outcome = self._commit(task, answer, progress, agreement)
+            outcome = self.answers.commit(task, answer, progress, agreement)
         return pointer
 
     def _recall(self, task: Task, model: LoadedModel, pixels: bytes, progress: JobProgress) -> Recall | None:
@@ -177,39 +177,6 @@ class Pipeline:
         if pixel_digest(pixels, height, width, channels) != task.image_digest:
             raise JobFailure(ProblemCode.INTERNAL_ERROR, "the stored image is not the one that was sent")
         return model, pixels
-
-    def _commit(
-        self,
-        task: Task,
-        answer: Certificate | PredictedLabel,
-        progress: JobProgress,
-        agreement: Agreement | None = None,
-    ) -> Outcome:
-        key = (keys.certificate if task.kind is JobKind.CERTIFY else keys.prediction)(task.job_id)
-        json = answer.model_dump_json()
-        with span("commit"):
-            outcome = commit(
-                self._redis, task.job_id, key, json, progress.progress, agreement, attempt=progress.attempt
-            )
-        if outcome in (Outcome.CANCELLED, Outcome.FAILED):
-            raise Abandoned(task.job_id)
-        if outcome is Outcome.STALE:
-            raise Superseded(task.job_id)
-        if outcome is Outcome.CONFLICT:
-            self._metrics.add(COMMIT_CONFLICTS, task.model)
-        elif outcome is Outcome.OK:
-            self._count(task.kind, answer)
-        return outcome
-
-    def _count(self, kind: JobKind, answer: Certificate | PredictedLabel) -> None:
-        """Counts an answer that was committed: once, however often its job was tried."""
-        self._metrics.add(JOBS, kind.value, answer.model, "succeeded", "")
-        if answer.compute.samples:
-            self._metrics.add(VOTES, answer.model, by=answer.compute.samples)
-            self.votes_per_second[answer.model] = answer.compute.samples_per_second
-        if isinstance(answer, Certificate):
-            outcome = "abstained" if answer.abstained else "certified"
-            self._metrics.add(CERTIFICATES, answer.model, outcome, answer.memory.outcome.value)
 
 
 def _held(recall: Recall | None) -> Placed | None:

@@ -1,4 +1,4 @@
-"""What the engine does between two batches: report progress, and notice that nobody waits."""
+"""Between two batches the engine reports progress, and stops if the job was cancelled or abandoned."""
 
 import time
 from contextlib import AbstractContextManager
@@ -14,7 +14,7 @@ from contract.limits import EVENTS_KEPT, PROGRESS_INTERVAL, RESULT_TTL
 from workers.failures import Abandoned, Superseded
 from workers.tracing import span
 
-# After the last event of a job nobody may write another: an attempt that was given up for lost would.
+# No event may follow the last one of a job: an attempt that was wrongly presumed dead would write some.
 _WRITE: Final = """
 if redis.call('EXISTS', KEYS[1]) == 1 then return 'CANCELLED' end
 if (redis.call('GET', KEYS[2]) or ARGV[1]) ~= ARGV[1] then return 'SUPERSEDED' end
@@ -27,7 +27,7 @@ return 'OK'
 class JobProgress:
     """Progress of one attempt at a job, written to its stream at most every `PROGRESS_INTERVAL` seconds.
 
-    It is the `certifier.Observer` of the computation: it ends one that nobody waits for.
+    It is the `certifier.Observer` of the computation: it ends one whose answer is no longer wanted.
     """
 
     def __init__(self, redis: Redis, job_id: str, connection: Connection, attempt: int = 0) -> None:

@@ -13,10 +13,11 @@ from contract.jobs import Progress
 from contract.limits import CERTIFICATE_TTL, EVENTS_KEPT, RESULT_TTL
 from workers.memory.store import Head, RegionStore
 
-# A client that was told "cancelled" or "failed" must never find an answer, and a second attempt must not
-# write another. An attempt that was given up for lost, and is not, leaves the answer to the one after it.
-# An answer that agrees with a memory is stored, and its region appended, only if the log is still the very
-# one that it agrees with. One that is there already gets a new lifetime: WAITAOF waits for writes alone.
+# One script, because each check must still hold when the answer is written:
+# - a job reported as cancelled or failed never gets an answer, and no second attempt writes another one;
+# - an attempt that was wrongly presumed dead leaves the answer to the attempt after it;
+# - an answer that agrees with a memory is stored, and its region appended, only if the log has not changed.
+# EXPIRE on an answer that is there is a write, so that WAITAOF has something to wait for.
 _COMMIT: Final = """
 if redis.call('EXISTS', KEYS[1]) == 1 then return 'CANCELLED' end
 if redis.call('EXPIRE', KEYS[2], ARGV[2]) == 1 then return 'DUPLICATE' end
@@ -42,7 +43,7 @@ return 'OK'
 _DISK_SECONDS: Final = 30  # far above any fsync; RQ's own timeouts are longer
 
 
-class Outcome(StrEnum):
+class CommitOutcome(StrEnum):
     """What became of a commit."""
 
     OK = "OK"
@@ -90,11 +91,11 @@ def commit(
     agreement: Agreement | None = None,
     *,
     attempt: int = 0,
-) -> Outcome:
+) -> CommitOutcome:
     """Stores an answer unless the job is final or a later attempt has begun; waits until it is on disk.
 
     Args:
-        redis: A client that keeps to one connection: WAITAOF speaks of the writes of its own connection.
+        redis: A client with one connection: WAITAOF covers the writes of its own connection only.
         job_id: The job.
         key: Where the answer is kept.
         answer: The answer as JSON.
@@ -121,19 +122,20 @@ def commit(
         names.append(agreement.store.centers_key)
         values += [agreement.record, agreement.image_digest, agreement.pixels]
     reply = redis.eval(_COMMIT, len(names), *names, *values)
-    outcome = Outcome(reply.decode() if isinstance(reply, bytes) else str(reply))
-    if outcome is not Outcome.CONFLICT:
+    outcome = CommitOutcome(reply.decode() if isinstance(reply, bytes) else str(reply))
+    if outcome is not CommitOutcome.CONFLICT:
         _wait_for_disk(redis)
     return outcome
 
 
 def is_committed(redis: Redis, key: str) -> bool:
-    """Whether an answer is there. If it is, waits until it is on disk: who stored it may have died before.
+    """Whether an answer is there. If it is, waits until it is on disk: its writer may have died before that.
 
     Raises:
         TimeoutError: It is not on disk after `_DISK_SECONDS`.
     """
-    there = bool(redis.expire(key, CERTIFICATE_TTL))  # WAITAOF waits for writes of this connection alone
+    # A write, for WAITAOF covers the writes of its own connection only.
+    there = bool(redis.expire(key, CERTIFICATE_TTL))
     if there:
         _wait_for_disk(redis)
     return there
@@ -143,7 +145,7 @@ def _wait_for_disk(redis: Redis) -> None:
     """Wait until this connection's writes are in the append-only file.
 
     Raises:
-        TimeoutError: They are not after `_DISK_SECONDS`; nobody may be told of an answer that can be lost.
+        TimeoutError: They are not after `_DISK_SECONDS`; an answer that can still be lost must not be given.
     """
     try:
         on_disk, _ = redis.waitaof(1, 0, 1000 * _DISK_SECONDS)

@@ -21,7 +21,7 @@ Pixels = NDArray[np.uint8]
 """An image ``(c, h, w)``."""
 
 OnLoad = Callable[[int, int], None]
-"""Told how many regions are read, and of how many."""
+"""Called with the regions read so far and the regions in all."""
 
 _CHUNK = 2_000  # regions read at a time
 _COARSE, _FINE = 12, 64  # blocks of a sketch, at least, over all channels
@@ -137,7 +137,7 @@ class Mirror:
         Args:
             image: ``(c, h, w)``.
             reach: Pixel units; 0 asks for the regions that may hold the image itself.
-            start: Regions before this place are left out.
+            start: Where to begin.
         """
         limits = _up(np.float64(reach) + self._reach.values[0, start:].astype(np.float64))
         places = np.arange(start, len(self))
@@ -197,7 +197,7 @@ class _Columns:
 
 
 def _cells(shape: tuple[int, int, int], blocks: int) -> int:
-    """The least cells per side that give at least so many blocks over all channels."""
+    """The least cells per side that give at least this many blocks over all channels."""
     cells = 1
     while shape[0] * cells * cells < blocks:
         cells += 1

@@ -13,7 +13,7 @@ from contract.regions import StoredRegion
 from contract.tasks import CertifyTask
 from workers.memory.commit import Addition, Agreement
 from workers.memory.mirror import Mirror
-from workers.memory.placing import Placed, Placement
+from workers.memory.placement import Placed, Placement
 
 
 class Recall:
@@ -40,7 +40,7 @@ class Recall:
     def answered(self, task: CertifyTask, redis: Redis) -> tuple[Certificate, Memory] | None:
         """Returns the certificate that answers this very question about this very image, if it is kept.
 
-        One whose label came from the memory is left out: its votes said something else.
+        One whose label came from the memory does not count: its votes said something else.
         """
         self._mirror.sync(self.on_load)
         if task.question.asked.fresh:

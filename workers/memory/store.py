@@ -9,14 +9,15 @@ from typing import Any, Final, cast
 from redis import Redis
 
 from contract import keys
+from workers.failures import WorkerError
 
-# Only a loss that somebody saw changes the epoch of a memory that is still there, and only once.
+# Several engines may notice the same loss: only the first one changes the epoch.
 _RENEW: Final = """
 if redis.call('HGET', KEYS[1], 'epoch') == ARGV[1] then redis.call('HSET', KEYS[1], 'epoch', ARGV[2]) end
 """
 
 
-class MemoryDamaged(Exception):
+class MemoryDamaged(WorkerError):
     """The log, its head and its centres do not belong together; nothing is answered from such a memory."""
 
 

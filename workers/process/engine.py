@@ -89,7 +89,7 @@ class Engine:
                     explained, leave = self._explain(error, request)
                     reply = error_reply(explained)
                 self._metrics.publish(self._redis)
-            self.heartbeat.after_job(self._pipeline.votes_per_second, self._mirrors.names())
+            self.heartbeat.after_job(self._pipeline.answers.votes_per_second, self._mirrors.names())
             connection.send_bytes(reply)
         except (EOFError, OSError):
             log.info("relay gone before its answer")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from redis import Redis
 
-from certifier import Record, Setting
+from certifier import Record, VoteSetting
 from certifier.time_budget import TimeBudget
 from contract import keys
 from contract.certificates import SigmaTrial
@@ -25,7 +25,7 @@ def a_record(sigma: float = 0.5) -> Record:
         segments=(Segment("estimation", 1000, 50),),
     )
     trial = SigmaTrial(sigma=sigma, certifies=True, proxy_radius=0.25, n=1000)
-    return Record(Setting(sigma, 100, 2000, "d" * 64, "openvino", "cpu", "int8"), (trial,), votes)
+    return Record(VoteSetting(sigma, 100, 2000, "d" * 64, "openvino", "cpu", "int8"), (trial,), votes)
 
 
 def test_votes_survive_a_crash(redis: Redis) -> None:

@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 
 import certifier
-from certifier import Finding, Identity, LoadedModel, Record, Setting, StatisticsHere, Variants
+from certifier import Finding, Identity, LoadedModel, Record, StatisticsHere, Variants, VoteSetting
 from contract import keys
 from contract.certificates import Certificate, PredictedLabel, Radius
 from contract.choices import MemoryOutcome, NoiseKind, Stage
@@ -27,9 +27,9 @@ from workers.job.loaded_models import LoadedModels, find_models
 from workers.job.pipeline import Pipeline
 from workers.job.progress import JobProgress
 from workers.job.shared_statistics import SharedStatistics
-from workers.memory.commit import Outcome, commit
+from workers.memory.commit import CommitOutcome, commit
 from workers.memory.mirrors import Mirrors
-from workers.memory.placing import Placed
+from workers.memory.placement import Placed
 from workers.memory.recall import Recall
 from workers.metrics import WorkerMetrics
 from workers.settings import WorkerSettings
@@ -133,7 +133,7 @@ class Worker:
         placed = recall.placement(NoiseKind.GAUSSIAN, found).place()
         agreement = recall.addition(task, placed, datetime.now(UTC))
         outcome = commit(self.redis, job_id, keys.certificate(job_id), job_id, progress.progress, agreement)
-        assert outcome is Outcome.OK
+        assert outcome is CommitOutcome.OK
         return placed
 
 
@@ -249,7 +249,7 @@ def test_votes_of_another_kind_of_device_are_not_gone_on_with(
         selection_segments=(Segment("selection", 50, 50),),
         segments=(Segment("estimation", 100, 50),),
     )
-    setting = Setting(0.25, 50, 300, None, "eager", device, worker.dtype)
+    setting = VoteSetting(0.25, 50, 300, None, "eager", device, worker.dtype)
     Checkpoint(worker.redis, asked.job_id).write("gaussian", Record(setting, (), votes), now=True)
     answer = worker.certify(asked.job_id, picture, n=300)
     (evidence,) = answer.noise

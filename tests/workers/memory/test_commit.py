@@ -7,7 +7,7 @@ from contract import keys
 from contract.choices import Stage
 from contract.jobs import Progress
 from workers.memory import commit as committing
-from workers.memory.commit import Outcome, commit, is_committed
+from workers.memory.commit import CommitOutcome, commit, is_committed
 from workers.process.connections import connect
 
 JOB = "a" * 32
@@ -22,7 +22,7 @@ def store(redis_url: str) -> Redis:
 def test_an_answer_is_stored_with_its_last_event(store: Redis) -> None:
     """Both or neither."""
     progress = Progress(stage=Stage.SAMPLING, completed=9, total=9, radius_so_far=0.5)
-    assert commit(store, JOB, keys.certificate(JOB), "{}", progress) is Outcome.OK
+    assert commit(store, JOB, keys.certificate(JOB), "{}", progress) is CommitOutcome.OK
     assert store.get(keys.certificate(JOB)) == b"{}"
     assert store.ttl(keys.certificate(JOB)) > 0
     ((_, fields),) = store.xrange(keys.events(JOB))
@@ -35,7 +35,7 @@ def test_a_second_answer_changes_nothing(store: Redis) -> None:
     """An attempt that crashed after its commit is repeated; the first answer stands."""
     for text in ("first", "second"):
         outcome = commit(store, JOB, keys.certificate(JOB), text, Progress(stage=Stage.SAMPLING))
-    assert outcome is Outcome.DUPLICATE
+    assert outcome is CommitOutcome.DUPLICATE
     assert store.get(keys.certificate(JOB)) == b"first"
     assert store.xlen(keys.events(JOB)) == 1
 
@@ -44,7 +44,7 @@ def test_a_cancelled_job_gets_no_answer(store: Redis) -> None:
     """Cancelled and answered can never both be true."""
     store.set(keys.cancel(JOB), 1)
     outcome = commit(store, JOB, keys.certificate(JOB), "{}", Progress(stage=Stage.SAMPLING))
-    assert outcome is Outcome.CANCELLED
+    assert outcome is CommitOutcome.CANCELLED
     assert not store.exists(keys.certificate(JOB))
 
 
@@ -52,7 +52,7 @@ def test_a_failed_job_gets_no_answer(store: Redis) -> None:
     """Whoever read that it failed must not find an answer later."""
     store.set(keys.problem(JOB), "{}")
     outcome = commit(store, JOB, keys.certificate(JOB), "{}", Progress(stage=Stage.SAMPLING))
-    assert outcome is Outcome.FAILED
+    assert outcome is CommitOutcome.FAILED
     assert not store.exists(keys.certificate(JOB))
 
 
@@ -60,10 +60,10 @@ def test_only_the_latest_attempt_may_commit(store: Redis) -> None:
     """A worker that was given up for lost, and is not, comes back after another has begun."""
     store.set(keys.attempt(JOB), 2)
     key, progress = keys.certificate(JOB), Progress(stage=Stage.SAMPLING)
-    assert commit(store, JOB, key, "first", progress, attempt=1) is Outcome.STALE
+    assert commit(store, JOB, key, "first", progress, attempt=1) is CommitOutcome.STALE
     assert not store.exists(key)
-    assert commit(store, JOB, key, "second", progress, attempt=2) is Outcome.OK
-    assert commit(store, JOB, key, "first", progress, attempt=1) is Outcome.DUPLICATE
+    assert commit(store, JOB, key, "second", progress, attempt=2) is CommitOutcome.OK
+    assert commit(store, JOB, key, "first", progress, attempt=1) is CommitOutcome.DUPLICATE
     assert store.get(key) == b"second"
 
 
@@ -71,7 +71,10 @@ def test_a_server_that_keeps_no_file_is_served_too(store: Redis) -> None:
     """Then the answer is as durable as the queue."""
     store.config_set("appendonly", "no")
     try:
-        assert commit(store, JOB, keys.certificate(JOB), "{}", Progress(stage=Stage.SAMPLING)) is Outcome.OK
+        assert (
+            commit(store, JOB, keys.certificate(JOB), "{}", Progress(stage=Stage.SAMPLING))
+            is CommitOutcome.OK
+        )
     finally:
         store.config_set("appendonly", "yes")
 

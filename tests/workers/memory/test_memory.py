@@ -19,9 +19,9 @@ from contract.regions import StoredRegion
 from radii.memory.geometry import Balls, smallest_gap
 from smoothing.regions import CertifiedRegion
 from tests.end_to_end.committing import addition_of
-from workers.memory.commit import Addition, Outcome, commit
+from workers.memory.commit import Addition, CommitOutcome, commit
 from workers.memory.mirror import Mirror
-from workers.memory.placing import Placed, Placement
+from workers.memory.placement import Placed, Placement
 from workers.memory.store import MemoryDamaged, RegionStore
 
 SHAPE = (1, 4, 4)
@@ -58,8 +58,8 @@ def store(
             addition = addition_of(mirror, placed, job_id, pixels, SHAPE)
         progress = Progress(stage=Stage.REMEMBERING)
         outcome = commit(redis, job_id, keys.certificate(job_id), job_id, progress, addition)
-        if outcome is not Outcome.CONFLICT:
-            assert outcome is Outcome.OK
+        if outcome is not CommitOutcome.CONFLICT:
+            assert outcome is CommitOutcome.OK
             return placed
 
 
@@ -284,20 +284,20 @@ def test_a_commit_needs_the_log_that_it_was_reconciled_with(redis: Redis) -> Non
     store(redis, other, "2" * 32, bytes([200] * 16), finding(1, 0.1))
     progress = Progress(stage=Stage.REMEMBERING)
 
-    def committed(job_id: str, one: Addition) -> Outcome:
+    def committed(job_id: str, one: Addition) -> CommitOutcome:
         return commit(redis, job_id, keys.certificate(job_id), "answer", progress, one)
 
-    assert committed("1" * 32, addition) is Outcome.CONFLICT
+    assert committed("1" * 32, addition) is CommitOutcome.CONFLICT
     assert not redis.exists(keys.certificate("1" * 32))
     assert len(read_log(redis)) == 1
     placed = Placement(mirror, "default", mirror.image(pixels), NoiseKind.GAUSSIAN, finding(0, 0.1)).place()
     addition = addition_of(mirror, placed, "1" * 32, pixels, SHAPE)
     redis.set(keys.cancel("1" * 32), 1)
-    assert committed("1" * 32, addition) is Outcome.CANCELLED
-    assert committed("2" * 32, addition) is Outcome.DUPLICATE
+    assert committed("1" * 32, addition) is CommitOutcome.CANCELLED
+    assert committed("2" * 32, addition) is CommitOutcome.DUPLICATE
     redis.delete(keys.cancel("1" * 32))
-    assert committed("1" * 32, addition) is Outcome.OK
-    assert committed("1" * 32, addition) is Outcome.DUPLICATE
+    assert committed("1" * 32, addition) is CommitOutcome.OK
+    assert committed("1" * 32, addition) is CommitOutcome.DUPLICATE
     assert len(read_log(redis)) == 2
 
 
@@ -331,7 +331,7 @@ def test_a_memory_takes_images_of_any_size(redis: Redis, shape: tuple[int, int, 
             mirror, "default", mirror.image(image.tobytes()), NoiseKind.GAUSSIAN, found
         ).place()
         addition = addition_of(mirror, placed, job_id, image.tobytes(), shape)
-        assert commit(redis, job_id, keys.certificate(job_id), job_id, progress, addition) is Outcome.OK
+        assert commit(redis, job_id, keys.certificate(job_id), job_id, progress, addition) is CommitOutcome.OK
     mirror.sync()
     near = mirror.near(mirror.image(pixels.tobytes()), 0.25)
     assert [one.index for one in near] == [0, 1]

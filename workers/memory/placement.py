@@ -85,7 +85,7 @@ class Placement:
         self._seen = len(self._mirror)
 
     def _without_votes(self) -> Placed:
-        """The label of the regions that surely hold the image: they promise it whatever the votes were."""
+        """The label of the regions that surely hold the image: they promise it, however the votes went."""
         found = [near for near in self._near if surely_contains(near.region, near.distance)]
         if not found:
             return self._nothing()
