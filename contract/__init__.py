@@ -1,3 +1,3 @@
-"""What travels between API, queue and workers: requests, answers, problems, key names. pydantic only."""
+"""The types shared by API, queue and workers: requests, answers, problems, key names. Needs only pydantic."""
 
 __version__ = "0.1.0"

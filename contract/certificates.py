@@ -1,4 +1,4 @@
-"""The answers: immutable, and with enough in them to be checked again without us."""
+"""The answers: immutable, and complete enough for anyone to check them without this service."""
 
 from datetime import datetime
 
@@ -85,7 +85,7 @@ class NoiseEvidence(_Answer):
     runner_up: int | None = Field(
         description="The class with the most estimation votes after `top_class`; null if there are none."
     )
-    alpha: float = Field(description="Failure probability of this noise's bounds, all looks together.")
+    alpha: float = Field(description="Failure probability of this noise's bounds, over all looks.")
     p_lower: float = Field(description="Lower bound of the probability of the top class under noise.")
     p_upper: float = Field(description="Upper bound of the probability of every other class under noise.")
     alpha_lower: float = Field(description="Failure probability spent on `p_lower`.")
@@ -150,7 +150,7 @@ class Compute(_Answer):
 
 
 class _AboutImage(_Answer):
-    """What every answer says of the image, the model and the label."""
+    """The fields of every answer about the image, the model and the label."""
 
     id: str
     model: str
@@ -198,7 +198,7 @@ class Certificate(_AboutImage):
 
     @property
     def noise_kind(self) -> NoiseKind:
-        """The noise that was asked for."""
+        """The noise of the request."""
         kinds = [evidence.noise for evidence in self.noise]
         return kinds[0] if len(kinds) == 1 else NoiseKind.HYBRID
 

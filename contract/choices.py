@@ -1,4 +1,4 @@
-"""The words of the HTTP surface. Every enum is a named component of the OpenAPI document."""
+"""The enums of the HTTP API. Each is a named component of the OpenAPI document."""
 
 from enum import StrEnum
 from typing import Literal
@@ -13,7 +13,7 @@ class NoiseKind(StrEnum):
 
     @property
     def norm(self) -> Literal["l1", "l2"]:
-        """The norm that the noise certifies directly; of ``hybrid``'s two, the one that targets are in."""
+        """The norm that the noise certifies directly; for ``hybrid``, the norm of `target_radius`."""
         return "l1" if self is NoiseKind.UNIFORM else "l2"
 
 
@@ -58,7 +58,7 @@ class JobStatus(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether the job can change no more."""
+        """Whether the state can no longer change."""
         return self not in (JobStatus.QUEUED, JobStatus.RUNNING)
 
 
@@ -139,7 +139,7 @@ class ProblemCode(StrEnum):
     NO_WORKERS = "no_workers"
     STORE_UNAVAILABLE = "store_unavailable"
     INTERNAL_ERROR = "internal_error"
-    # of jobs
+    # Problems of jobs, found after the request was accepted.
     WORKER_LOST = "worker_lost"
     TIMEOUT = "timeout"
     IMAGE_EXPIRED = "image_expired"

@@ -1,4 +1,4 @@
-"""Every field that a request leaves out, so that a worker decides nothing."""
+"""Fills in the omitted fields of a request, so that a worker decides nothing."""
 
 import math
 import secrets
@@ -50,7 +50,7 @@ def _sigma(request: Request, model: ModelInfo) -> float:
     if sigma is not None:
         return sigma
     if isinstance(request, CertifyRequest) and request.sigma_policy is NoiseLevel.AUTO:
-        return _sigma_grid(request, model)[0]  # only the grid counts
+        return _sigma_grid(request, model)[0]  # `auto` uses only the grid
     detail = f"'sigma' is required: the model '{model.name}' recommends none"
     raise refusal(ProblemCode.INVALID_FIELD, detail, pointer="/sigma")
 
@@ -72,7 +72,7 @@ def _adaptation(request: Request, model: ModelInfo) -> dict[str, Any]:
 
 
 def _require_no_adaptation(request: Request, model: ModelInfo) -> None:
-    """Refuses what asks for adaptation, or would silently do nothing without it."""
+    """Refuses fields that ask for adaptation, or have no effect without it."""
     why = f"'{model.name}' cannot be adapted: {model.not_adaptable_because or 'no reason is known'}"
     if request.adapt:
         detail = f"'adapt' must be false or omitted, got true: {why}"
@@ -108,7 +108,7 @@ def _samples(request: Request, model: ModelInfo) -> int:
 
 
 def _label(request: Request, model: ModelInfo) -> int | None:
-    """A name wins over an index, since digits may be names."""
+    """Returns the index of the true class. A name wins over an index, since names may be digits."""
     label = request.label
     if label is None:
         return None
@@ -122,7 +122,7 @@ def _label(request: Request, model: ModelInfo) -> int | None:
 
 
 def _require_level_on_lattice(request: CertifyRequest, resolved: Resolved) -> None:
-    """Refuses a start from which not even the first multiple of the lattice is in reach."""
+    """Refuses a start from which `optimize` cannot reach the first multiple of the lattice."""
     least = SIGMA_LATTICE / OPTIMIZE_RANGE[1]
     fields = ("sigma", "sigma_uniform") if request.noise is NoiseKind.HYBRID else ("sigma",)
     for field in fields:
@@ -136,7 +136,7 @@ def _require_level_on_lattice(request: CertifyRequest, resolved: Resolved) -> No
 
 
 def _require_target_in_reach(request: CertifyRequest, model: ModelInfo, resolved: Resolved) -> None:
-    """Refuses a target that not even perfect votes could certify; where `optimize` climbs to is not known."""
+    """Refuses a target that even equal votes cannot certify, unless `optimize` chooses the level later."""
     target = request.target_radius
     if target is None or request.sigma_policy is NoiseLevel.OPTIMIZE:
         return

@@ -1,4 +1,4 @@
-"""The state of one request. Every property is always there; what does not apply is null."""
+"""The state of one request. All fields are always present; fields that do not apply are null."""
 
 from datetime import datetime
 
@@ -55,7 +55,7 @@ class Job(BaseModel):
 
 
 class Submission(BaseModel):
-    """The record that a job id was given out, for what, and to whom."""
+    """The record that a job id was issued: for what, and to which tenant."""
 
     model_config = ConfigDict(frozen=True)
 

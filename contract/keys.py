@@ -1,4 +1,4 @@
-"""The names of Redis keys. RQ owns ``rq:*``; everything of ours begins with ``radii:``."""
+"""The names of Redis keys. RQ owns ``rq:*``; all other keys begin with ``radii:``."""
 
 import hashlib
 from typing import Final
@@ -6,14 +6,14 @@ from typing import Final
 from contract.choices import JobKind
 
 QUEUE: Final = "radii"
-ENGINES: Final = "radii:engines"  # sorted set: engine id by the server's time of its last heartbeat
-METRICS: Final = "radii:measures"  # hash of the counts of all workers: `contract.metrics`
+ENGINES: Final = "radii:engines"  # sorted set: engine ids, scored by the Redis time of the last heartbeat
+METRICS: Final = "radii:measures"  # hash: the metrics of all workers (`contract.metrics`)
 CERTIFY_TASK: Final = "workers.tasks.certify"
 PREDICT_TASK: Final = "workers.tasks.predict"
-PROBE: Final = "radii:probe"  # written to see whether Redis accepts writes
-REAPER: Final = "radii:reaper"  # lock: of the worker that searches for lost jobs, until the next search
-TAKEN: Final = "radii:reaper:taken"  # sorted set: jobs taken and not begun, by when they were seen first
-SILENT: Final = "radii:reaper:silent"  # sorted set: attempts that their worker does not report, likewise
+PROBE: Final = "radii:probe"  # written to check that Redis accepts writes
+REAPER: Final = "radii:reaper"  # lock: its holder alone searches for lost jobs, until the next search
+TAKEN: Final = "radii:reaper:taken"  # sorted set: jobs taken but not begun, scored by when first seen so
+SILENT: Final = "radii:reaper:silent"  # sorted set: attempts whose worker is silent, scored likewise
 TASK_NAMES: Final = {JobKind.CERTIFY: CERTIFY_TASK, JobKind.PREDICT: PREDICT_TASK}
 TASKS: Final = frozenset(TASK_NAMES.values())
 
@@ -25,17 +25,17 @@ def pixel_digest(pixels: bytes, height: int, width: int, channels: int) -> str:
 
 
 def image(digest: str) -> str:
-    """Pixels that were sent, under their own digest."""
+    """The pixels of an image, under their digest."""
     return f"radii:image:{digest}"
 
 
 def submission(job_id: str) -> str:
-    """What was asked and when; its presence says that the job id was given out."""
+    """What was requested and when. It exists exactly if the job id was issued."""
     return f"radii:job:{job_id}:submission"
 
 
 def owner(job_id: str) -> str:
-    """The tenant whose job and certificate this is; outlives both. Absent is as good as empty."""
+    """The tenant that owns the job and its certificate; outlives both. Missing means the unnamed tenant."""
     return f"radii:job:{job_id}:owner"
 
 
@@ -45,32 +45,32 @@ def events(job_id: str) -> str:
 
 
 def cancel(job_id: str) -> str:
-    """Flag: the client gave the job up. The commit refuses when it is set."""
+    """Flag: the client cancelled the job. The commit refuses if it is set."""
     return f"radii:job:{job_id}:cancel"
 
 
 def attempt(job_id: str) -> str:
-    """Number of the attempt that was begun last; no earlier one may commit."""
+    """Number of the latest attempt; no earlier one may commit."""
     return f"radii:job:{job_id}:attempt"
 
 
 def problem(job_id: str) -> str:
-    """Why the job failed. Once it is there, the job has failed for good: the commit refuses."""
+    """Why the job failed. Once this exists the failure is final: the commit refuses."""
     return f"radii:job:{job_id}:problem"
 
 
 def votes(job_id: str) -> str:
-    """The votes that a job has made so far; an attempt after a crash goes on from them."""
+    """The votes of a job so far; after a crash, the next attempt continues from them."""
     return f"radii:job:{job_id}:votes"
 
 
 def idempotency(digest: str) -> str:
-    """Which job an idempotency key stands for, and the fingerprint of the request that it came with."""
+    """The job of an idempotency key, and the fingerprint of its request."""
     return f"radii:idempotency:{digest}"
 
 
 def waiting(account: str) -> str:
-    """Set of the jobs of one caller that wait, or did when last looked at."""
+    """Set of the waiting jobs of one caller, as of the last check."""
     return f"radii:waiting:{account}"
 
 
@@ -80,7 +80,7 @@ def statistics(model_digest: str, law: str) -> str:
 
 
 def memory_name(tenant: str, namespace: str) -> str:
-    """The name of a tenant's memory in the whole deployment. No namespace has a slash, so none is another's.
+    """The name of a tenant's memory in the deployment. It is unique, since no namespace contains a slash.
 
     >>> memory_name("acme", "default"), memory_name("", "default")
     ('acme/default', 'default')
@@ -89,9 +89,9 @@ def memory_name(tenant: str, namespace: str) -> str:
 
 
 def memory_head(model_digest: str, namespace: str) -> str:
-    """Hash of a memory of certified regions: its ``epoch``, and the ``head`` of the chain over its log.
+    """Hash of a memory of certified regions: its ``epoch``, and the ``head`` of the hash chain over its log.
 
-    The braces make a Redis cluster keep all keys of one memory together.
+    The braces are a hash tag: a Redis cluster keeps all keys of one memory on one node.
     """
     return f"radii:memory:{{{model_digest}:{namespace}}}:head"
 
@@ -102,7 +102,7 @@ def memory_log(model_digest: str, namespace: str) -> str:
 
 
 def memory_centers(model_digest: str, namespace: str) -> str:
-    """Hash of the regions' centres: pixels by their digest."""
+    """Hash of the regions' centres: digest to pixels."""
     return f"radii:memory:{{{model_digest}:{namespace}}}:centers"
 
 
@@ -117,10 +117,10 @@ def prediction(job_id: str) -> str:
 
 
 def probe(name: str) -> str:
-    """A key that `radii doctor` writes to see that it can; gone after ten seconds."""
+    """A key that `radii doctor` writes to check that it can; expires after ten seconds."""
     return f"radii:probe:{name}"
 
 
 def engine(engine_id: str) -> str:
-    """What an engine says of itself and of its models."""
+    """The last heartbeat of an engine, with its models (`contract.models.EngineStatus`)."""
     return f"radii:engine:{engine_id}"

@@ -1,6 +1,7 @@
 """The fixed numbers of the service: sizes, lifetimes and timeouts, each with its reason.
 
-A deployment can rely on them; what a deployment may change is in the settings of `service` and `workers`.
+They are the same in every deployment. Numbers that an operator may change are in `service/settings.py` and
+`workers/settings.py`.
 """
 
 import math
@@ -14,37 +15,37 @@ MAX_SAMPLES: Final = 10_000_000
 MAX_WAIT_SECONDS: Final = 30  # below every proxy's 60
 MAX_HEADER_BYTES: Final = 32 * 1024
 MAX_IDEMPOTENCY_KEY: Final = 255
-MAX_RETRY_AFTER: Final = 3_600  # of a full queue; nothing waits longer (`QUEUED_TTL`)
+MAX_RETRY_AFTER: Final = 3_600  # for a full queue; no job waits longer (`QUEUED_TTL`)
 
 # Sampling.
-MIN_ALPHA: Final = 1e-50  # far below any use, and far above where floats would spoil the bounds
-SIGMA_GRID: Final = (0.12, 0.25, 0.37, 0.5, 0.67, 0.75, 0.87, 1.0)  # of `auto`, failing others
-AUTO_SAMPLES: Final = 1_000  # most votes that `auto` makes at a noise level, none of them for the certificate
-GIVE_UP_PROBABILITY: Final = 0.001  # that a hopeless-looking image, given up early, would have been certified
-SIGMA_LATTICE: Final = 0.005  # levels of `optimize` under adaptation, so that statistics can be shared
-OPTIMIZE_RANGE: Final = (0.25, 2.0)  # least and largest level that `optimize` may find, over its start
-CLEAN_SIZE: Final = 512  # clean images that adaptation uses unless a request names a number
-CHECKPOINT_INTERVAL: Final = 0.5  # seconds between two records of the votes made
+MIN_ALPHA: Final = 1e-50  # far below any use, and far above where float64 makes the bounds unreliable
+SIGMA_GRID: Final = (0.12, 0.25, 0.37, 0.5, 0.67, 0.75, 0.87, 1.0)  # levels of `auto` by default
+AUTO_SAMPLES: Final = 1_000  # votes of `auto` at one level at most; they do not count for the certificate
+GIVE_UP_PROBABILITY: Final = 0.001  # chance that an image given up early would have been certified
+SIGMA_LATTICE: Final = 0.005  # under adaptation `optimize` rounds to it, so that workers share statistics
+OPTIMIZE_RANGE: Final = (0.25, 2.0)  # lowest and highest result of `optimize`, as multiples of its start
+CLEAN_SIZE: Final = 512  # clean images for adaptation if the request names no number
+CHECKPOINT_INTERVAL: Final = 0.5  # seconds between two checkpoints of the votes
 
 # The memory of certified regions.
-DEFAULT_MEMORY: Final = "default"  # the namespace of requests that name none
+DEFAULT_MEMORY: Final = "default"  # namespace of requests that name none
 NO_MEMORY: Final = "off"
-REGIONS_PAGE: Final = 1_000  # regions in one answer at most
+REGIONS_PAGE: Final = 1_000  # most regions in one answer
 
 # Lifetimes, in seconds.
-QUEUED_TTL: Final = 3_600  # a job that no worker took by then is `expired`
-JOB_TIMEOUT: Final = 3_600  # of computation; the relay is killed, the engine abandons
+QUEUED_TTL: Final = 3_600  # a job that no worker took within this time is `expired`
+JOB_TIMEOUT: Final = 3_600  # of computation; then RQ kills the relay, and the engine abandons the job
 RESULT_TTL: Final = 86_400  # RQ's record of a finished job, and its events
 FAILURE_TTL: Final = 604_800  # RQ's record of a failed job, and its problem (RQ's own default is a year)
-SUBMISSION_TTL: Final = 604_800  # how long a job id is known at all: after that, 404
-STATISTICS_TTL: Final = 2_592_000  # 30 days since they were last used; they can be estimated again
+SUBMISSION_TTL: Final = 604_800  # a job id is known for this long; after that, 404
+STATISTICS_TTL: Final = 2_592_000  # 30 days since their last use; they can be estimated again
 VOTES_TTL: Final = 3 * JOB_TIMEOUT  # outlives every attempt of a job
-CERTIFICATE_TTL: Final = 2_592_000  # 30 days; a certificate can be verified offline at any time
+CERTIFICATE_TTL: Final = 2_592_000  # 30 days; a saved certificate can be verified offline forever
 OWNER_TTL: Final = CERTIFICATE_TTL + SUBMISSION_TTL  # outlives the certificate, however late that is made
-IDEMPOTENCY_TTL: Final = 86_400  # less than a job id is known, so that a replay always finds its job
+IDEMPOTENCY_TTL: Final = 86_400  # shorter than `SUBMISSION_TTL`, so that a replay always finds its job
 IMAGE_TTL: Final = QUEUED_TTL + 3 * JOB_TIMEOUT  # outlives the queue and every attempt
 
-# Attempts. RQ retries at once; only a lost worker or engine is retried, never a failure that would repeat.
+# Retries by RQ, at once and only after a lost worker or engine: any other failure would repeat.
 RETRIES: Final = 2
 
 # Progress: one capped stream per job.
@@ -56,10 +57,10 @@ _BOUND_SLACK: Final = 1e-12  # `smoothing.bounds.SLACK`, which a test compares
 
 
 def minimum_samples(alpha: float) -> int:
-    """Returns the least ``n`` for which perfect votes certify anything at failure probability ``alpha``.
+    """Returns the least ``n`` for which equal votes certify anything at failure probability ``alpha``.
 
-    All ``n`` votes right bound the probability from below by ``alpha ** (1 / n)``, which must exceed ½ even
-    when it is rounded down as the workers' bounds are: nothing is let in here that they would refuse.
+    ``n`` equal votes bound the probability from below by ``alpha ** (1 / n)``. This must exceed ½ even after
+    the workers' rounding, so that no request is accepted here that they would refuse.
 
     >>> minimum_samples(0.001), minimum_samples(2.0**-10)
     (10, 11)
@@ -70,7 +71,7 @@ def minimum_samples(alpha: float) -> int:
 
 
 def minimum_prediction_samples(alpha: float) -> int:
-    """Returns the least ``n`` for which perfect votes give a prediction at failure probability ``alpha``.
+    """Returns the least ``n`` for which equal votes give a prediction at failure probability ``alpha``.
 
     The two-sided test of ``n`` equal votes has the p-value ``2 ** (1 - n)``, which must not exceed ``alpha``.
 

@@ -1,6 +1,6 @@
 """Logging for every process: one line per event on standard error, as JSON or for a console.
 
-The API, the workers and every library they use write lines of the same form: one log can hold them all.
+The API, the workers and their libraries write lines of the same form, so one log can collect them all.
 """
 
 import logging

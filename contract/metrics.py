@@ -1,7 +1,7 @@
-"""What workers count for the API to export: names, labels and buckets, and how they lie in Redis.
+"""The metrics that workers count and the API exports: names, labels and buckets, and their fields in Redis.
 
-Workers have no port of their own. They add to fields of one hash, so that a count survives the engine that
-made it and is the same whichever API process is asked. Every label has few values: models, kinds, reasons.
+Workers have no port of their own. They add to fields of one Redis hash, so that a count survives its engine,
+and every API process exports the same value. Every label has few values: models, kinds, reasons.
 """
 
 import json
@@ -16,7 +16,7 @@ class Family:
     """A counter, or a histogram if it has buckets.
 
     Attributes:
-        name: As Prometheus knows it, without the suffixes that it adds.
+        name: The name in Prometheus, without the suffixes that it adds.
         help: What is counted.
         labels: Names of its labels.
         buckets: Upper bounds, without infinity.
@@ -43,21 +43,21 @@ JOBS: Final = Family(
     ("kind", "model", "outcome", "code"),
 )
 RETRIES: Final = Family(
-    "radii_job_retries", "Attempts after the first, which were made because a worker was lost.", ("model",)
+    "radii_job_retries", "Attempts after the first; each follows a lost worker.", ("model",)
 )
 QUEUE_SECONDS: Final = Family(
     "radii_job_queue_seconds",
-    "Time from a job's submission until an engine took it for the first time.",
+    "Time from a job's submission until an engine first took it.",
     ("model",),
     _SECONDS,
 )
 COMPUTE_SECONDS: Final = Family(
-    "radii_job_compute_seconds", "Time that an engine spent on a job that it answered.", ("model",), _SECONDS
+    "radii_job_compute_seconds", "Time that an engine spent on an answered job.", ("model",), _SECONDS
 )
-VOTES: Final = Family("radii_votes", "Noisy copies that were classified for answers.", ("model",))
+VOTES: Final = Family("radii_votes", "Noisy copies classified for answers.", ("model",))
 CERTIFICATES: Final = Family(
     "radii_certificates",
-    "Certificates, by what they say and what the memory of certified regions did to them.",
+    "Certificates, by outcome and by what the memory of certified regions did to them.",
     ("model", "outcome", "memory"),
 )
 COMMIT_CONFLICTS: Final = Family(
@@ -65,17 +65,15 @@ COMMIT_CONFLICTS: Final = Family(
 )
 ADAPTATIONS: Final = Family(
     "radii_adaptations",
-    "Adapted models that jobs asked for: resident, with the shared statistics, or with newly estimated ones.",
+    "Adapted models that jobs needed, by source: resident, shared statistics, newly estimated.",
     ("source",),
 )
 BATCHES_HALVED: Final = Family(
     "radii_batches_halved",
-    "Times that a device had no memory for a batch, so that smaller ones are made.",
+    "Batches halved because the device ran out of memory.",
     (),
 )
-RESTARTS: Final = Family(
-    "radii_worker_restarts", "Processes of workers that were started again.", ("process", "reason")
-)
+RESTARTS: Final = Family("radii_worker_restarts", "Restarts of worker processes.", ("process", "reason"))
 FAMILIES: Final = {
     family.name: family
     for family in (
@@ -94,7 +92,7 @@ FAMILIES: Final = {
 
 
 def read_field(field: str) -> tuple[Family, tuple[str, ...]] | None:
-    """Returns family and labels of a field (its bucket or ``sum`` last); None: not of this release.
+    """Returns family and labels of a field (bucket or ``sum`` last); None for a field of another release.
 
     >>> read_field(VOTES.field("toy"))[1]
     ('toy',)

@@ -1,4 +1,4 @@
-"""What workers say of themselves and of the models they hold; the API knows models only through this."""
+"""What workers report about themselves and their models. The API knows models only from these reports."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 
 FIRST_CHOICE: Final = "fashion-mnist-gaussian"
-"""The model that is the default where it is there and nobody has named another."""
+"""The default model, if it is there and no setting names another."""
 
 
 def first_choice(names: Iterable[str]) -> str | None:
@@ -33,7 +33,7 @@ class Metric(BaseModel):
 
 
 class FitRule(BaseModel):
-    """How an image of another size is fitted: shorter side to `resize`, then a centre crop."""
+    """How an image of another size is fitted: resize the shorter side to `resize`, then crop the centre."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -84,7 +84,7 @@ class ModelList(BaseModel):
 
 
 class FollowedMemory(BaseModel):
-    """A memory of certified regions that an engine follows."""
+    """A memory of certified regions that an engine mirrors."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -104,11 +104,11 @@ class EngineStatus(BaseModel):
     device: str
     started_at: datetime
     jobs: int
-    loads: int = Field(description="How often a model was loaded; it does not grow while an engine is warm.")
+    loads: int = Field(description="Number of model loads; constant while the engine is warm.")
     models: list[ModelInfo]
-    resident_bytes: int = Field(default=0, description="Main memory that it takes; 0 where unknown.")
-    device_bytes: int = Field(default=0, description="GPU memory that it has reserved; 0 on a CPU.")
+    resident_bytes: int = Field(default=0, description="Main memory in use; 0 if unknown.")
+    device_bytes: int = Field(default=0, description="Reserved GPU memory; 0 on a CPU.")
     votes_per_second: dict[str, float] = Field(
-        default={}, description="Of the last answer of each model that needed votes."
+        default={}, description="Speed of each model's last answer that needed votes."
     )
-    memories: list[FollowedMemory] = Field(default=[], description="Those it has looked into last.")
+    memories: list[FollowedMemory] = Field(default=[], description="The memories that it used last.")

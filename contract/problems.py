@@ -1,4 +1,4 @@
-"""One shape for everything that goes wrong: RFC 9457 problem details."""
+"""Problem details (RFC 9457): the one format of all errors."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -34,7 +34,7 @@ class Problem(BaseModel):
     errors: list[FieldProblem] = Field(default=[], description="The fields that caused it.")
 
 
-# Code -> HTTP status and title. The statuses of jobs' problems say what a synchronous answer would have been.
+# Code: HTTP status and title. For problems of jobs, the status that a synchronous answer would have.
 KINDS: dict[ProblemCode, tuple[int, str]] = {
     ProblemCode.UNAUTHENTICATED: (401, "Authentication required"),
     ProblemCode.FORBIDDEN: (403, "Permission denied"),
@@ -77,7 +77,7 @@ KINDS: dict[ProblemCode, tuple[int, str]] = {
 
 
 def problem(code: ProblemCode, detail: str, errors: list[FieldProblem] | None = None) -> Problem:
-    """Makes the problem of a kind."""
+    """Returns a problem with the status and title of its code."""
     status, title = KINDS[code]
     return Problem(
         type=f"urn:radii:problem:{code.value.replace('_', '-')}",
@@ -90,7 +90,7 @@ def problem(code: ProblemCode, detail: str, errors: list[FieldProblem] | None = 
 
 
 class ProblemError(Exception):
-    """A request is refused; the problem says why."""
+    """A request is refused; ``problem`` says why."""
 
     def __init__(self, problem: Problem, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(problem.code.value)
@@ -101,12 +101,12 @@ class ProblemError(Exception):
 def refusal(
     code: ProblemCode, detail: str, *, pointer: str | None = None, headers: Mapping[str, str] | None = None
 ) -> ProblemError:
-    """Makes the error that refuses a request, naming the field at fault if it is one."""
+    """Returns the error that refuses a request; ``pointer`` names the field at fault, if there is one."""
     errors = [] if pointer is None else [FieldProblem(pointer=pointer, message=detail)]
     return ProblemError(problem(code, detail, errors), headers)
 
 
 def shorten(value: object) -> str:
-    """Shows a value as it was sent, in at most 80 characters."""
+    """Returns a value as it was sent, cut to 80 characters."""
     text = repr(value)
     return text if len(text) <= _VALUE_LENGTH else text[: _VALUE_LENGTH - 1] + "…"

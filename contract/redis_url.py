@@ -1,6 +1,7 @@
-"""What API and workers read from ``RADII_*`` alike: the address of Redis, which may hold a password.
+"""The address of Redis, which may contain a password.
 
-No message and no ``repr`` shows the password, nor an address that cannot be read: it may hold one, too.
+No message and no ``repr`` shows the password. An address that cannot be parsed is not shown either, since it
+may contain one.
 """
 
 from pathlib import Path
@@ -16,15 +17,15 @@ _HIDDEN: Final = "redis_url"  # the field whose value is never shown
 
 
 def require_redis_url(url: str) -> str:
-    """Returns the address of a Redis server, if it is one.
+    """Returns the address after checking that it is one of a Redis server.
 
     Raises:
-        ValueError: It is none. The message does not show it.
+        ValueError: It is not. The message does not show it.
     """
     try:
         parts = urlsplit(url)
         known = parts.scheme in _SCHEMES and (parts.scheme == "unix" or parts.port != 0)
-    except ValueError:  # its words quote the address
+    except ValueError:  # not re-raised: its message quotes the address
         known = False
     if not known:
         raise ValueError(f"{_FORM} (not shown: it may hold a password)")
@@ -35,7 +36,7 @@ RedisUrl = Annotated[str, AfterValidator(require_redis_url), Field(repr=False)]
 
 
 def without_secrets(url: str) -> str:
-    """Returns an address as people may see it.
+    """Returns an address without credentials and query, for people.
 
     >>> without_secrets("redis://:secret@127.0.0.1:6379/0?password=secret")
     'redis://***@127.0.0.1:6379/0'
@@ -46,10 +47,10 @@ def without_secrets(url: str) -> str:
 
 
 def with_password_file(values: dict[str, Any]) -> dict[str, Any]:
-    """Puts the password that lies in ``redis_password_file``, if that is set, into ``redis_url``.
+    """Puts the password of ``redis_password_file``, if that is set, into ``redis_url``.
 
     Raises:
-        ValueError: The file cannot be read, or holds nothing.
+        ValueError: The file cannot be read, or is empty.
     """
     file = values.get("redis_password_file")
     if file is None:
@@ -66,10 +67,10 @@ def with_password_file(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def full_redis_url(url: str, password_file: str | None) -> str:
-    """Returns an address that was given to a command, with the password from a file if there is one.
+    """Returns an address of a command line, with the password from the file, if one is named.
 
     Raises:
-        ValueError: Names what is wrong with either.
+        ValueError: Names what is wrong with the address or the file.
     """
     try:
         require_redis_url(url)
@@ -81,7 +82,7 @@ def full_redis_url(url: str, password_file: str | None) -> str:
 
 
 def without_password(url: str) -> str:
-    """Returns the address as it was before a password from a file was put into it.
+    """Returns the address without the password; the inverse of `with_password_file`.
 
     >>> without_password("redis://me:secret@127.0.0.1:6379/0")
     'redis://me@127.0.0.1:6379/0'
@@ -103,7 +104,7 @@ def _user_and_host(parts: SplitResult) -> tuple[str, str]:
 
 
 def describe_settings(error: ValidationError) -> str:
-    """Returns what is wrong with settings: the variable, the rule and, where it is no secret, the value."""
+    """Returns the errors of settings: the variable, the rule and, unless it is secret, the value."""
     return "; ".join(_describe(dict(one)) for one in error.errors(include_url=False))
 
 

@@ -1,4 +1,4 @@
-"""The memory of certified regions: what one entry of its log says, and how clients read it."""
+"""The memory of certified regions: one entry of its log, and the form in which clients read it."""
 
 from datetime import datetime
 
@@ -9,10 +9,10 @@ from contract.choices import MemoryOutcome
 
 
 class StoredRegion(BaseModel):
-    """One entry of the log, as JSON: the union of an ℓ2 ball and an ℓ1 ball round one image.
+    """One entry of the log, as JSON: the union of an ℓ2 ball and an ℓ1 ball around one image.
 
-    Radii are in pixel units; 0 means that this ball is the image alone. ``question`` says what the
-    certificate was asked (`CertifyTask.question_digest`).
+    Radii are in pixel units; a radius of 0 is the image alone. ``question`` is the digest of what the request
+    asked (`CertifyTask.question_digest`).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

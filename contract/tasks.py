@@ -1,6 +1,6 @@
-"""What a client asks, with every default filled in, and what the API puts on the queue for it.
+"""Tasks: what the API puts on the queue. A task holds the request with every default filled in.
 
-A worker decides nothing: the question has all that an answer depends on.
+A worker decides nothing: the question contains everything that the answer depends on.
 """
 
 import hashlib
@@ -13,14 +13,14 @@ from contract.choices import JobKind, NoiseLevel
 from contract.requests import CertifyRequest, PredictRequest
 
 PAYLOAD_VERSION: Final = 5
-# Fields that say nothing about the answer to the question itself.
+# Fields that do not change the answer to the question.
 _NOT_ASKED: Final = {"model", "fit", "label", "memory", "seed", "fresh"}
 
 
 class Resolved(BaseModel):
     """The fields that depend on the model or on the service, with every default filled in.
 
-    A field that only passes through stands in the request alone.
+    Fields that only pass through are not repeated here: they are in the request.
 
     Attributes:
         noise_level: How the noise level is chosen.
@@ -58,7 +58,7 @@ class _Question(BaseModel):
 
 
 class CertifyQuestion(_Question):
-    """A label and a radius are asked for."""
+    """Asks for a label and a radius."""
 
     asked: CertifyRequest
 
@@ -66,16 +66,16 @@ class CertifyQuestion(_Question):
     def content(self) -> dict[str, Any]:
         """The fields that decide the answer, as JSON values.
 
-        Equal questions have equal content, however much of it was left to the service. A request field at its
-        default is not in it, so that a release which adds a field does not change the content of questions
-        that do not use it.
+        Equal questions have equal content, whether a value was sent or a default. Request fields at their
+        default are omitted, so that a release with a new field does not change the content of questions that
+        do not use it.
         """
         asked = self.asked.model_dump(mode="json", exclude=_NOT_ASKED, exclude_defaults=True)
         return asked | self.resolved.model_dump(mode="json", exclude=_NOT_ASKED)
 
 
 class PredictQuestion(_Question):
-    """A label alone is asked for."""
+    """Asks for a label only."""
 
     asked: PredictRequest
 
@@ -84,9 +84,9 @@ Question = CertifyQuestion | PredictQuestion
 
 
 class _Task(BaseModel):
-    """What every task says.
+    """The fields of every task.
 
-    ``request_id`` is that of the HTTP request, for logs; ``traceparent`` (W3C) is that of its span.
+    ``request_id`` is the id of the HTTP request, for logs; ``traceparent`` (W3C) names its span, for traces.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -110,7 +110,7 @@ class CertifyTask(_Task):
 
     @property
     def question_digest(self) -> str:
-        """SHA-256 of what is asked about the image: equal for jobs whose certificates answer each other."""
+        """SHA-256 of the question. Jobs with equal digests can share one certificate."""
         asked = {"model": self.model, "model_digest": self.model_digest, **self.question.content}
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
@@ -127,8 +127,8 @@ Task = CertifyTask | PredictTask
 
 
 def make_task(asked: CertifyRequest | PredictRequest, resolved: Resolved, **about_job: Any) -> Task:
-    """Returns the task of a request; ``about_job`` are the fields that every task has."""
-    # Routes take subclasses, which have the image as a field.
+    """Returns the task of a request; ``about_job`` has the fields of every task."""
+    # Routes pass subclasses with the image as a field; the task carries only its digest.
     fields = asked.model_dump(exclude={"image"})
     if isinstance(asked, CertifyRequest):
         certify = CertifyQuestion(asked=CertifyRequest.model_validate(fields), resolved=resolved)
