@@ -284,6 +284,6 @@ def patient(_valkey: ValkeyServer) -> Iterator[ApiProcess]:
 
 @pytest.fixture(scope="module")
 def impatient(_valkey: ValkeyServer) -> Iterator[ApiProcess]:
-    """`radii api` that waits a second for headers and bodies."""
-    with run_api(f"{_valkey.connection_url}/0", header_seconds=1, body_seconds=1) as api:
+    """`radii api` that waits a fifth of a second for headers and bodies."""
+    with run_api(f"{_valkey.connection_url}/0", header_seconds=0.2, body_seconds=0.2) as api:
         yield api

@@ -20,9 +20,10 @@ from contract import keys
 from radii.main import app
 from service.app import create_app
 from service.settings import Auth, ServiceSettings
-from tests.service.jobs.test_waiting import blocked, wait_for
 from tests.service.keyring import make_keys
 from tests.support.proxy import Link, Proxy
+from tests.support.streams import blocked
+from tests.support.waiting import until
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,9 @@ def test_a_command_waits_for_a_place(full: Full, redis: Redis) -> None:
         assert ran.stdout is not None
         assert ran.stderr is not None
         told = ran.stderr.readline()
-        wait_for(lambda: full.refusals() >= 2, seconds=20)
+        until(lambda: full.refusals() >= 2, seconds=20)
         full.http.delete(f"/jobs/{full.taken}")
-        wait_for(lambda: queued(redis) not in ([], [full.taken]), seconds=20)
+        until(lambda: queued(redis) not in ([], [full.taken]), seconds=20)
         (job,) = queued(redis)
         full.http.delete(f"/jobs/{job}")
         printed, rest = ran.communicate(timeout=20)
@@ -141,13 +142,13 @@ def test_a_command_waits_for_an_api_that_is_started_again(
     picture.write_bytes(png)
     with command("certify", str(picture), "--model", "toy", "--url", url) as ran:
         assert ran.stderr is not None
-        wait_for(lambda: blocked(redis) == 1, seconds=60)
+        until(lambda: blocked(redis) == 1, seconds=60)
         proxy.set(Link.CUT)
         told = ran.stderr.readline()
         while not told.startswith("waiting"):
             told = ran.stderr.readline()
         proxy.set(Link.UP)
-        wait_for(lambda: blocked(redis) == 1, seconds=60)
+        until(lambda: blocked(redis) == 1, seconds=60)
         (job,) = queued(redis)
         http.delete(f"/jobs/{job}")
         _, rest = ran.communicate(timeout=60)
@@ -162,7 +163,7 @@ def test_a_command_that_gives_up_names_its_job(
     (url, _, proxy), picture = way, tmp_path / "picture.png"
     picture.write_bytes(png)
     with command("certify", str(picture), "--model", "toy", "--url", url, "--max-wait", "1") as ran:
-        wait_for(lambda: blocked(redis) == 1, seconds=60)
+        until(lambda: blocked(redis) == 1, seconds=60)
         proxy.set(Link.CUT)
         _, said = ran.communicate(timeout=60)
     assert ran.returncode == 1
@@ -183,7 +184,7 @@ def test_a_command_whose_key_is_revoked_ends(
         serve_app(create_app(settings)) as url,
         command("certify", str(picture), "--model", "toy", "--url", url, RADII_API_KEY=key) as ran,
     ):
-        wait_for(lambda: blocked(redis) == 1, seconds=20)
+        until(lambda: blocked(redis) == 1, seconds=20)
         make_keys(file, "bob")
         _, said = ran.communicate(timeout=20)
     assert ran.returncode == 1

@@ -14,6 +14,8 @@ import httpx
 import pytest
 from redis import Redis
 
+from tests.support.waiting import until
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -158,19 +160,16 @@ def test_a_stopping_process_says_so_first_and_ends_with_0(
     api = start(RADII_DRAIN_SECONDS="2.5")
     assert api.http.get("/readyz").status_code == 200
     api.process.terminate()
-    deadline = time.monotonic() + 1
-    while (ready := api.http.get("/readyz")).status_code == 200:
-        assert time.monotonic() < deadline
+    ready = until(lambda: refused if (refused := api.http.get("/readyz")).is_error else None)
     assert ready.json()["code"] == "stopping"
     assert "Retry-After" in ready.headers
-    while time.monotonic() < deadline:  # a second long, new connections are taken
+    for _ in range(5):  # new connections are taken
         assert httpx.get(f"http://127.0.0.1:{api.port}/livez").status_code == 200
-    asked = time.monotonic()
     job = api.http.post(
         "/certify", files={"image": ("image", png)}, data={"model": "toy"}, headers={"Prefer": "wait=30"}
     )
     assert job.status_code == 202
-    assert time.monotonic() - asked < 1
+    assert job.elapsed.total_seconds() < 20  # of the 30 that it asked for
     assert api.process.wait(10) == 0
     assert not [line for line in api.lines() if line["level"] == "error"]
 

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import socket
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -61,7 +60,7 @@ def test_body_that_never_ends(impatient: ApiProcess) -> None:
     with connection(impatient) as slow:
         slow.sendall(HEAD % (b"Content-Length", b"1000") + PART)
         began = time.monotonic()
-        slow.settimeout(0.2)
+        slow.settimeout(0.02)
         answer = b""
         while not answer:
             slow.sendall(b"x")
@@ -71,7 +70,7 @@ def test_body_that_never_ends(impatient: ApiProcess) -> None:
         answer += read_all(slow)
     assert told(answer) == (408, "body_timeout")
     assert b"connection: close" in answer.lower()
-    assert 0.9 < time.monotonic() - began < 5
+    assert time.monotonic() - began > 0.19
 
 
 def test_json_body_that_never_ends(impatient: ApiProcess) -> None:
@@ -88,15 +87,13 @@ def test_refused_body_that_never_ends(impatient: ApiProcess) -> None:
     with connection(impatient) as slow:
         slow.sendall(HEAD % (b"Content-Length", b"99999999"))
         assert told(read_answer(slow)) == (413, "body_too_large")
-        began = time.monotonic()
-        slow.settimeout(0.2)
+        slow.settimeout(0.02)
         with contextlib.suppress(ConnectionError):
-            while time.monotonic() - began < 10:
+            ended = False
+            while not ended:  # for ever, if the server does
                 slow.sendall(b"x")
                 with contextlib.suppress(TimeoutError):
-                    if not slow.recv(1):
-                        break
-        assert time.monotonic() - began < 5
+                    ended = slow.recv(1) == b""
 
 
 def test_headers_that_never_end(impatient: ApiProcess) -> None:
@@ -105,11 +102,9 @@ def test_headers_that_never_end(impatient: ApiProcess) -> None:
         slow.sendall(b"GET /livez HTTP/1.1\r\nHost: loc")
         large.sendall(b"GET /livez HTTP/1.1\r\nX: ")
         large.sendall(b"x" * (MAX_HEADER_BYTES // 2))
-        time.sleep(0.1)
         with contextlib.suppress(ConnectionError):
             for _ in range(4):
                 large.sendall(b"x" * MAX_HEADER_BYTES)
-                time.sleep(0.05)
         assert told(read_all(slow)) == (408, "body_timeout")
         assert read_all(silent) == b""
         answer = read_all(large)
@@ -141,7 +136,10 @@ def test_client_that_takes_nothing(impatient: ApiProcess) -> None:
     with connection(impatient) as greedy:
         for _ in range(200):
             greedy.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        time.sleep(3)
+        with contextlib.suppress(ConnectionError):
+            while True:  # until there is nobody to send to
+                greedy.sendall(b"\r\n")
+                time.sleep(0.02)
         answers = read_all(greedy)
     assert 0 < answers.count(b"HTTP/1.1 200") < 200
 
@@ -171,11 +169,11 @@ def test_two_lengths(impatient: ApiProcess) -> None:
         assert told(read_all(liar)) == (400, "malformed_body")
 
 
-def test_endless_chunks(impatient: ApiProcess) -> None:
+def test_endless_chunks(patient: ApiProcess) -> None:
     """Counted while they come: 413, and the memory stays as it was."""
 
     def send() -> None:
-        with connection(impatient) as liar:
+        with connection(patient) as liar:
             liar.sendall(HEAD % (b"Transfer-Encoding", b"chunked") + b"%x\r\n%s\r\n" % (len(PART), PART))
             chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
             with contextlib.suppress(ConnectionError):
@@ -184,51 +182,39 @@ def test_endless_chunks(impatient: ApiProcess) -> None:
             assert told(read_answer(liar)) == (413, "body_too_large")
 
     send()
-    before = impatient.resident
+    before = patient.resident
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: send(), range(12)))
-    assert impatient.resident - before < 20e6
-
-
-def percentile(values: list[float], part: float) -> float:
-    return statistics.quantiles(values, n=100, method="inclusive")[round(part * 100) - 1]
+    assert patient.resident - before < 20e6
 
 
 def test_others_do_not_notice(patient: ApiProcess, beat: Callable[..., None], png: bytes) -> None:
-    """A hundred idle connections and a hundred that dribble: submitting takes as long as it did."""
+    """A hundred idle connections and a hundred that dribble: submitting costs the process what it did."""
     beat()
 
-    def measure() -> list[float]:
-        with httpx.Client(base_url=patient.url) as client:
-            times = []
-            for _ in range(150):
-                began = time.perf_counter()
+    def spent() -> float:
+        """Processor time of the API, which other processes on the machine do not change."""
+        before = patient.cpu_seconds
+        with httpx.Client(base_url=patient.url, timeout=20) as client:
+            for _ in range(100):
                 response = client.post("/certify", files={"image": ("i", png)}, data={"model": "toy"})
-                times.append(time.perf_counter() - began)
                 assert response.status_code == 202
-        return times
+        return patient.cpu_seconds - before
 
-    def dribble(slow: list[socket.socket]) -> None:
-        for one in slow:
-            with contextlib.suppress(ConnectionError):
-                one.sendall(b"x")
-
-    quiet = measure()
+    spent()  # what is done once
+    quiet = spent()
     with contextlib.ExitStack() as stack:
         idle = [stack.enter_context(connection(patient)) for _ in range(100)]
         slow = [stack.enter_context(connection(patient)) for _ in range(100)]
         for one in slow:
             one.sendall(HEAD % (b"Content-Length", b"1000") + PART)
-        for _ in range(3):  # another process may have had the machine
-            dribble(slow)
-            crowded = measure()
-            if percentile(crowded, 0.99) < 3 * percentile(quiet, 0.99) + 0.02:
-                break
-        else:
-            pytest.fail(
-                f"p99 {percentile(quiet, 0.99):.3f} s alone, {percentile(crowded, 0.99):.3f} s with them"
-            )
+        for one in slow:
+            one.sendall(b"x")
+        crowded = spent()
+        for one in slow:
+            one.sendall(b"x")  # none was dropped meanwhile
         assert len(idle) == 100
+    assert crowded < 2 * quiet + 0.1
 
 
 def test_crowded_process_says_so(redis_url: str) -> None:

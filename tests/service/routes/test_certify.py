@@ -3,8 +3,9 @@
 import base64
 import json
 import math
+import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -16,6 +17,8 @@ from contract import keys, limits
 from contract.certificates import Certificate
 from contract.models import ModelInfo
 from contract.tasks import CertifyTask, PredictTask
+from tests.support.streams import blocked
+from tests.support.waiting import until
 
 Post = Callable[..., httpx.Response]
 
@@ -297,17 +300,13 @@ def test_other_preferences_are_ignored(api: httpx.Client, png: bytes, prefer: st
 
 @pytest.fixture
 def commit_soon(redis: Redis, certificate: Callable[..., Certificate]) -> Any:
-    """Answers the next job half a second after it was queued, as a worker's commit does."""
-    import threading
-    import time
-
+    """Answers the next job when it is waited for, as a worker's commit does."""
     threads: list[threading.Thread] = []
 
     def run() -> None:
-        while not (queue := redis.lrange(f"rq:queue:{keys.QUEUE}", 0, -1)):
-            time.sleep(0.01)
-        time.sleep(0.5)
-        job_id = str(queue[0], "ascii")  # type: ignore[arg-type]
+        until(lambda: blocked(redis) == 1)
+        (job,) = cast("list[bytes]", redis.lrange(f"rq:queue:{keys.QUEUE}", 0, -1))
+        job_id = job.decode()
         with redis.pipeline(transaction=True) as pipeline:
             pipeline.set(keys.certificate(job_id), certificate(job_id).model_dump_json())
             pipeline.xadd(keys.events(job_id), {"progress": '{"stage": "done"}'})

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -21,6 +22,7 @@ from contract.limits import RETRIES
 from contract.metrics import JOBS
 from contract.problems import problem
 from tests.service.examples import make_prediction
+from tests.support.waiting import until
 
 Submit = Callable[..., str]
 Work = Callable[..., None]
@@ -272,12 +274,15 @@ def test_cancel_running(api: httpx.Client, redis: Redis, submit: Submit, work: W
 def test_cancel_kills_the_process_that_works(api: httpx.Client, submit: Submit, work: Work) -> None:
     """With RQ's forking worker: it is free for the next job at once."""
     job_id = submit()
-    timer = threading.Timer(0.5, lambda: api.delete(f"/jobs/{job_id}"))
-    timer.start()
-    start = time.monotonic()
-    work(lambda payload: time.sleep(30), Worker)
-    timer.join()
-    assert time.monotonic() - start < 10
+
+    def cancel() -> None:
+        until(lambda: api.get(f"/jobs/{job_id}").json()["status"] == "running")
+        api.delete(f"/jobs/{job_id}")
+
+    with ThreadPoolExecutor() as pool:
+        cancelled = pool.submit(cancel)
+        work(lambda payload: time.sleep(600), Worker)  # longer than this test may take
+        cancelled.result()
     assert api.get(f"/jobs/{job_id}").json()["status"] == "cancelled"
 
 
