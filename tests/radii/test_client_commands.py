@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 from contract.choices import ProblemCode
 from contract.problems import problem
-from contract.requests import CertifyRequest, PredictRequest
 from radii.main import app
 
 Form = dict[str, list[str]]
@@ -111,11 +110,3 @@ def test_a_list_is_its_field_once_per_item(sent: Callable[..., Form]) -> None:
     two = {"sigma_grid": ["0.25", "0.5"]}
     assert sent("certify", "--sigma-grid", "0.25", "--sigma-grid", "0.5") == two
     assert sent("certify", "--sigma-grid", "0.25,0.5") == two
-
-
-def test_every_field_has_an_option() -> None:
-    """And no option is without a field."""
-    shared = {option[2:].replace("-", "_") for option in SHARED} | {"adapt"}
-    certify = shared | {option[2:].replace("-", "_") for option in CERTIFY} | {"sigma_grid", "fresh"}
-    assert set(PredictRequest.model_fields) == shared
-    assert set(CertifyRequest.model_fields) == certify
