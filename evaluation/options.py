@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from contract.requests import CertifyRequest
+from contract.settings import ExecutionSettings
 from evaluation.errors import EvaluationError, require
 from evaluation.plan import EvaluationPlan, SuiteName
 
@@ -141,8 +142,18 @@ def _as_option(option: Option) -> tuple[Any, Any]:
     return kind, Field(default, description=text)
 
 
+def _as_setting(name: str) -> tuple[Any, Any]:
+    field = ExecutionSettings.model_fields[name]
+    return field.annotation, Field(None, description=field.description)
+
+
+EXECUTION: Final = ("device", "backend", "dtype", "threads")
+"""Options that are no part of a plan: settings of this process."""
+
 EvaluationOptions: Final = create_model(  # type: ignore[call-overload]  # mypy knows no fields by computed name
-    "EvaluationOptions", **{name: _as_option(option) for name, option in OPTIONS.items()}
+    "EvaluationOptions",
+    **{name: _as_option(option) for name, option in OPTIONS.items()},
+    **{name: _as_setting(name) for name in EXECUTION},
 )
 """All options as one flat model, from which the command is made; a plan checks the values."""
 

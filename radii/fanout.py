@@ -16,10 +16,10 @@ from contract.choices import JobKind, JobStatus, ProblemCode
 from contract.jobs import Job, Submission
 from contract.models import ModelInfo
 from contract.redis_url import full_redis_url
-from evaluation.certificates.cases import Case
+from contract.tasks import CertifyTask
+from evaluation.certificates.cases import Case, question_for
 from evaluation.errors import EvaluationError
 from evaluation.plan import EvaluationPlan
-from radii.one_process import as_travelling, task_for
 from service.jobs.admission import Terms
 from service.jobs.catalogue import read_catalogue
 from service.jobs.queue import enqueue
@@ -121,11 +121,18 @@ class Fanout:
             attempt += 1
             job_id = self._job_id(case, attempt)
         if reading is None:
-            task = task_for(plan, case, model, job_id)
+            task = CertifyTask(
+                question=question_for(plan, case, model),
+                job_id=job_id,
+                model=model.name,
+                model_digest=model.digest,
+                image_digest=case.digest,
+                upload_digest=case.digest,
+            )
             record = Submission(
                 job_id=job_id, kind=JobKind.CERTIFY, model=model.name, created_at=datetime.now(UTC)
             )
-            enqueue(self._redis, record, task, as_travelling(case.image), _TERMS)
+            enqueue(self._redis, record, task, case.pixels, _TERMS)
         return _Pending(case, attempt, job_id)
 
     def _job_id(self, case: Case, attempt: int) -> str:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from contract.certificates import Certificate
 from contract.defaults import resolve
+from contract.keys import pixel_digest
 from contract.limits import NO_MEMORY
 from contract.models import ModelInfo
 from contract.problems import ProblemError
@@ -43,6 +44,17 @@ class Case:
         """The image ``(c, h, w)``; read on demand, since a whole split may not fit into memory."""
         found: NDArray[np.uint8] = self.split.images[self.index]
         return found
+
+    @property
+    def pixels(self) -> bytes:
+        """The image as a service stores it: height × width × channels bytes."""
+        return self.image.transpose(1, 2, 0).tobytes()
+
+    @property
+    def digest(self) -> str:
+        """Names the image, as a service does."""
+        channels, height, width = self.image.shape
+        return pixel_digest(self.pixels, height, width, channels)
 
     @property
     def label(self) -> int:

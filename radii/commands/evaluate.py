@@ -13,10 +13,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from contract.settings import ExecutionSettings
 from evaluation.bundles import chosen_bundles
 from evaluation.certificates.cases import Certifier
+from evaluation.certificates.one_process import OneProcess
 from evaluation.errors import EvaluationError
-from evaluation.options import EvaluationOptions, command_of, plan_from, require_of_use
+from evaluation.options import EXECUTION, OPTIONS, EvaluationOptions, command_of, plan_from, require_of_use
 from evaluation.plan import SuiteName
 from evaluation.report.contents import Cell
 from evaluation.report.contents import Table as ReportTable
@@ -27,8 +29,6 @@ from models.data import DatasetError, load_dataset
 from radii.commands.from_model import options_from
 from radii.errors import CommandError
 from radii.fanout import Fanout
-from radii.one_process import OneProcess
-from workers.settings import WorkerSettings
 
 _VOTES = (SuiteName.CERTIFY, SuiteName.BOUNDS, SuiteName.LEVELS)  # suites that count votes by a backend
 _COLUMNS = 6  # that fit a terminal
@@ -42,10 +42,6 @@ def evaluate(
     data: Annotated[
         Path | None, typer.Option(help="Folder of the data set's files. Default: the usual places.")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
-    backend: Annotated[str | None, typer.Option(help="auto, openvino, compiled or eager.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="auto, float32, bfloat16, float16 or int8.")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads. Default: all cores.")] = None,
     redis_url: Annotated[
         str | None, typer.Option(help="certify: let the workers of the service behind this Redis do it.")
     ] = None,
@@ -60,15 +56,13 @@ def evaluate(
     """
     console = Console(stderr=True)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    execution = {"device": device, "backend": backend, "dtype": dtype}
-    given = {name: value for name, value in execution.items() if value is not None}
+    execution = {name: fields[name] for name in EXECUTION if name in fields}
+    settings = ExecutionSettings(**execution)
+    given = {name: value for name, value in fields.items() if name in OPTIONS}
     try:
-        settings = WorkerSettings.model_validate(
-            {**given, **({} if threads is None else {"threads": threads})}
-        )
         folders, digests = chosen_bundles(bundle, settings.models)
-        plan = plan_from(digests, fields)
-        _require_use_of_execution(given, redis_url, plan.suites)
+        plan = plan_from(digests, given)
+        _require_use_of_execution(execution, redis_url, plan.suites)
 
         def certifier(journal: str) -> AbstractContextManager[Certifier]:
             if redis_url is not None:
@@ -77,8 +71,10 @@ def evaluate(
 
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
+        execution.pop("threads", None)  # they decide no table
+        command = partial(command_of, bundle, given | execution)
         means = Means(folders, load_dataset(plan.dataset, data), settings, certifier)
-        outcomes, written = run(plan, means, out, partial(command_of, bundle, {**fields, **given}), console)
+        outcomes, written = run(plan, means, out, command, console)
     except (EvaluationError, BundleError, DatasetError) as error:
         raise CommandError(str(error)) from error
     except OSError as error:  # a full disk, say: what was measured before is kept
@@ -94,18 +90,18 @@ def evaluate(
 
 
 def _require_use_of_execution(
-    given: Mapping[str, str], redis_url: str | None, suites: tuple[SuiteName, ...]
+    execution: Mapping[str, Any], redis_url: str | None, suites: tuple[SuiteName, ...]
 ) -> None:
     """Refuse options of execution that nothing here would use."""
     if redis_url is not None:
         require_of_use("redis_url", (SuiteName.CERTIFY,), redis_url, suites)
     for name in ("backend", "dtype"):
-        if name not in given:
+        if name not in execution:
             continue
-        require_of_use(name, _VOTES, given[name], suites)
+        require_of_use(name, _VOTES, execution[name], suites)
         if redis_url is not None and not {*_VOTES[1:]} & {*suites}:
             raise EvaluationError(
-                f"'{name}' must be omitted where --redis-url leaves it to workers, got {given[name]!r}"
+                f"'{name}' must be omitted where --redis-url leaves it to workers, got {execution[name]!r}"
             )
 
 

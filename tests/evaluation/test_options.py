@@ -4,7 +4,7 @@ import pytest
 
 from contract.requests import CertifyRequest
 from evaluation.errors import EvaluationError
-from evaluation.options import OPTIONS, EvaluationOptions, command_of, field_of, plan_from
+from evaluation.options import EXECUTION, OPTIONS, EvaluationOptions, command_of, field_of, plan_from
 from evaluation.plan import CertifyPlan, EvaluationPlan, LevelPlan, SuiteName
 
 BUNDLES = {"one": "1" * 64}
@@ -14,7 +14,7 @@ def test_every_option_is_a_field_of_the_plan() -> None:
     """With a description, which is its help."""
     for name, option in OPTIONS.items():
         assert option.help or field_of(option).description, name
-    assert set(EvaluationOptions.model_fields) == set(OPTIONS)
+    assert set(EvaluationOptions.model_fields) == {*OPTIONS, *EXECUTION}
 
 
 def test_fields_of_a_request_are_options_unless_the_evaluation_decides_them() -> None:
