@@ -25,7 +25,7 @@ from certifier.answers import (
 )
 from certifier.certify import Findings, certify
 from certifier.loading import LoadedModel, load_model
-from certifier.model_info import ModelFacts, facts_of, model_info, runs_on_gpu
+from certifier.model_info import execution, model_info, runs_on_gpu
 from certifier.observer import Observer, Unobserved
 from certifier.predict import Predictions, predict
 from certifier.variants import Variants
@@ -39,7 +39,6 @@ __all__ = [
     "Forgetful",
     "Identity",
     "LoadedModel",
-    "ModelFacts",
     "Observer",
     "Predictions",
     "Record",
@@ -53,7 +52,7 @@ __all__ = [
     "VoteSetting",
     "certificate",
     "certify",
-    "facts_of",
+    "execution",
     "load_model",
     "model_info",
     "predict",

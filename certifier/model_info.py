@@ -1,7 +1,5 @@
 """A bundle as clients see it, and as defaults are filled in from it."""
 
-from dataclasses import dataclass
-
 import torch
 
 from contract.models import Execution, FitRule, Metric, ModelInfo
@@ -12,55 +10,20 @@ from smoothing import adaptable
 _GPU_SAMPLES = 100_000  # votes by default where they cost a second
 
 
-@dataclass(frozen=True)
-class ModelFacts:
-    """What stays of a bundle when its weights are forgotten.
-
-    Attributes:
-        card: What is known about the model.
-        digest: Of everything of it that changes an answer.
-        clean_size: Its clean images.
-        not_adaptable_because: Why its batch-norm statistics cannot be re-estimated; None: they can.
-    """
-
-    card: Card
-    digest: str
-    clean_size: int
-    not_adaptable_because: str | None
-
-
-def facts_of(bundle: LoadedBundle) -> ModelFacts:
-    """Returns what is to be known of a bundle without loading it again."""
-    clean_size = 0 if bundle.clean is None else len(bundle.clean)
-    why_not = None
-    if not adaptable(bundle.base_classifier):
-        why_not = "it has no batch-norm layers with running statistics"
-    elif clean_size < 2:
-        why_not = "its bundle holds no clean images"
-    return ModelFacts(bundle.card, bundle.digest, clean_size, why_not)
-
-
-def model_info(
-    facts: ModelFacts,
-    *,
-    on_gpu: bool,
-    fault: str | None = None,
-    classifier: ExecutableClassifier | None = None,
-) -> ModelInfo:
-    """Returns a bundle as clients see it.
+def model_info(bundle: LoadedBundle, *, on_gpu: bool) -> ModelInfo:
+    """Returns a bundle as clients see it; it is ready, and not yet loaded.
 
     Args:
-        facts: What is known of it.
-        on_gpu: Whether it is executed on a GPU, where more votes are the default.
-        fault: Why it cannot be served; None: it can.
-        classifier: How it is executed, if it is loaded.
+        bundle: What was read.
+        on_gpu: Whether it will be executed on a GPU, where more votes are the default.
     """
-    card, recommended = facts.card, facts.card.recommended
+    card, recommended = bundle.card, bundle.card.recommended
+    why_not = _why_not_adaptable(bundle)
     return ModelInfo(
         name=card.name,
-        digest=facts.digest,
-        ready=fault is None,
-        reason=fault,
+        digest=bundle.digest,
+        ready=True,
+        reason=None,
         description=_description(card),
         classes=list(card.classes),
         input_shape=list(card.input_shape),
@@ -69,11 +32,11 @@ def model_info(
         sigma=recommended.sigma,
         sigma_grid=list(recommended.sigma_grid),
         n=max(recommended.n, _GPU_SAMPLES) if on_gpu else recommended.n,
-        clean_size=facts.clean_size,
-        adaptable=facts.not_adaptable_because is None,
-        not_adaptable_because=facts.not_adaptable_because,
+        clean_size=_clean_size(bundle),
+        adaptable=why_not is None,
+        not_adaptable_because=why_not,
         metrics=[Metric.model_validate(metric, from_attributes=True) for metric in card.metrics],
-        execution=classifier and execution(classifier),
+        execution=None,
     )
 
 
@@ -90,6 +53,16 @@ def execution(classifier: ExecutableClassifier) -> Execution:
 def runs_on_gpu(device: str) -> bool:
     """Whether models are executed on a GPU where this device is asked for."""
     return device != "cpu" and torch.cuda.is_available()
+
+
+def _clean_size(bundle: LoadedBundle) -> int:
+    return 0 if bundle.clean is None else len(bundle.clean)
+
+
+def _why_not_adaptable(bundle: LoadedBundle) -> str | None:
+    if not adaptable(bundle.base_classifier):
+        return "it has no batch-norm layers with running statistics"
+    return "its bundle holds no clean images" if _clean_size(bundle) < 2 else None
 
 
 def _description(card: Card) -> str:

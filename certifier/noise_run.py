@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import smoothing
 from certifier.choose_sigma import SigmaChoice, choose_sigma
 from certifier.noise_plan import NoisePlan, Work
+from certifier.observer import Reports
 from certifier.vote_keeper import Record, VoteSetting
 from contract.certificates import SigmaTrial
 from contract.choices import NoiseKind, Stage
@@ -105,20 +106,17 @@ def _sample(
             batch_size=classifier.batch_size,
             seed=plan.seed,
             resume=record.votes,
-            observer=_Reports(plan, work, record),
+            observer=_VoteReports(plan, work, record),
         )
     return certification, looks
 
 
-class _Reports(smoothing.Observer):
-    """Hands what the votes say to the observer and the keeper of the work."""
+class _VoteReports(Reports):
+    """Reports the radius as well, and keeps the votes."""
 
     def __init__(self, plan: NoisePlan, work: Work, record: Record) -> None:
+        super().__init__(work.observer)
         self._plan, self._work, self._record = plan, work, record
-
-    def on_progress(self, completed: int, planned: int) -> None:
-        del planned
-        self._work.observer.advance(completed)
 
     def on_look(self, best: Certification) -> None:
         # Under a hybrid the other noise may still contradict this one: then there is no radius.

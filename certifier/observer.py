@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
+import smoothing
 from contract.choices import Stage
 
 
@@ -17,6 +18,18 @@ class Observer(Protocol):
 
     def span(self, name: str) -> AbstractContextManager[object]:
         """Surrounds a part of the work, such as ``"adapt"``, for tracing."""
+
+
+class Reports(smoothing.Observer):
+    """Reports the progress of votes to an observer."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+
+    def on_progress(self, completed: int, planned: int) -> None:
+        """Votes are done; how many there will be, the stage has said."""
+        del planned
+        self._observer.advance(completed)
 
 
 class Unobserved:

@@ -9,7 +9,7 @@ import smoothing
 from certifier.adaptation import adaptation_law
 from certifier.loading import LoadedModel
 from certifier.noise_plan import NoisePlan, noise_plans
-from certifier.observer import Observer, Unobserved
+from certifier.observer import Observer, Reports, Unobserved
 from certifier.variants import Variants
 from contract.choices import AbstainReason, Stage
 from contract.tasks import PredictQuestion
@@ -118,15 +118,6 @@ def _predict_noise(
             alpha=plan.alpha,
             batch_size=classifier.batch_size,
             seed=plan.seed,
-            observer=_Reports(observer),
+            observer=Reports(observer),
         )
     return PredictedNoise(plan, noise, smoothed, variant.digest, classifier)
-
-
-class _Reports(smoothing.Observer):
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
-
-    def on_progress(self, completed: int, planned: int) -> None:
-        del planned
-        self._observer.advance(completed)

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from smoothing.bounds.base import Bound, BoundFunction, Counts
-from smoothing.bounds.betting import betting_lower_bound
 from smoothing.bounds.clopper_pearson import (
     SLACK,
     SMALLEST_ALPHA,
@@ -38,7 +37,6 @@ __all__ = [
     "Bound",
     "BoundFunction",
     "Counts",
-    "betting_lower_bound",
     "joint_upper_confidence_bound",
     "lower_confidence_bound",
     "minimum_samples",

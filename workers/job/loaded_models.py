@@ -8,10 +8,10 @@ import structlog
 import torch
 from cachetools import LRUCache
 
-from certifier import LoadedModel, ModelFacts, facts_of, load_model, model_info, runs_on_gpu
+from certifier import LoadedModel, execution, load_model, model_info, runs_on_gpu
 from contract.choices import ProblemCode
-from contract.models import ModelInfo
-from models.backends import BackendError, ExecutableClassifier
+from contract.models import Execution, ModelInfo
+from models.backends import BackendError
 from models.backends.device_errors import is_out_of_memory
 from models.bundles import BundleError, inspect_bundle, load_bundle, look_for_bundles
 from smoothing import SmoothingError
@@ -27,18 +27,18 @@ class LoadedModels:
     def __init__(self, bundles: Mapping[str, Path], settings: WorkerSettings) -> None:
         self._folders = dict(bundles)
         self._settings = settings
-        self._facts: dict[str, ModelFacts] = {}
+        self._known: dict[str, ModelInfo] = {}
         self._faults: dict[str, str] = {}
         self._loaded: LRUCache[str, LoadedModel] = LRUCache(settings.resident_models)
         # Of those loaded. The heartbeat's thread reads it, so it is replaced and never changed.
-        self._classifiers: Mapping[str, ExecutableClassifier] = {}
+        self._executions: Mapping[str, Execution] = {}
         self.loads = 0
         for name, folder in self._folders.items():
             self._verify(name, folder)
 
     def _verify(self, name: str, folder: Path) -> None:
         try:
-            self._facts[name] = facts_of(inspect_bundle(folder))
+            self._known[name] = model_info(inspect_bundle(folder), on_gpu=self.on_gpu)
         except BundleError as error:
             self._faults[name] = str(error)
             log.error("bundle refused", model=name, reason=str(error))
@@ -54,11 +54,11 @@ class LoadedModels:
             return model
         if name in self._faults:
             raise JobFailure(ProblemCode.MODEL_LOAD_FAILED, f"'{name}': {self._faults[name]}")
-        if name not in self._facts:
+        if name not in self._known:
             raise JobFailure(ProblemCode.UNKNOWN_MODEL, f"no bundle is called '{name}'")
         self._loaded[name] = model = self._read(name)
-        known = {**self._classifiers, name: model.classifier}
-        self._classifiers = {name: known[name] for name in self._loaded}
+        known = {**self._executions, name: execution(model.classifier)}
+        self._executions = {name: known[name] for name in self._loaded}
         return model
 
     def _read(self, name: str) -> LoadedModel:
@@ -86,15 +86,11 @@ class LoadedModels:
 
     def catalogue(self) -> list[ModelInfo]:
         """Returns every bundle as clients see it, also those that cannot be served, with the reason."""
-        return [
-            model_info(
-                facts,
-                on_gpu=self.on_gpu,
-                fault=self._faults.get(name),
-                classifier=self._classifiers.get(name),
-            )
-            for name, facts in sorted(self._facts.items())
-        ]
+        return [self._now(name, model) for name, model in sorted(self._known.items())]
+
+    def _now(self, name: str, model: ModelInfo) -> ModelInfo:
+        reason, executed = self._faults.get(name), self._executions.get(name)
+        return model.model_copy(update={"ready": reason is None, "reason": reason, "execution": executed})
 
     @property
     def on_gpu(self) -> bool:

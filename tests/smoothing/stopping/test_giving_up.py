@@ -1,6 +1,5 @@
-"""Giving up, and the bound that holds at every moment."""
+"""Giving up: what is hopeless, what is out of reach, and how often it is wrong."""
 
-import math
 from fractions import Fraction
 from typing import Any
 
@@ -8,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import special, stats
+from scipy import stats
 
 from smoothing import BOUNDS, NOISES, Gaussian, InvalidParameter, Look
-from smoothing.bounds import Counts, betting_lower_bound, lower_confidence_bound
+from smoothing.bounds import Counts
 from smoothing.stopping import hopeless, look_schedule, out_of_reach, share_beta, target_schedule
 
 GAUSSIAN = Gaussian(0.5)
@@ -127,55 +126,6 @@ def test_looks_share_beta(schedule: Any, n: int, beta: float) -> None:
     assert sum(map(Fraction, shares)) <= Fraction(beta)
     if len(looks) > 1 and beta > 1e-190:  # the smallest floats have few digits left to be shared
         assert sum(shares) == pytest.approx(beta, rel=1e-9)
-
-
-def test_betting_bound_is_where_the_wealth_reaches_one_over_alpha() -> None:
-    """The Krichevsky–Trofimov wealth, multiplied up bet by bet, against the bound."""
-    votes = np.random.default_rng(1).random(200) < 0.8
-    log_wealth, successes = 0.0, 0
-    for n, vote in enumerate(votes.tolist()):
-        bet = (successes + 0.5) / (n + 1)
-        log_wealth += math.log(bet if vote else 1 - bet)
-        successes += vote
-    p = betting_lower_bound(successes, 200, 0.01)
-    likelihood = successes * math.log(p) + (200 - successes) * math.log1p(-p)
-    assert log_wealth - likelihood == pytest.approx(math.log(100), abs=1e-6)
-
-
-@given(n=st.integers(1, 10**7), share=st.floats(0, 1), alpha=st.floats(1e-9, 0.5))
-def test_betting_bound_is_below_clopper_pearson_and_rejects_what_it_says(
-    n: int, share: float, alpha: float
-) -> None:
-    """Holding at all times costs something; and every p up to the bound is rejected."""
-    successes = round(n * share)
-    p = betting_lower_bound(successes, n, alpha)
-    assert 0.0 <= p <= lower_confidence_bound(successes, n, alpha) * (1 + 1e-9)
-    if p > 0.0:
-        log_wealth = special.betaln(successes + 0.5, n - successes + 0.5) - special.betaln(0.5, 0.5)
-        likelihood = special.xlogy(successes, p) + special.xlog1py(n - successes, -p)
-        assert log_wealth - likelihood >= -math.log(alpha) - 1e-12
-
-
-@pytest.mark.parametrize(("sigmas", "ideal", "needed"), [(1, 40, 55), (2, 301, 459), (3, 5114, 8904)])
-def test_perfect_votes_decide_early(sigmas: int, ideal: int, needed: int) -> None:
-    """First time at which so many sigma are certified, beside the fewest votes of any bound at 0.001."""
-    p = stats.norm.cdf(sigmas)
-    assert math.ceil(math.log(0.001) / math.log(p)) == ideal
-    assert betting_lower_bound(needed - 1, needed - 1, 0.001) < p
-    assert betting_lower_bound(needed, needed, 0.001) >= p
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((1, 10, 0.0), "'alpha' must be in"),
-        ((1, 0, 0.1), "'trials' must be >= 1, got 0"),
-        ((11, 10, 0.1), r"'successes' must be in 0\.\.10, got 11"),
-    ],
-)
-def test_bad_arguments_of_the_betting_bound_are_named(arguments: Any, message: str) -> None:
-    with pytest.raises(InvalidParameter, match=message):
-        betting_lower_bound(*arguments)
 
 
 def test_bad_arguments_of_giving_up_are_named() -> None:
