@@ -11,7 +11,6 @@ from certifier import (
     Variants,
     certificate,
     certify,
-    facts_of,
     load_model,
     model_info,
     runs_on_gpu,
@@ -42,8 +41,9 @@ class OneProcess:
     def models(self) -> dict[str, ModelInfo]:
         """Return the bundles as a service would describe them."""
         on_gpu = runs_on_gpu(self._settings.device)
-        facts = {name: facts_of(inspect_bundle(folder)) for name, folder in self._folders.items()}
-        return {name: model_info(found, on_gpu=on_gpu) for name, found in facts.items()}
+        return {
+            name: model_info(inspect_bundle(folder), on_gpu=on_gpu) for name, folder in self._folders.items()
+        }
 
     def answers(self, plan: EvaluationPlan, cases: Sequence[Case]) -> Iterator[tuple[Case, Certificate]]:
         """Yield one certificate after the other.
