@@ -1,5 +1,8 @@
 """The client and a real API: refusals, jobs that end without an answer, and jobs that are given up."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +13,9 @@ from redis import Redis
 from contract import keys
 from contract.choices import JobStatus, ProblemCode
 from radii.client import Client, require_success
-from radii.errors import JobFailed, ServerRefused
+from radii.errors import JobFailed, ServerRefused, ServerUnavailable
+from tests.support.streams import blocked
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -64,5 +69,20 @@ def test_a_lost_server_is_named_with_the_job(client: Client, png: bytes) -> None
     """So that the answer can be fetched later; the job goes on."""
     job = client.submit(png, model="toy")
     client._http.base_url = httpx.URL("http://127.0.0.1:1")
-    with pytest.raises(Exception, match=f"job {job.id} was accepted"):
+    with pytest.raises(ServerUnavailable, match=f"job {job.id} was accepted"):
         list(client.follow(job))
+
+
+def test_an_interrupt_cancels_the_job(client: Client, png: bytes, redis: Redis) -> None:
+    """As leaving a stream does."""
+    program = "import sys; from radii import Client; Client(sys.argv[1]).certify(sys.stdin.buffer.read(), model='toy')"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, client.url], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as asking:
+        assert asking.stdin is not None
+        asking.stdin.write(png)
+        asking.stdin.close()
+        until(lambda: blocked(redis) == 1)  # it follows its job
+        asking.send_signal(signal.SIGINT)
+        until(lambda: queued(redis) == 0)
+    assert asking.returncode != 0
