@@ -8,33 +8,24 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 import httpx
 from httpx_sse import connect_sse
-from pydantic import BaseModel, ValidationError
 
-from contract import __version__
 from contract.certificates import Certificate, PredictedLabel
-from contract.choices import JobKind, JobStatus
+from contract.choices import JobKind
 from contract.jobs import Job, Progress
 from contract.models import ModelInfo, ModelList
-from contract.problems import Problem
-from contract.requests import CertifyRequest, PredictRequest
-from radii.errors import ClientError, InvalidRequest, JobFailed, ServerRefused, ServerUnavailable
+from radii.errors import ClientError, InvalidRequest, ServerUnavailable
+from radii.http_messages import make_form, read_answer, read_refusal, require_success
 from radii.images import Image, encode
 from radii.retry import WaitLimit
-from service.field_messages import field_problem
-
-Model = TypeVar("Model", bound=BaseModel)
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 DEFAULT_MAX_WAIT: Final = 300.0
 
-_REQUESTS: Final[dict[JobKind, type[CertifyRequest | PredictRequest]]] = {
-    model.kind: model for model in (CertifyRequest, PredictRequest)
-}
 _TIMEOUT: Final = httpx.Timeout(10, read=40)
 _log = logging.getLogger(__name__)
 
@@ -150,10 +141,9 @@ class Client:
         Raises:
             ClientError: As `certify`.
         """
-        form = {name: _form_value(value) for name, value in _checked(kind, fields).items()}
-        sent: dict[str, Any] = {"data": form, "files": {"image": encode(image)}}
+        sent: dict[str, Any] = {"data": make_form(kind, fields), "files": {"image": encode(image)}}
         headers = {"Idempotency-Key": secrets.token_hex(16)}
-        return _parse(Job, self._request("POST", f"/{kind.value}", headers=headers, **sent))
+        return read_answer(Job, self._request("POST", f"/{kind.value}", headers=headers, **sent))
 
     def follow(self, job: Job) -> Iterator[Progress | Job]:
         """Yields a job's progress as it comes, and last the job in its final state.
@@ -172,7 +162,7 @@ class Client:
 
     def job(self, job_id: str, wait: int = 0) -> Job:
         """Returns the state of a job, after ``wait`` seconds or as soon as it is final."""
-        return _parse(Job, self._request("GET", f"/jobs/{job_id}", params={"wait": wait}))
+        return read_answer(Job, self._request("GET", f"/jobs/{job_id}", params={"wait": wait}))
 
     def cancel(self, job_id: str) -> None:
         """Cancels a job."""
@@ -180,15 +170,15 @@ class Client:
 
     def certificate(self, certificate_id: str) -> Certificate:
         """Returns a certificate that was made before."""
-        return _parse(Certificate, self._request("GET", f"/certificates/{certificate_id}"))
+        return read_answer(Certificate, self._request("GET", f"/certificates/{certificate_id}"))
 
     def models(self) -> ModelList:
         """Returns the models that the server's workers hold."""
-        return _parse(ModelList, self._request("GET", "/models"))
+        return read_answer(ModelList, self._request("GET", "/models"))
 
     def model(self, name: str) -> ModelInfo:
         """Returns one model."""
-        return _parse(ModelInfo, self._request("GET", f"/models/{name}"))
+        return read_answer(ModelInfo, self._request("GET", f"/models/{name}"))
 
     def _finish(self, job: Job) -> Job:
         try:
@@ -212,13 +202,13 @@ class Client:
                     for event in events.iter_sse():
                         last_event = event.id or last_event
                         if event.event == "progress":
-                            yield _parse(Progress, event.data)
+                            yield read_answer(Progress, event.data)
                         elif event.event == "job":
-                            yield _parse(Job, event.data)
+                            yield read_answer(Job, event.data)
                             return
             except httpx.TransportError:
                 pass  # the next request says why
-            job = _parse(
+            job = read_answer(
                 Job, self._request("GET", f"/jobs/{job.id}", wait_for_return=True, params={"wait": 1})
             )
         yield job
@@ -237,63 +227,7 @@ class Client:
             if response.is_success:
                 self._limit.reset()
                 return response.content
-            refusal = _refusal(response)
+            refusal = read_refusal(response)
             kind = refusal.problem.code if refusal.problem else response.status_code
             if not self._limit.wait(response, kind, str(refusal)):
                 raise refusal
-
-
-def require_success(job: Job) -> Job:
-    """Returns a job that succeeded.
-
-    Raises:
-        JobFailed: It did not.
-    """
-    if job.status is not JobStatus.SUCCEEDED:
-        reason = describe(job.error) if job.error else "no reason is known"
-        raise JobFailed(f"job {job.id} {job.status.value}: {reason}", job)
-    return job
-
-
-def describe(problem: Problem) -> str:
-    """Returns a problem in words."""
-    fields = [f"{error.pointer}: {error.message}" for error in problem.errors]
-    return "\n".join(
-        [f"{problem.title}: {problem.detail}", *(line for line in fields if problem.detail not in line)]
-    )
-
-
-def _checked(kind: JobKind, fields: dict[str, object]) -> dict[str, Any]:
-    """Returns the fields that were given, checked by the rules that the server applies to them."""
-    given = {name: value for name, value in fields.items() if value is not None}
-    try:
-        request = _REQUESTS[kind].model_validate(given)
-    except ValidationError as error:
-        messages = [field_problem(fault).message for fault in error.errors()]
-        raise InvalidRequest("\n".join(messages)) from None
-    return request.model_dump(mode="json", include=set(given))
-
-
-def _form_value(value: object) -> str | list[str]:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return [str(item) for item in value] if isinstance(value, list) else str(value)
-
-
-def _parse(kind: type[Model], content: str | bytes) -> Model:
-    """Reads an answer; a server of another version may send what this one does not know."""
-    try:
-        return kind.model_validate_json(content)
-    except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"]))
-        raise ServerUnavailable(
-            f"the server's answer is not understood (at '{where}'): is it of this version, {__version__}?"
-        ) from error
-
-
-def _refusal(response: httpx.Response) -> ServerRefused:
-    try:
-        problem = Problem.model_validate_json(response.content)
-    except ValidationError:
-        return ServerRefused(f"the server answered {response.status_code}: {response.text[:200]}")
-    return ServerRefused(describe(problem), problem)

@@ -12,9 +12,10 @@ from rich.markup import escape
 from contract.choices import JobKind
 from contract.jobs import Job, Progress
 from contract.requests import CertifyRequest, PredictRequest
-from radii.client import DEFAULT_MAX_WAIT, DEFAULT_URL, Client, require_success
+from radii.client import DEFAULT_MAX_WAIT, DEFAULT_URL, Client
 from radii.commands.from_model import options_from
 from radii.errors import CommandError
+from radii.http_messages import require_success
 from radii.show.certificate import show_certificate, show_prediction
 from radii.show.progress import sampling_bar
 from radii.show.tables import show_models, show_verification

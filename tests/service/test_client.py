@@ -12,8 +12,9 @@ from redis import Redis
 
 from contract import keys
 from contract.choices import JobStatus, ProblemCode
-from radii.client import Client, require_success
+from radii.client import Client
 from radii.errors import JobFailed, ServerRefused, ServerUnavailable
+from radii.http_messages import require_success
 from tests.support.streams import blocked
 from tests.support.waiting import until
 
