@@ -66,3 +66,12 @@ def test_the_password_that_is_made_for_kubernetes_ends_with_its_last_letter(tmp_
 def test_every_variable_that_says_where_files_lie_is_told() -> None:
     """They are no settings of API or workers, so the table has none of them."""
     assert all(f"{name}`" in PAGE or f"${name}/" in PAGE for name in ("RADII_DATA_DIR", "XDG_DATA_HOME"))
+
+
+def test_lifetimes_are_those_of_the_code() -> None:
+    """Rows of limits.md that name a constant."""
+    page = (ROOT / "docs" / "limits.md").read_text()
+    rows = re.findall(r"^\| [^|]+ \| ([\d ]+) \| `(?!RADII_)([A-Z_]+)` \|$", page, flags=re.MULTILINE)
+    assert len(rows) >= 12
+    for number, name in rows:
+        assert getattr(limits, name) == int(number.replace(" ", "")), name
