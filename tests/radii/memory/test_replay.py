@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from contract.keys import pixel_digest
 from radii.main import app
-from tests.radii.logs import EPOCH, Log
+from tests.radii.memory.logs import EPOCH, Log
 
 BELOW, ABOVE = math.nextafter(0.5, 0), math.nextafter(0.5, 1)
 BLACK, WHITE, GREY = [0, 0], [255, 0], [51, 0]  # at distances 1 and 0.2 of black, in both norms

@@ -20,7 +20,7 @@ from contract.regions import StoredRegion
 from radii import embedded
 from radii.commands.memory import store_address
 from radii.main import app
-from tests.radii.logs import DIGEST, EPOCH, Log
+from tests.radii.memory.logs import DIGEST, EPOCH, Log
 from tests.support.store import open_store
 
 Run = Callable[..., Result]
