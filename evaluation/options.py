@@ -192,7 +192,7 @@ def _flag(name: str) -> str:
 def _faults(errors: Sequence[Any]) -> Iterator[str]:
     flags = {option.path: _flag(name) for name, option in OPTIONS.items()}
     for fault in errors:
-        if "error" in fault.get("ctx", {}):  # a rule of the plan's own, whose message names field and value
+        if fault["type"] == "value_error":  # a rule of the plan's own, whose message names field and value
             yield str(fault["ctx"]["error"])
         elif fault["msg"].startswith("'"):  # a rule of the request's own
             yield fault["msg"]

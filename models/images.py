@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from models.bundles import Fit
+from models.errors import ImageError
 
 _MODES = {1: "L", 3: "RGB"}
 _FILTERS = {
@@ -15,10 +16,6 @@ _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
 }
-
-
-class ImageError(ValueError):
-    """A file is not a picture, or not one that the classifier takes."""
 
 
 def read_image(

@@ -6,7 +6,6 @@ Reference:
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from math import log, prod
@@ -19,7 +18,7 @@ from evaluation.plan import EvaluationPlan
 from evaluation.report.contents import Chart, Line, Outcome, Table
 from evaluation.subject import BATCH, Images, Subject, as_digits
 from evaluation.suites.suite import Bench, Cell, Row
-from models.training.attacks import Loss, pgd, undisturbed
+from models.training.attacks import Loss, withstood
 from smoothing import Gaussian, Noise, Uniform, generator_for
 
 NORMS = ("l2", "linf")
@@ -133,20 +132,18 @@ def standing_answers(
         for start in range(0, len(left), BATCH):
             part = left[start : start + BATCH]
             pixels, labels = images.pixels[part], images.labels[part]
-            with ExitStack() as stack:
-                for model in attacked:
-                    stack.enter_context(undisturbed(model))
-                perturbed = pgd(
-                    ensemble_loss(attacked, labels),
-                    pixels,
-                    norm=norm,
-                    epsilon=epsilon,
-                    steps=steps,
-                    generator=generator,
-                    step_size=_REACH * epsilon / steps,
-                )
-            with torch.inference_mode():
-                standing[part] = victim(perturbed).argmax(1) == labels
+            standing[part] = withstood(
+                victim,
+                pixels,
+                labels,
+                loss=ensemble_loss(attacked, labels),
+                attacked=attacked,
+                norm=norm,
+                epsilon=epsilon,
+                steps=steps,
+                generator=generator,
+                step_size=_REACH * epsilon / steps,
+            )
         found.append(standing.clone())
     return found
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from models.backends.base import Backend, BackendError, ExecutableClassifier, Logits
+from models.backends.base import Backend, ExecutableClassifier, Logits
 from models.backends.calibrate import fastest_batch_size, votes_per_second
 from models.backends.checks import (
     INT8_TOLERANCE,
@@ -21,6 +21,7 @@ from models.backends.checks import (
 from models.backends.compiled import CompiledBackend
 from models.backends.eager import EagerBackend
 from models.backends.openvino import OpenVINOBackend
+from models.errors import BackendError
 
 BACKENDS: dict[str, Backend] = {
     "openvino": OpenVINOBackend(),

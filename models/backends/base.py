@@ -15,10 +15,6 @@ Logits = Callable[[Tensor], Tensor]
 _own_threads: ContextVar[int | None] = ContextVar("own_threads", default=None)
 
 
-class BackendError(ValueError):
-    """A classifier cannot be executed as asked."""
-
-
 class Backend(Protocol):
     """A way to execute a classifier."""
 

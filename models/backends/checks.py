@@ -5,8 +5,9 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from models.backends.base import BackendError, Logits, together
+from models.backends.base import Logits, together
 from models.backends.precision import float32_means_float32
+from models.errors import BackendError
 
 TOLERANCE = 0.05
 """Largest mean difference of logits that is taken for rounding, as a fraction of their spread."""

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from models.backends.base import BackendError, Logits
+from models.backends.base import Logits
 from models.backends.calibrate import fastest_batch_size
 from models.backends.eager import EagerBackend, in_precision
 from models.backends.precision import float32_means_float32, native_bfloat16
+from models.errors import BackendError
 
 RECOMPILATIONS = 256
 """PyTorch gives up compiling the same code after a few times; each model and variant here counts as one."""

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from models.backends import quantize
-from models.backends.base import BackendError, Logits, threads
+from models.backends.base import Logits, threads
 from models.backends.calibrate import LONGEST_BATCH_SECONDS
 from models.backends.precision import native_bfloat16, native_int8
 from models.backends.silent import import_openvino
+from models.errors import BackendError
 
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 """What is not quantised stays in float32: in bfloat16 it would gain nothing."""

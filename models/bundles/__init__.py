@@ -10,7 +10,10 @@ from models.bundles.card import (
     TrainingData,
     bundle_digest,
 )
-from models.bundles.errors import (
+from models.bundles.find import ZOO, FoundBundles, find_bundles, look_for_bundles
+from models.bundles.read import LoadedBundle, inspect_bundle, load_bundle, read_card, verify_bundle
+from models.bundles.write import ExampleImage, write_bundle
+from models.errors import (
     BundleError,
     BundleExistsError,
     BundleNotFoundError,
@@ -20,9 +23,6 @@ from models.bundles.errors import (
     ModuleError,
     WeightsError,
 )
-from models.bundles.find import ZOO, FoundBundles, find_bundles, look_for_bundles
-from models.bundles.read import LoadedBundle, inspect_bundle, load_bundle, read_card, verify_bundle
-from models.bundles.write import ExampleImage, write_bundle
 
 __all__ = [
     "ZOO",

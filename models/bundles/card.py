@@ -13,7 +13,6 @@ from pydantic import (
     JsonValue,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
     model_validator,
 )
 
@@ -166,11 +165,3 @@ def bundle_digest(card: Card) -> str:
     content = {"format": "radii-bundle-1", **card.model_dump(mode="json", include=decisive)}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
-
-
-def faults(error: ValidationError) -> str:
-    """Say in one line which fields break which rules, and with what values."""
-    return "; ".join(
-        f"'{'.'.join(map(str, fault['loc'])) or 'card'}' {fault['msg']}, got {str(fault['input'])[:80]}"
-        for fault in error.errors(include_url=False)
-    )

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.bundles.errors import BundleError, BundleExistsError, BundleNotFoundError
 from models.bundles.read import CARD, read_card
+from models.errors import BundleError, BundleExistsError, BundleNotFoundError
 
 ZOO = Path(__file__).resolve().parents[1] / "zoo"
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from models.architectures import build_architecture
 from models.bundles.card import Description
-from models.bundles.errors import ModuleError, WeightsError
+from models.errors import ModuleError, WeightsError
 from models.initialise import initialised_from
 from models.normalize import Normalize, NormalizedClassifier
 

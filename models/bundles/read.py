@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from models.bundles.card import Card, bundle_digest, faults
-from models.bundles.errors import BundleNotFoundError, CardError, CleanSetError, DigestError, WeightsError
+from models.bundles.card import Card, bundle_digest
 from models.bundles.module import assemble, build_network, load_weights
+from models.errors import BundleNotFoundError, CardError, CleanSetError, DigestError, WeightsError, faults
 
 CARD, WEIGHTS, CLEAN, EXAMPLES = "card.json", "weights.safetensors", "clean.npz", "examples"
 
@@ -48,7 +48,7 @@ def read_card(folder: Path) -> Card:
     try:
         return Card.model_validate_json(_read(folder, CARD))
     except ValidationError as error:
-        raise CardError(f"{folder.name}/{CARD}: {faults(error)}") from error
+        raise CardError(f"{folder.name}/{CARD}: {faults(error, 'card')}") from error
 
 
 def verify_bundle(folder: Path) -> Card:

@@ -17,8 +17,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from models.bundles.card import Card, Description, Digests, Example
-from models.bundles.errors import BundleError, BundleExistsError, WeightsError
 from models.bundles.read import CARD, CLEAN, EXAMPLES, WEIGHTS, check_clean, verify_bundle
+from models.errors import BundleError, BundleExistsError, WeightsError
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from models.data.cifar10 import load_cifar10
 from models.data.dataset import Dataset, LabelledImages
-from models.data.errors import DatasetError
 from models.data.fashion_mnist import load_fashion_mnist
 from models.data.imagenet import load_imagenet
+from models.errors import DatasetError
 
 DATASETS: dict[str, Callable[..., Dataset]] = {
     "fashion-mnist": load_fashion_mnist,

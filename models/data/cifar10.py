@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from models.data.dataset import Dataset, LabelledImages
-from models.data.errors import DatasetError
+from models.errors import DatasetError
 
 LICENCE_TEXT = """CIFAR-10
 Collected by Alex Krizhevsky, Vinod Nair and Geoffrey Hinton.

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.errors import DatasetError
 from models.data.pictures import Pictures
+from models.errors import DatasetError
 
 
 @dataclass(frozen=True)

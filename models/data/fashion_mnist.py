@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from models.data.dataset import Dataset, LabelledImages
-from models.data.errors import DatasetError
 from models.data.idx import read_idx
+from models.errors import DatasetError
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 CLASSES = (

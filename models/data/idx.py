@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.errors import DatasetError
+from models.errors import DatasetError
 
 _UNSIGNED_BYTE = 0x08
 _MAX_BYTES = 1 << 32  # a header that asks for more is damaged

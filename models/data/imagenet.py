@@ -10,8 +10,8 @@ import numpy as np
 
 from models.bundles import Fit
 from models.data.dataset import Dataset, LabelledImages
-from models.data.errors import DatasetError
 from models.data.pictures import Pictures
+from models.errors import DatasetError
 
 SIDE, RESIZE = 224, 256
 LICENCE_TEXT = """ImageNet (ILSVRC 2012)

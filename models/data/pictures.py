@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.bundles import Fit
-from models.data.errors import DatasetError
-from models.images import ImageError, read_image
+from models.errors import DatasetError, ImageError
+from models.images import read_image
 
 _THREADS = 8  # decoders spend their time outside of Python's lock
 

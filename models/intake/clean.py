@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from models.bundles import CleanSetError, Fit
 from models.bundles.read import check_clean
-from models.images import ImageError, read_image
+from models.errors import ImageError
+from models.images import read_image
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff"})
 CLEAN_SET_SIZE = 512

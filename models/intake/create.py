@@ -16,8 +16,8 @@ from models.bundles import (
     TrainingData,
     write_bundle,
 )
-from models.bundles.card import faults
 from models.bundles.module import assemble, build_network, load_weights
+from models.errors import faults
 from models.intake.clean import read_clean
 from models.intake.normalisation import choose_normalisation
 from models.intake.weights import Checkpoint, read_checkpoint
@@ -163,4 +163,4 @@ def _description(**fields: object) -> Description:
     try:
         return Description.model_validate(fields)
     except ValidationError as error:
-        raise CardError(faults(error)) from error
+        raise CardError(faults(error, "card")) from error

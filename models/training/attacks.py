@@ -1,7 +1,8 @@
 """Projected gradient descent: the worst perturbation of a batch that is found within a ball."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +56,32 @@ def pgd(
     return perturbed.detach()
 
 
+def withstood(
+    victim: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    loss: Loss | None = None,
+    attacked: Sequence[nn.Module] = (),
+    **attack: Any,
+) -> Tensor:
+    """Return which images ``(b,)`` a classifier answers right after an attack.
+
+    Args:
+        victim: The classifier, in eval mode.
+        images: In pixel units [0, 1], ``(b, c, h, w)``.
+        labels: True classes ``(b,)``.
+        loss: What is raised; the victim's cross entropy by default.
+        attacked: Classifiers that the loss is made of; the victim by default.
+        attack: Arguments of ``pgd``.
+    """
+    with undisturbed(*(attacked or (victim,))):
+        perturbed = pgd(loss or cross_entropy_of(victim, labels), images, **attack)
+    with torch.no_grad():
+        right: Tensor = victim(perturbed).argmax(1) == labels
+    return right
+
+
 def cross_entropy_of(model: nn.Module, labels: Tensor) -> Loss:
     """Return the usual loss: the cross entropy of the true classes ``(b,)``."""
 
@@ -65,15 +92,15 @@ def cross_entropy_of(model: nn.Module, labels: Tensor) -> Loss:
 
 
 @contextmanager
-def undisturbed(model: nn.Module) -> Iterator[None]:
+def undisturbed(*models: nn.Module) -> Iterator[None]:
     """Keep an attack from leaving traces: no gradients of weights, and no running statistics.
 
     Batch normalisation stays in the mode it is in, so that the attack is on what is about to be trained.
     Where its momentum is None, the count of batches weighs each of them in the running statistics, and is put
     back as well; elsewhere the count decides nothing, and goes on.
     """
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
-    layers = [part for part in model.modules() if isinstance(part, _BatchNorm)]
+    weights = [weight for model in models for weight in model.parameters() if weight.requires_grad]
+    layers = [part for model in models for part in model.modules() if isinstance(part, _BatchNorm)]
     momenta = [layer.momentum for layer in layers]
     counted = [layer.num_batches_tracked for layer in layers if layer.momentum is None]
     counts = [(count, count.clone()) for count in counted if count is not None]

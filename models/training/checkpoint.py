@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.training.errors import TrainingError
+from models.errors import TrainingError
 from models.training.plan import TrainingPlan
 
 Conditions = Mapping[str, int | str]

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from models.training.errors import TrainingError
+from models.errors import TrainingError
 
 PATIENCE = timedelta(days=1)
 """How long processes wait for each other: hours where the first one unpacks ImageNet, validates under attack

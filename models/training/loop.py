@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from models.architectures import build_architecture
 from models.backends.precision import native_bfloat16
 from models.data import Dataset, LabelledImages
+from models.errors import TrainingError
 from models.initialise import initialised_from
 from models.layout import memory_format
 from models.normalize import Normalize, NormalizedClassifier
 from models.training.checkpoint import Conditions, TrainingState, restore_checkpoint, save_checkpoint
 from models.training.distributed import Group
-from models.training.errors import TrainingError
 from models.training.feeding import Batch, Crop, TrainingImages, augmented
 from models.training.plan import TrainingPlan
 from models.training.progress import Progress

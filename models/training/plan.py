@@ -11,7 +11,7 @@ from typing import Final, Literal
 from models.architectures import ARCHITECTURES
 from models.bundles.card import BUNDLE_NAME
 from models.data import DATASETS
-from models.training.errors import TrainingError
+from models.errors import TrainingError
 from models.training.recipes import RECIPES, check_arguments, recipe_within
 from models.training.rules import NOT_NEGATIVE, POSITIVE, Rule, integer, number, one_of
 

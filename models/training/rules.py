@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Annotated, Any
 
-from models.training.errors import TrainingError
+from models.errors import TrainingError
 
 
 @dataclass(frozen=True)

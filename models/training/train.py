@@ -20,10 +20,10 @@ from models.bundles import (
 )
 from models.bundles.write import require_free
 from models.data import Dataset, LabelledImages, load_dataset
+from models.errors import TrainingError
 from models.normalize import NormalizedClassifier
 from models.training.checkpoint import epochs_done
 from models.training.distributed import joined
-from models.training.errors import TrainingError
 from models.training.loop import Trained, fit, resolve_device
 from models.training.measure import accuracy
 from models.training.plan import TrainingPlan

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from models.backends.precision import float32_means_float32
 from models.data import LabelledImages
-from models.training.attacks import cross_entropy_of, pgd, undisturbed
+from models.training.attacks import withstood
 from models.training.measure import accuracy
 from models.training.plan import TrainingPlan
 from models.training.recipes import RECIPES, recipe_parameters
@@ -80,7 +80,7 @@ def robust_accuracy(
         classifier: Images in pixel units to logits.
         data: What is attacked.
         norm: ``l2`` or ``linf``.
-        epsilon: Radius of the ball, in pixel units; 0 attacks nothing.
+        epsilon: Radius of the ball, in pixel units.
         steps: Of the attack, from a random start.
         seed: Of the starts.
         device: Where it is computed.
@@ -93,16 +93,8 @@ def robust_accuracy(
             chunk = np.ascontiguousarray(data.images[start : start + batch_size])
             images: Tensor = torch.from_numpy(chunk).to(device).float() / 255
             labels = torch.from_numpy(data.labels[start : start + batch_size]).to(device)
-            if epsilon > 0:
-                with undisturbed(classifier):
-                    images = pgd(
-                        cross_entropy_of(classifier, labels),
-                        images,
-                        norm=norm,
-                        epsilon=epsilon,
-                        steps=steps,
-                        generator=generator,
-                    )
-            with torch.inference_mode():
-                right += int((classifier(images).argmax(1) == labels).sum())
+            kept = withstood(
+                classifier, images, labels, norm=norm, epsilon=epsilon, steps=steps, generator=generator
+            )
+            right += int(kept.sum())
     return right / len(data)

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from models.bundles import Fit
-from models.images import ImageError, read_image
+from models.errors import ImageError
+from models.images import read_image
 
 
 def png(width: int, height: int, mode: str = "RGB") -> io.BytesIO:

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from models.training.errors import TrainingError
+from models.errors import TrainingError
 from models.training.recipes.adre import adre, adre_adv
 from models.training.recipes.adversarial import adversarial
 from models.training.recipes.consistency import consistency
