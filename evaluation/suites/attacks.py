@@ -123,7 +123,7 @@ def standing_answers(
         steps: Of each attack, from a random start.
         seed: Of the starts.
     """
-    with torch.inference_mode():
+    with torch.no_grad():
         standing = torch.cat([victim(pixels).argmax(1) == labels for pixels, labels in images.batches()])
     found = [standing.clone()]
     for epsilon in epsilons:
