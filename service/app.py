@@ -47,7 +47,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     """Makes the application. It starts without Redis or a worker; requests that need them get 503.
 
     Raises:
-        Misconfiguration: It would be open to whom it must not be, or closed to everybody.
+        Misconfiguration: The settings would open the API to other machines, or close it to everyone.
     """
 
     metrics = ApiMetrics()
@@ -70,13 +70,13 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         version=__version__,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
-        openapi_url=None,  # `documentation` serves it, and a page that loads nothing from elsewhere
+        openapi_url=None,  # `documentation` serves it, and a page that loads nothing from other hosts
         generate_unique_id_function=_operation_id,
         separate_input_output_schemas=False,
         redirect_slashes=False,
     )
     add_problem_handlers(app)
-    # From the innermost outwards.
+    # From the innermost outwards: a request meets them from the last to the first.
     app.add_middleware(BodyLimitMiddleware, seconds=settings.body_seconds)
     app.add_middleware(RateLimitMiddleware, settings=settings)
     app.add_middleware(AuthMiddleware, guard=open_guard(settings))
@@ -90,19 +90,20 @@ def create_app(settings: ServiceSettings) -> FastAPI:
 
 
 def describe_api() -> dict[str, Any]:
-    """Returns the API's OpenAPI 3.1 document; it depends on no setting, and needs no store."""
+    """Returns the API's OpenAPI 3.1 document; it depends on no setting, and needs no Redis."""
     return create_app(ServiceSettings.model_construct(auth=Auth.OFF, host="127.0.0.1")).openapi()
 
 
 def create_app_from_environment() -> FastAPI:
-    """Makes the application from ``RADII_*``; ends the process, and says why, where they do not allow it."""
+    """Makes the application from ``RADII_*``; exits with the reason if the settings are invalid."""
     try:
         app = create_app(ServiceSettings())
     except ValidationError as error:
         raise SystemExit(f"radii api: {describe_settings(error)}") from None
     except Misconfiguration as error:
         raise SystemExit(f"radii api: {error}") from None
-    # What is there now stays. To go through it again takes the collector 0.1 s, in which nobody is answered.
+    # Modules and schemas live as long as the process. A full collection scans them for 0.1 s, and no
+    # request is served.
     gc.collect()
     gc.freeze()
     return app

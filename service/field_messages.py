@@ -1,4 +1,4 @@
-"""Pydantic's findings in our words: field, rule and value."""
+"""Turns pydantic's errors into messages that name the field, the rule and the value."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -38,19 +38,19 @@ _RULES: Final[Mapping[str, _Rule]] = {
 _COMPARISONS: Final = frozenset(
     {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"}
 )
-# Raised by the contract itself, which words them fully.
+# The contract raises these itself, with complete messages.
 _WORDED: Final = frozenset({"too_few_samples", "pointless"})
 
 
 def field_problem(error: Mapping[str, Any]) -> FieldProblem:
-    """Makes the field problem of one of pydantic's errors."""
+    """Turns one of pydantic's errors into a field problem."""
     path = [str(part) for part in error["loc"] if part not in _PLACES] or _named_path(error)
     pointer = "".join("/" + part[:_VALUE_LENGTH].replace("~", "~0").replace("/", "~1") for part in path)
     return FieldProblem(pointer=pointer, message=_message(path, error))
 
 
 def _named_path(error: Mapping[str, Any]) -> list[str]:
-    """A rule about several fields has no place of its own; the contract names the field to blame."""
+    """A rule about several fields has no location in pydantic; the contract names the field."""
     field = error.get("ctx", {}).get("field") if error["type"] in _WORDED else None
     return [] if field is None else [str(field)]
 
@@ -71,13 +71,13 @@ def _message(path: list[str], error: Mapping[str, Any]) -> str:
     rule = _RULES.get(kind)
     words = rule(error.get("ctx", {})) if callable(rule) else rule
     value = error.get("input")
-    # A form sends numbers as text.
+    # A form sends numbers as text: show them without quotes.
     shown = value[:_VALUE_LENGTH] if kind in _COMPARISONS and isinstance(value, str) else shorten(value)
     return f"'{field}' {words or 'is wrong: ' + str(error['msg'])}, got {shown}"
 
 
 def _image_message(kind: str) -> str:
-    """Never shows the value: it may be megabytes, and it is the client's picture."""
+    """Never shows the value: it is the client's picture, and may be megabytes."""
     return (
         "'image' must be sent as a file"
         if kind == "value_error"

@@ -1,4 +1,4 @@
-"""Every answer that is not a 2xx: `application/problem+json`, and never the text of an exception."""
+"""Every error response is `application/problem+json`, and never contains the text of an exception."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -19,7 +19,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER: Final[Mapping[str, str]] = {"Retry-After": "2"}
 REQUEST_ID: Final = "X-Request-ID"
 
-# What the framework refuses by itself.
+# Refusals by the framework itself.
 _CODES: Final[Mapping[int, ProblemCode]] = {
     400: ProblemCode.MALFORMED_BODY,
     404: ProblemCode.NOT_FOUND,
@@ -38,14 +38,14 @@ _log = structlog.get_logger(__name__)
 
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Makes the response that carries a problem."""
+    """Makes the response for a problem."""
     return JSONResponse(
         problem.model_dump(mode="json"), status_code=problem.status, headers=headers, media_type=MEDIA_TYPE
     )
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Gives every kind of failure its problem."""
+    """Maps every kind of exception to its problem."""
 
     @app.exception_handler(ProblemError)
     def _(_: Request, error: ProblemError) -> JSONResponse:
@@ -57,14 +57,16 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def _(request: Request, error: HTTPException) -> JSONResponse:
-        if isinstance(error.__cause__, OSError):  # the framework takes whatever fails for a malformed body
+        if isinstance(
+            error.__cause__, OSError
+        ):  # the framework takes any failure while reading for a malformed body
             return _no_room(error.__cause__)
         code = _CODES.get(error.status_code, ProblemCode.INTERNAL_ERROR)
         detail = _DETAILS.get(error.status_code, str(error.detail))
         headers = {"Allow": _allowed_methods(request)} if error.status_code == 405 else error.headers
         return problem_response(problem(code, detail), headers)
 
-    # ResponseError: it is full, read-only, or cannot write to its disk.
+    # ResponseError: Redis is full, read-only, or cannot write to its disk.
     @app.exception_handler(redis_errors.ResponseError)
     @app.exception_handler(redis_errors.ConnectionError)
     @app.exception_handler(redis_errors.TimeoutError)
@@ -78,14 +80,14 @@ def add_problem_handlers(app: FastAPI) -> None:
         request_id = getattr(request.state, "request_id", "unknown")
         _log.error("internal_error", exc_info=error, request_id=request_id)
         detail = f"the server failed; its log has the reason under request {request_id}"
-        # This handler runs outside the middleware that adds the header to every other response.
-        # The server then closes the connection, which the client should know.
+        # This handler runs outside the middleware that adds the id to every other response. The server closes
+        # the connection after it, so the client is told.
         headers = {REQUEST_ID: request_id, "Connection": "close"}
         return problem_response(problem(ProblemCode.INTERNAL_ERROR, detail), headers)
 
 
 def _no_room(error: OSError) -> JSONResponse:
-    """Refuses a body that could not be put on disk, where large ones are kept while they are read."""
+    """Refuses a body that could not be stored: the framework spools large ones to disk."""
     _log.error("body_not_kept", error=str(error))
     detail = "the server could not store the body while reading it; try again"
     return problem_response(problem(ProblemCode.STORE_UNAVAILABLE, detail), RETRY_AFTER)
@@ -104,7 +106,7 @@ def _allowed_methods(request: Request) -> str:
 
 
 def validation_problem(errors: Any) -> Problem:
-    """Makes one problem of all that pydantic found; it lists every field at fault."""
+    """Makes one problem of all of pydantic's errors; it lists every wrong field."""
     unreadable = [error for error in errors if _is_unreadable(error)]
     if unreadable:
         detail = "the body is empty" if unreadable[0]["type"] == "missing" else "the body is not valid JSON"
@@ -121,7 +123,7 @@ def _is_unreadable(error: Any) -> bool:
 
 
 def _worst(types: set[str]) -> ProblemCode:
-    """A mistake outranks too few samples."""
+    """An invalid field outranks too few samples."""
     if types == {ProblemCode.TOO_FEW_SAMPLES.value}:
         return ProblemCode.TOO_FEW_SAMPLES
     return ProblemCode.INVALID_FIELD

@@ -1,4 +1,4 @@
-"""What an operator may set for the API, read once from ``RADII_*`` and passed down."""
+"""Settings of the API, read once from ``RADII_*`` and passed down."""
 
 import re
 from enum import StrEnum
@@ -21,7 +21,7 @@ class Misconfiguration(ValueError):
 
 
 class Auth(StrEnum):
-    """Who may use the API: those who have a key, or everybody on this machine."""
+    """Who may use the API: callers with a key, or everyone on this machine."""
 
     KEYS = "keys"
     OFF = "off"
@@ -36,7 +36,7 @@ def _rate(text: str) -> str:
             rates = limits.parse_many(text)
         except ValueError:
             rates = []
-        # The library takes several and would count by the first alone, and takes no minutes for one.
+        # The library accepts several rates but would use only the first, and accepts windows of length zero.
         if len(rates) != 1 or _NO_TIME.search(text):
             raise ValueError(f"must be 'off' or a rate such as 600/minute, got {text!r}")
     return text

@@ -1,4 +1,4 @@
-"""A server that is told to stop says so, lets go of those who wait, and then takes no new requests."""
+"""Graceful shutdown: /readyz fails first, waits and streams end, and then no new requests are accepted."""
 
 import asyncio
 import signal
@@ -13,13 +13,13 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def set_on_signal(stopping: asyncio.Event, drain_seconds: float = 0) -> Iterator[None]:
-    """Sets the event when the process is told to stop, and lets the server's own handler act later.
+    """Sets the event on SIGTERM or SIGINT, and calls the server's own handler ``drain_seconds`` later.
 
-    Until then requests are served, and /readyz says that others should be asked. A second signal ends it
-    all at once.
+    In between requests are served, and /readyz tells load balancers to use other processes. A second signal
+    ends the process at once.
 
-    A server waits for open responses before it tells the app anything, so the app has to listen itself. Only
-    the main thread can; elsewhere the server's grace period ends the streams.
+    uvicorn waits for open responses before it notifies the app, so the app must handle the signal itself.
+    Only the main thread can; in another thread, uvicorn's grace period ends the streams.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -32,16 +32,16 @@ def set_on_signal(stopping: asyncio.Event, drain_seconds: float = 0) -> Iterator
         if callable(handler):
             handler(number, None)
 
-    told = False
+    signalled = False
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        nonlocal told
-        if told:
+        nonlocal signalled
+        if signalled:
             # uvicorn drops open connections at a second SIGINT, and at no other signal.
             pass_on(signal.SIGINT)
             pass_on(signal.SIGINT)
             return
-        told = True
+        signalled = True
         loop.call_soon_threadsafe(stopping.set)
         loop.call_soon_threadsafe(loop.call_later, drain_seconds, pass_on, number)
 

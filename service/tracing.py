@@ -1,4 +1,4 @@
-"""Traces of requests for OpenTelemetry, when an operator asks for them; nothing of it is loaded otherwise."""
+"""OpenTelemetry traces of requests. The libraries are only imported when tracing is on."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ log = structlog.get_logger(__name__)
 
 
 def trace_requests(app: FastAPI, settings: ServiceSettings) -> Callable[[], None]:
-    """Makes a span of each request, if that is asked for; returns what sends the last of them."""
+    """Makes a span for each request if tracing is on; returns the function that sends the last spans."""
     if not settings.tracing:
         return lambda: None
     try:
@@ -36,7 +36,7 @@ def trace_requests(app: FastAPI, settings: ServiceSettings) -> Callable[[], None
 
 
 def traceparent(settings: ServiceSettings) -> str | None:
-    """Returns the W3C header of the span that this runs in, for whoever goes on with the request."""
+    """Returns the W3C header of the current span, so that the worker continues the trace."""
     if not settings.tracing:
         return None
     try:

@@ -1,1 +1,1 @@
-"""What a request passes first: keys, limits, timeouts, uploads."""
+"""What every request passes before its route: keys, limits, headers, the request log; and uploads."""

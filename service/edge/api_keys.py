@@ -1,4 +1,4 @@
-"""The keys that are let in, as hashes in a file that may change while the API runs."""
+"""API keys: their hashes are in a file, which is read again when it changes."""
 
 import hashlib
 import hmac
@@ -24,7 +24,7 @@ _Signature = tuple[int, int, int]
 
 
 class ApiKey(BaseModel):
-    """What is known of a key: never the key itself."""
+    """An entry of the file: a key's hash and rights, never the key itself."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,7 +39,7 @@ class ApiKey(BaseModel):
 
     @property
     def caller(self) -> Caller:
-        """Who asks with this key."""
+        """The caller with this key."""
         return Caller(self.name, self.tenant, self.scopes)
 
 
@@ -56,22 +56,22 @@ class KeyFile(BaseModel):
             values = [getattr(key, field) for key in self.keys]
             twice = next((value for value in values if values.count(value) > 1), None)
             if twice is not None:
-                raise ValueError(f"'{field}' must be another for each key, got '{twice}' twice")
+                raise ValueError(f"'{field}' must differ between keys, got '{twice}' twice")
         return self
 
 
 def new_key() -> str:
-    """Returns a key that nobody has: 256 random bits."""
+    """Returns a new key: 256 random bits."""
     return f"radii_{secrets.token_urlsafe(32)}"
 
 
 def hash_key(key: str) -> str:
-    """Returns what is kept of a key. It is random, so a plain SHA-256 cannot be guessed back."""
+    """Returns the hash of a key. Keys are random, so a plain SHA-256 cannot be reversed by guessing."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def parse_keys(text: str, file: Path) -> KeyFile:
-    """Reads what a file of keys holds.
+    """Parses the text of a file of keys.
 
     Raises:
         Misconfiguration: Names file, field, rule and value.
@@ -86,16 +86,16 @@ def parse_keys(text: str, file: Path) -> KeyFile:
 def _describe(place: Sequence[int | str], rule: str, value: object) -> str:
     field = ".".join(map(str, place))
     rule = rule.removeprefix("Value error, ")
-    # A key that was put in place of its hash, or under a name of its own, must not be shown.
-    harmless = isinstance(value, str) and not _SHOWN.isdisjoint(place)
-    return (f"'{field}': " if field else "") + rule + (f", got {value!r}" if harmless else "")
+    # Somebody may have written the key itself in place of its hash: show no value that could be one.
+    shown = isinstance(value, str) and not _SHOWN.isdisjoint(place)
+    return (f"'{field}': " if field else "") + rule + (f", got {value!r}" if shown else "")
 
 
 class KeyRing:
-    """The keys of a file, read again when it changes: a key that is taken out is refused a second later.
+    """The keys of a file, read again when it changes: a removed key is refused within a second.
 
-    A file that cannot be read changes nothing, but is complained about: a typing mistake must neither lock
-    everybody out nor let anybody in.
+    A file that cannot be read is logged, and the keys from before stay: a typing mistake must neither lock
+    callers out nor let anyone in.
     """
 
     def __init__(self, file: Path) -> None:
@@ -105,7 +105,7 @@ class KeyRing:
         self._seen, self._keys = self._read()
 
     def find(self, key: str) -> Caller | None:
-        """Returns whose key this is, or None. Every known key is compared, in constant time each."""
+        """Returns the caller with this key, or None. Every key is compared in constant time, found or not."""
         self._look()
         digest = hash_key(key)
         found: Caller | None = None
@@ -140,7 +140,7 @@ class KeyRing:
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise Misconfiguration(
-                f"'api_keys_file' must be a file that can be read, got '{self._file}': {why}"
+                f"'api_keys_file' must be a readable file, got '{self._file}': {why}"
             ) from None
         if not keys:
             _log.warning("no_api_keys", file=str(self._file))

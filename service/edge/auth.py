@@ -1,4 +1,4 @@
-"""Who is let in. It is decided before a body is read, and for every path, known or not."""
+"""Authentication, before a body is read, for every path whether it exists or not."""
 
 from typing import Final
 
@@ -20,13 +20,13 @@ _OPEN_BELOW: Final = ("/page/", "/docs/")
 
 
 class KeyGuard:
-    """Lets in those who have a key."""
+    """Admits callers with an API key."""
 
     def __init__(self, keys: KeyRing) -> None:
         self._keys = keys
 
     def admit(self, scope: Scope) -> Caller | None:
-        """Returns whose key was sent."""
+        """Returns the caller whose key was sent."""
         sent = _sent_key(Headers(scope=scope))
         caller = self._keys.find(sent) if sent else None
         if caller is None and not _is_open(scope):
@@ -35,10 +35,11 @@ class KeyGuard:
 
 
 class LocalGuard:
-    """Lets in everybody on this machine.
+    """Admits everyone on this machine, without keys.
 
-    The address alone does not tell a program of its user from a web page of somebody else's in the user's
-    browser: that page's host name, made to point here, is in ``Host``, and its origin is in ``Origin``.
+    The address is not enough: a foreign web page in the user's browser also connects from this machine. Its
+    origin is in ``Origin``; if its host name was made to resolve to this machine (DNS rebinding), that name
+    is in ``Host``.
     """
 
     def __init__(self, origins: tuple[str, ...]) -> None:
@@ -48,7 +49,9 @@ class LocalGuard:
         """Returns `ANYBODY`."""
         client, headers = scope.get("client"), Headers(scope=scope)
         self._require(is_loopback(client[0] if client else None), "the client's address")
-        through = ",".join(headers.getlist("x-forwarded-for"))  # what a proxy on this machine says of others
+        through = ",".join(
+            headers.getlist("x-forwarded-for")
+        )  # set by a proxy on this machine for remote clients
         self._require(
             all(is_loopback(host.strip()) for host in through.split(",") if through), "'X-Forwarded-For'"
         )
@@ -67,10 +70,10 @@ class LocalGuard:
 
 
 class AuthMiddleware:
-    """Asks the guard, and puts the caller where `service.edge.callers.get_caller` finds it.
+    """Authenticates each request, and stores the caller for `service.edge.callers.get_caller`.
 
-    Routes require their scope themselves, but after the framework has read the body: where one is read, the
-    scope is required here, too.
+    Routes require their scope themselves, but only after the framework has read the body. Submissions have
+    a body, so their scope is also required here.
     """
 
     def __init__(self, app: ASGIApp, guard: Guard) -> None:
@@ -96,22 +99,22 @@ class AuthMiddleware:
 
 
 def open_guard(settings: ServiceSettings) -> Guard:
-    """Makes the guard that the settings ask for.
+    """Makes the guard for the settings.
 
     Raises:
-        Misconfiguration: The API would be open to others, or closed to everybody.
+        Misconfiguration: The API would be open to other machines without keys, or no key could be valid.
     """
     if settings.auth is Auth.OFF:
         if not is_loopback(settings.host):
             raise Misconfiguration(
-                "RADII_AUTH=off is for an API that listens on loopback alone; RADII_HOST must say so, got "
+                "RADII_AUTH=off is only allowed on loopback; RADII_HOST must be a loopback address, got "
                 f"{settings.host or 'none'}: listen on 127.0.0.1, or use API keys (`radii keys create`)"
             )
         return LocalGuard(settings.cors_origins)
     if settings.api_keys_file is None:
         raise Misconfiguration(
             "RADII_API_KEYS_FILE must name a file of API keys, and is not set: make one with `radii keys "
-            "create NAME --file FILE`; for this machine alone, RADII_AUTH=off and RADII_HOST=127.0.0.1 do"
+            "create NAME --file FILE`; for this machine only, set RADII_AUTH=off and RADII_HOST=127.0.0.1"
         )
     return KeyGuard(KeyRing(settings.api_keys_file))
 

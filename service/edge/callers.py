@@ -1,4 +1,4 @@
-"""Who asks, and what they may."""
+"""Callers, their scopes, and the dependencies with which routes require one."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +15,7 @@ KEY_HEADER: Final = "X-API-Key"
 
 
 class KeyScope(StrEnum):
-    """Submit and cancel; read what is theirs; read everybody's, and what operators read."""
+    """What a key may do: submit and cancel; read its tenant's data; read all data and metrics."""
 
     CERTIFY = "certify"
     READ = "read"
@@ -24,12 +24,12 @@ class KeyScope(StrEnum):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks.
+    """The sender of a request.
 
     Attributes:
-        name: For logs and limits; unique among the keys.
-        tenant: What jobs, certificates and memories are kept apart by; empty without keys.
-        scopes: What the caller may do; ``admin`` implies the others.
+        name: Name of its key, unique; for logs and limits.
+        tenant: Jobs, certificates and memories of different tenants are separate; empty without keys.
+        scopes: What it may do; ``admin`` implies the others.
     """
 
     name: str
@@ -41,10 +41,10 @@ class Caller:
         return not self.scopes.isdisjoint({scope, KeyScope.ADMIN})
 
     def require(self, scope: KeyScope) -> None:
-        """Passes callers that have this scope.
+        """Requires a scope.
 
         Raises:
-            ProblemError: This one has not.
+            ProblemError: The caller does not have it.
         """
         if not self.may(scope):
             has = ", ".join(sorted(self.scopes))
@@ -52,15 +52,15 @@ class Caller:
             raise refusal(ProblemCode.FORBIDDEN, detail)
 
     def sees(self, tenant: str) -> bool:
-        """Whether what belongs to a tenant exists for the caller."""
+        """Whether the caller may see the data of a tenant; to others it does not exist."""
         return self.tenant == tenant or self.may(KeyScope.ADMIN)
 
 
 class Guard(Protocol):
-    """Decides who sends a request."""
+    """Identifies the sender of a request, or refuses it."""
 
     def admit(self, scope: Scope) -> Caller | None:
-        """Returns who asks; None where nobody needs to be known.
+        """Returns the caller; None on a path that needs no key.
 
         Raises:
             ProblemError: The request is refused.
@@ -69,7 +69,7 @@ class Guard(Protocol):
 
 ANYBODY: Final = Caller("anybody", "", frozenset(KeyScope))
 
-# They describe the API. The keys themselves are read before the body is: see `service.edge.auth`.
+# For the OpenAPI document only. `service.edge.auth` checks the key earlier, before the body is read.
 _KEY: Final = APIKeyHeader(
     name=KEY_HEADER, scheme_name="ApiKey", description="A key of this API.", auto_error=False
 )
@@ -77,10 +77,10 @@ _BEARER: Final = HTTPBearer(scheme_name="Bearer", description="The same key.", a
 
 
 def get_caller(request: Request) -> Caller:
-    """Dependency: who sent this request.
+    """Dependency: the caller of this request.
 
     Raises:
-        ProblemError: Nobody who is known.
+        ProblemError: There is no key.
     """
     caller: Caller | None = getattr(request.state, "caller", None)
     if caller is None:
@@ -89,17 +89,17 @@ def get_caller(request: Request) -> Caller:
 
 
 def is_same_caller(request: Request) -> bool:
-    """Whether the key of a request that is under way gives the rights that it gave when the request came.
+    """Whether the key of a long request still has the rights that it had when the request began.
 
     Raises:
-        ProblemError: It is a key no more.
+        ProblemError: The key was revoked.
     """
     guard: Guard = request.state.guard
     return guard.admit(request.scope) == get_caller(request)
 
 
 def require(scope: KeyScope) -> Any:
-    """Makes the dependency that lets callers with this scope pass, and gives the caller.
+    """Makes the dependency that requires a scope and returns the caller.
 
     For ``dependencies=[require(KeyScope.READ)]`` and for ``Annotated[Caller, require(KeyScope.READ)]``.
     """

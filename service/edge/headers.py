@@ -1,4 +1,4 @@
-"""The headers of every response, errors of ours included: for browsers, and for pages of other origins."""
+"""Security headers and CORS, on every response including internal errors."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ from service.problems import REQUEST_ID, problem_response
 
 _NOTHING: Final = "default-src 'none'; frame-ancestors 'none'"
 _PAGE: Final = "default-src 'self'; frame-ancestors 'none'"
-# The framework's page has its script and its styles within itself.
+# Swagger UI's page has inline script and styles.
 _DOCS: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; frame-ancestors 'none'"
@@ -31,7 +31,7 @@ _READ: Final = (
 
 
 class SecurityHeadersMiddleware:
-    """Tells browsers to guess no types, tell no addresses, load nothing; a route may set its own policy."""
+    """Sets nosniff, no-referrer and a restrictive Content-Security-Policy; a route may set its own policy."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -51,10 +51,10 @@ class SecurityHeadersMiddleware:
 
 
 class CrossOriginMiddleware(CORSMiddleware):
-    """Starlette's, but that it refuses as everything here does."""
+    """Starlette's CORSMiddleware, with problem+json for refused preflights."""
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        """Answers a browser that asks whether a page may send a request."""
+        """Answers a browser's preflight request."""
         response = super().preflight_response(request_headers)
         if response.status_code < 400:
             return response
@@ -64,9 +64,10 @@ class CrossOriginMiddleware(CORSMiddleware):
 
 
 def use_headers(app: FastAPI, origins: tuple[str, ...]) -> None:
-    """Puts both round everything, also round the framework's own answer to an error of ours.
+    """Wraps the whole app, including the framework's own response to an unhandled exception.
 
-    Middleware sees requests alone: what starts and ends the app goes past all of it.
+    `add_middleware` cannot: the framework puts that response outside of all middleware. Lifespan events go
+    straight to the router.
     """
     build = app.build_middleware_stack
 

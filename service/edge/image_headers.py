@@ -1,7 +1,7 @@
-"""What is asked of an upload before a decoder reads it: that its header is not made to keep a reader busy.
+"""Refuses image files whose headers are built to keep a decoder busy.
 
-Decoders bound the pixels that a small file can become, but not the parts that a header can have: each costs a
-step of Python, and twelve megabytes of empty ones take many seconds. No real picture comes near these bounds.
+Pillow bounds the pixels of a file, but not the number of parts in its header. Each part costs a step of
+Python, and twelve megabytes of empty ones take many seconds. Real pictures stay far below these bounds.
 """
 
 import struct
@@ -12,19 +12,19 @@ from PIL import Image
 from contract.choices import ProblemCode
 from contract.problems import ProblemError, refusal
 
-_MAX_PNG_CHUNKS: Final = 4_000  # of a kilobyte and more each, in a picture of our size
+_MAX_PNG_CHUNKS: Final = 4_000  # a picture of the largest size has chunks of a kilobyte or more
 _MAX_JPEG_SEGMENTS: Final = 500  # a colour profile alone may have 255
-_MAX_JPEG_SCANS: Final = 64  # a progressive picture has about ten; each is a walk over all of its blocks
-_MAX_EXIF_BYTES: Final = 65_536  # as many as a JPEG has room for
+_MAX_JPEG_SCANS: Final = 64  # a progressive picture has about ten, and each visits every block
+_MAX_EXIF_BYTES: Final = 65_536  # the most that a JPEG can hold
 _RUN_LENGTH_ENCODED: Final = (1, 2)
 _START_OF_SCAN: Final = b"\xff\xda"
 
 
 def require_short_header(upload: bytes) -> None:
-    """Refuses a PNG or JPEG of too many parts.
+    """Refuses a PNG or JPEG with too many parts.
 
     Raises:
-        ProblemError: It names the part.
+        ProblemError: Names the part and the bound.
     """
     if upload.startswith(b"\x89PNG"):
         _require_at_most(_MAX_PNG_CHUNKS, _png_chunks(upload), "PNG", "chunks")
@@ -34,12 +34,12 @@ def require_short_header(upload: bytes) -> None:
 
 
 def require_plain(image: Image.Image) -> None:
-    """Refuses what is slow to read of an opened picture.
+    """Refuses a run-length encoded BMP and oversized EXIF, which are slow to read.
 
     Raises:
-        ProblemError: It is a run-length encoded BMP, or has more EXIF than a camera can write.
+        ProblemError: It is one of them.
     """
-    # Pillow reads these in Python, byte by byte.
+    # Pillow decodes run lengths in Python, byte by byte.
     if image.format == "BMP" and image.info.get("compression") in _RUN_LENGTH_ENCODED:
         detail = "'image' must be an uncompressed BMP, got a run-length encoded one"
         raise refusal(ProblemCode.UNSUPPORTED_IMAGE_TYPE, detail, pointer="/image")
@@ -49,7 +49,7 @@ def require_plain(image: Image.Image) -> None:
 
 
 def _png_chunks(upload: bytes) -> int:
-    """Counts chunks, up to one too many."""
+    """Counts chunks, up to one more than allowed."""
     place, found = 8, 0
     while place + 8 <= len(upload) and found <= _MAX_PNG_CHUNKS:
         (length,) = struct.unpack_from(">I", upload, place)
@@ -59,7 +59,7 @@ def _png_chunks(upload: bytes) -> int:
 
 
 def _jpeg_segments(upload: bytes) -> int:
-    """Counts markers and the bytes between segments, up to the first scan or one too many."""
+    """Counts segments, and stray bytes between them, up to the first scan or one more than allowed."""
     place, found = 2, 0
     exif = 0
     while place + 4 <= len(upload) and found <= _MAX_JPEG_SEGMENTS:
@@ -74,7 +74,7 @@ def _jpeg_segments(upload: bytes) -> int:
         if upload.startswith(b"Exif\x00\x00", place + 4):
             exif += length
         place += 2 + length
-    if exif > _MAX_EXIF_BYTES:  # it is read as soon as the file is opened
+    if exif > _MAX_EXIF_BYTES:  # Pillow parses EXIF when it opens the file
         raise _too_busy(f"<= {_MAX_EXIF_BYTES} bytes of EXIF, got {exif}")
     return found
 

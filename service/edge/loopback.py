@@ -1,11 +1,11 @@
-"""What counts as this machine, and nobody else's."""
+"""Which host names and addresses can only be this machine."""
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether a name or an address can be reached from this machine alone; what is not known cannot.
+    """Whether a name or address can only be reached from this machine; an unknown name counts as not.
 
     >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("localhost"), is_loopback("0.0.0.0")
     (True, True, True, False)

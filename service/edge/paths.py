@@ -1,4 +1,4 @@
-"""A request's path, as routes know it."""
+"""A request's path as routes see it, and which paths submit a job."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ _SUBMITTING: Final = frozenset({"/certify", "/certify/json", "/predict", "/predi
 
 
 def path_of(scope: Scope) -> str:
-    """Returns the path without the prefix under which a proxy shows the API.
+    """Returns the path without the prefix that a proxy adds.
 
     >>> path_of({"path": "/radii/docs", "root_path": "/radii"}), path_of({"path": "/docs"})
     ('/docs', '/docs')
@@ -18,5 +18,5 @@ def path_of(scope: Scope) -> str:
 
 
 def is_submission(scope: Scope) -> bool:
-    """Whether a request makes a job. No other has a body that is read."""
+    """Whether a request submits a job. No other request has a body that is read."""
     return scope["method"] == "POST" and path_of(scope) in _SUBMITTING

@@ -1,7 +1,7 @@
-"""Uploads become the pixels that are certified, or are refused with a reason.
+"""Decodes an uploaded image into the pixels that are certified.
 
-The certificate is about the decoded pixels, so a conversion that loses nothing is made, and one that loses
-something only when the client asked for it (``fit=resize``). Sizes are read from the header, before decoding.
+The certificate is about the decoded pixels. Lossless conversions are therefore always made, and lossy ones
+only with ``fit=resize``. Sizes are checked in the header, before anything is decoded.
 """
 
 import hashlib
@@ -19,11 +19,11 @@ from contract.models import ModelInfo
 from contract.problems import ProblemError, refusal
 from service.edge.image_headers import require_plain, require_short_header
 
-# Python remembers every warning that it has shown, and a file can cause thousands of different ones.
+# Python keeps every distinct warning it has shown, and one file can cause thousands: memory would grow.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-PngImagePlugin.MAX_TEXT_MEMORY = 4 * PngImagePlugin.MAX_TEXT_CHUNK  # bytes of comments, unpacked
+PngImagePlugin.MAX_TEXT_MEMORY = 4 * PngImagePlugin.MAX_TEXT_CHUNK  # bytes of comments after decompression
 
-_LARGE: Final = 1_000_000  # pixels that take long to decode
+_LARGE: Final = 1_000_000  # pixels; larger images are slow to decode, so their size is checked before
 _POINTER: Final = "/image"
 _WANTED: Final = "'image' must be a PNG, JPEG, WebP or BMP file"
 _SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
@@ -36,17 +36,17 @@ _SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
     (b"MM\x00*", "TIFF"),
     (b"PK\x03\x04", "ZIP"),
 )
-_PNG_BIT_DEPTH: Final = 24  # the header chunk is always the first, so the byte is always there
+_PNG_BIT_DEPTH: Final = 24  # offset of the byte; the header chunk always comes first
 
 
 @dataclass(frozen=True)
 class FittedImage:
-    """An image in the shape that the model takes.
+    """An image in the model's input shape.
 
     Attributes:
         pixels: ``(height, width, channels)`` interleaved, one byte each.
-        digest: SHA-256 of the shape and the pixels: of the point that is certified.
-        upload_digest: SHA-256 of the file that was sent.
+        digest: SHA-256 of the shape and the pixels: the name of the certified point.
+        upload_digest: SHA-256 of the uploaded file.
     """
 
     pixels: bytes
@@ -55,12 +55,12 @@ class FittedImage:
 
 
 def fit_image(upload: bytes, model: ModelInfo, fit: Fit) -> FittedImage:
-    """Decodes an upload and brings it into the shape that the model takes.
+    """Decodes an upload into the model's input shape.
 
     Raises:
-        ProblemError: It is no image of a supported type, it is too large or broken, or it does not fit.
+        ProblemError: It is not an image of a supported type, is too large or damaged, or does not fit.
     """
-    # One name all along: a large picture that is needed no more must not wait for this function's end.
+    # One name throughout, so that each step's large picture is freed as soon as the next one exists.
     image: Image.Image = _open(upload)
     if fit is Fit.EXACT and image.width * image.height > _LARGE:
         _require_size(image, model, upright=False)
@@ -89,26 +89,28 @@ def _require_size(image: Image.Image, model: ModelInfo, *, upright: bool = True)
 
 
 def _decode(image: Image.Image, upload: bytes) -> Image.Image:
-    """Returns the upright picture."""
-    # A phone's JPEG may carry a second picture; the first is the one that is shown.
+    """Decodes the pixels, and turns the picture upright as its EXIF says."""
+    # Not for JPEG: a phone's may contain a second picture, such as a depth map, and viewers show the first.
     if image.format in ("PNG", "WEBP") and getattr(image, "n_frames", 1) > 1:
         raise _unsupported("'image' must be a single picture, got an animation")
     if image.format == "PNG" and upload[_PNG_BIT_DEPTH] > 8:
-        raise _unsupported("'image' must have 8 bits per channel, got 16")  # Pillow would drop half of them
+        raise _unsupported(
+            "'image' must have 8 bits per channel, got 16"
+        )  # Pillow would silently drop the lower 8
     try:
         if image.format == "PNG":
-            _read_header(upload).verify()  # the checksums, also of what comes after the last pixel
+            _read_header(upload).verify()  # checks all checksums, also after the last pixel
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
         return image
-    except Exception:  # a decoder raises whatever its parser met
+    except Exception:  # decoders raise all kinds of exceptions on damaged files
         raise _undecodable(
             f"'image' must be a complete {image.format} file; this one is truncated or damaged"
         ) from None
 
 
 def _open(upload: bytes) -> Image.Image:
-    """Reads the header, and refuses what its pixels would cost before any is decoded."""
+    """Reads the header, and refuses too many pixels before any is decoded."""
     require_short_header(upload)
     image = _read_header(upload)
     if image.width * image.height > MAX_IMAGE_PIXELS:
@@ -168,7 +170,7 @@ def _drop_opaque_alpha(image: Image.Image) -> Image.Image:
 
 def _to_channels(image: Image.Image, channels: int, fit: Fit) -> Image.Image:
     if channels == 3:
-        return image if image.mode == "RGB" else image.convert("RGB")  # of grey: one value in every channel
+        return image if image.mode == "RGB" else image.convert("RGB")  # grey becomes three equal channels
     if channels != 1:
         raise _mismatch(f"'image' must have {channels} channels, which no supported file type can hold")
     if image.mode == "L":
@@ -182,7 +184,7 @@ def _to_channels(image: Image.Image, channels: int, fit: Fit) -> Image.Image:
 
 
 def _resize(image: Image.Image, model: ModelInfo) -> Image.Image:
-    """Shorter side to the rule's length, then the centre, rounding as torchvision does."""
+    """Resizes the shorter side and crops the centre, with torchvision's rounding."""
     rule = model.fit
     if rule is None:
         detail = f"'fit' must be exact: the model '{model.name}' has no rule for resizing images"

@@ -1,1 +1,1 @@
-"""From a request to a job on the queue, and what becomes of it."""
+"""From a request to a job on the queue; a job's state, events and cancellation."""

@@ -114,8 +114,8 @@ def admit(
         None, or the job that an earlier request with the same key made.
 
     Raises:
-        QueueFull: The queue holds as many as may wait.
-        ProblemError: The caller's own cap is reached, or its key stands for another request.
+        QueueFull: The cap on all queued jobs is reached.
+        ProblemError: The account's cap is reached, or its key was used for another request.
     """
     key = terms.idempotency
     used = [

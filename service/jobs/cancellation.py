@@ -1,4 +1,4 @@
-"""Giving a job up. Whoever was told that a job is final is never told otherwise."""
+"""Cancels a job. A final state that was reported once never changes."""
 
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -17,7 +17,7 @@ from service.jobs.state import Cancellation, read_job, watched_keys
 
 
 def cancel(redis: Redis, job_id: str) -> Job:
-    """Cancels a job; it may be running still when this returns, but it can have no answer any more.
+    """Cancels a job. It may still be running when this returns, but it can have no result any more.
 
     Raises:
         ProblemError: There is no such job, or it has succeeded or failed.

@@ -1,4 +1,4 @@
-"""Which models there are: what the engines say of themselves, merged."""
+"""The models that can be requested: the engines' reports, merged."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ DEFAULT_TIMING: Final = Timing()
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """What an engine reported last, and whether that is recent; if not, none of its models is ready."""
+    """An engine's last report, and whether it is recent; if not, none of its models is ready."""
 
     status: EngineStatus
     alive: bool
@@ -26,17 +26,17 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The models that engines hold, by name, and the one that a request gets when it names none."""
+    """The models of all engines by name, and the default model."""
 
     models: dict[str, ModelInfo]
     default: str | None
     engines_alive: int
 
     def resolve(self, name: str | None) -> ModelInfo:
-        """Returns the model that a request means.
+        """Returns the model with a name, or the default.
 
         Raises:
-            ProblemError: No worker is known at all, or none that holds this model.
+            ProblemError: No worker has reported recently, or none that has this model.
         """
         if not self.models:
             raise refusal(ProblemCode.NO_WORKERS, "no worker has reported recently", headers=RETRY_AFTER)
@@ -57,7 +57,7 @@ class Catalogue:
 
 
 def read_catalogue(redis: Redis, default_model: str | None, timing: Timing = DEFAULT_TIMING) -> Catalogue:
-    """Reads the heartbeats; the time is the server's, so that no other clock matters."""
+    """Reads the engines' reports. Their age is by Redis' clock, so clocks of machines need not agree."""
     beats = read_heartbeats(redis, timing)
     models = _merge(beats)
     ready = [name for name, model in models.items() if model.ready]
@@ -67,7 +67,7 @@ def read_catalogue(redis: Redis, default_model: str | None, timing: Timing = DEF
 
 
 def read_heartbeats(redis: Redis, timing: Timing = DEFAULT_TIMING) -> list[Heartbeat]:
-    """Returns what the engines said, the one heard of last first."""
+    """Returns the engines' last reports, the most recent first."""
     seconds, microseconds = redis.time()
     now = seconds + microseconds / 1e6
     scored = cast(
@@ -86,12 +86,12 @@ def read_heartbeats(redis: Redis, timing: Timing = DEFAULT_TIMING) -> list[Heart
 
 
 def ready_models(beats: Iterable[Heartbeat]) -> dict[str, bool]:
-    """Returns which models these engines know, and whether one of them can serve it."""
+    """Returns the models of these engines, and whether one of them can serve each."""
     return {name: model.ready for name, model in _merge(beats).items()}
 
 
 def _merge(beats: Iterable[Heartbeat]) -> dict[str, ModelInfo]:
-    """Takes each model as one engine describes it: a ready one, else an alive one, else the last heard of."""
+    """Takes each model from one engine: a ready one, else a live one, else the most recent."""
     best: dict[str, ModelInfo] = {}
     for beat in sorted(beats, key=lambda beat: not beat.alive):
         for model in beat.status.models:

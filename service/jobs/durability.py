@@ -1,4 +1,4 @@
-"""Whether Redis keeps what is promised: a lost or evicted region is a broken promise to somebody."""
+"""Whether Redis is durable: losing a certified region would break a guarantee that was given."""
 
 from typing import Any, Final
 
@@ -9,7 +9,7 @@ _WHY: Final = "Redis could lose results and certified regions; RADII_ALLOW_VOLAT
 
 
 def why_volatile(redis: Redis) -> str | None:
-    """Returns what makes this server forgetful: settings, their rules and values; None if nothing does."""
+    """Returns which settings of this server could lose data, with rule and value; None if none."""
     policy, appendonly = _settings(redis)
     wrong = []
     if policy != "noeviction":
@@ -22,7 +22,7 @@ def why_volatile(redis: Redis) -> str | None:
 def _settings(redis: Redis) -> tuple[str, str]:
     """The eviction policy, and whether there is an append-only file.
 
-    Managed servers forbid CONFIG, and some what INFO tells; what cannot be known counts as not set.
+    Managed servers forbid CONFIG, and some hide parts of INFO; what is unknown counts as not set.
     """
     try:
         config: Any = redis.config_get("maxmemory-policy", "appendonly")

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a request that is sent again, because its answer was lost, makes no second job."""
+"""`Idempotency-Key`: a request that is retried, because its response was lost, makes no second job."""
 
 import hashlib
 import json
@@ -23,21 +23,21 @@ _VISIBLE: Final = re.compile(rf"[\x21-\x7e]{{1,{MAX_IDEMPOTENCY_KEY}}}")
 
 @dataclass(frozen=True)
 class Idempotency:
-    """What a client calls its request.
+    """A client's key for its request.
 
     Attributes:
-        redis_key: Made of tenant, route and the client's key.
-        fingerprint: SHA-256 of what was sent: the fields and the image.
+        redis_key: Made from tenant, route and the client's key.
+        fingerprint: SHA-256 of the fields and the image.
     """
 
     redis_key: str
     fingerprint: str
 
     def require_same(self, known: bytes) -> str:
-        """Returns the job that the key stands for.
+        """Returns the job that was made with the key.
 
         Raises:
-            ProblemError: The request that it came with was another one.
+            ProblemError: The key was used for another request.
         """
         job_id, _, fingerprint = known.decode().partition(":")
         if fingerprint == self.fingerprint:
@@ -49,10 +49,10 @@ class Idempotency:
         raise refusal(ProblemCode.IDEMPOTENCY_KEY_REUSED, detail, pointer=f"/{HEADER}")
 
     def find(self, redis: Redis) -> str | None:
-        """Returns the job that the key stands for already, if any that is known still.
+        """Returns the job that was made with the key, or None if there is none or it has expired.
 
         Raises:
-            ProblemError: The request that it came with was another one.
+            ProblemError: The key was used for another request.
         """
         known = redis.get(self.redis_key)
         if not isinstance(known, bytes):
@@ -72,10 +72,10 @@ def idempotency_key(
         ),
     ] = None,
 ) -> str | None:
-    """Dependency: the client's own name for its request.
+    """Dependency: the client's key for its request.
 
     Raises:
-        ProblemError: It is of another form.
+        ProblemError: It does not have the required form.
     """
     if sent is None:
         return None
@@ -92,7 +92,7 @@ SentKey = Annotated[str | None, Depends(idempotency_key)]
 def make_idempotency(
     key: str | None, caller: Caller, route: str, asked: CertifyRequest | PredictRequest, upload: bytes
 ) -> Idempotency | None:
-    """Binds a client's key to its tenant, to the route and to what was sent."""
+    """Binds a client's key to its tenant, the route, and the fields and image it was sent with."""
     if key is None:
         return None
     fields = asked.model_dump(mode="json", exclude={"image"}, exclude_unset=True)

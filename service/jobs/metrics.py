@@ -1,4 +1,4 @@
-"""What workers, queue and memories are like, read from Redis when Prometheus asks. Nothing is changed."""
+"""Prometheus metrics of workers, queue and memories, read from Redis at each scrape. It only reads."""
 
 import math
 from collections import defaultdict
@@ -20,23 +20,23 @@ from contract.settings import Timing
 from service.jobs.catalogue import Heartbeat, read_heartbeats, ready_models
 from service.jobs.queue import read_sizes
 
-_MEMORIES: Final = 32  # of the memories that engines follow; a client can make any number of them
+_MEMORIES: Final = 32  # the largest ones: clients can create any number, and each is two series
 _Values = dict[tuple[str, ...], float]
 
 
 class StoreCollector(Collector):
-    """Asks Redis once for each scrape; every API process tells the same."""
+    """Reads Redis once per scrape; every API process exports the same values."""
 
     def __init__(self, redis: Redis, timing: Timing) -> None:
         self._redis = redis
         self._timing = timing
 
     def describe(self) -> Iterable[Metric]:
-        """Returns nothing: what there is to tell is not known before it is asked for."""
+        """Returns nothing: the metrics are only known after reading Redis."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Yields everything, or only that Redis does not answer."""
+        """Yields all metrics, or only `radii_redis_up` 0."""
         found: list[Metric] = []
         try:
             found += _queue(self._redis)
@@ -102,7 +102,7 @@ def _histogram(family: Family, values: _Values) -> Metric:
 
 
 def _engines(beats: list[Heartbeat]) -> Iterator[Metric]:
-    yield GaugeMetricFamily("radii_engines_alive", "Engines heard of lately.", value=len(beats))
+    yield GaugeMetricFamily("radii_engines_alive", "Engines that reported recently.", value=len(beats))
     ready = GaugeMetricFamily("radii_model_ready", "1 if an engine can serve the model.", labels=["model"])
     for name, is_ready in ready_models(beats).items():
         ready.add_metric([name], float(is_ready))
@@ -116,7 +116,7 @@ def _engines(beats: list[Heartbeat]) -> Iterator[Metric]:
             "radii_engine_device_bytes", "GPU memory that an engine has reserved.", labels=["engine", "host"]
         ),
     }
-    for beat in reversed(beats):  # the one heard of last counts
+    for beat in reversed(beats):  # the most recent report wins
         status = beat.status
         rates |= status.votes_per_second
         for name, value in (("resident", status.resident_bytes), ("device", status.device_bytes)):
@@ -132,7 +132,7 @@ def _engines(beats: list[Heartbeat]) -> Iterator[Metric]:
 
 
 def _memories(redis: Redis, beats: list[Heartbeat]) -> Iterator[Metric]:
-    """The memories that engines have looked into; Redis itself would have to search all keys."""
+    """The memories that engines report using. Finding all of them would need a scan over all keys."""
     named = {
         (memory.model, memory.model_digest, memory.namespace)
         for beat in beats
@@ -164,5 +164,5 @@ def _memories(redis: Redis, beats: list[Heartbeat]) -> Iterator[Metric]:
 
 
 def _number(reply: Any) -> float:
-    """A server that does not tell counts as 0."""
+    """A reply that is an error counts as 0: some servers forbid MEMORY USAGE."""
     return float(reply) if isinstance(reply, int) and math.isfinite(reply) else 0.0

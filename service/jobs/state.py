@@ -1,10 +1,10 @@
-"""What a job is, derived from what Redis holds of it. No second copy of its state is kept.
+"""A job's state, derived from its keys in Redis; there is no second copy of it.
 
-The answer's key decides first, then the cancel flag, then the problem, and RQ's record only while none of
-them is there: RQ changes its mind when a worker that was given up for lost comes back. What RQ's record alone
-would make final is written down before anybody is told: a problem where it says failed, and that a cancelled
-job has stopped; the commit refuses from then on. All of it is read in one transaction: read one after the
-other, a job that finishes in between would look lost.
+The result decides first, then the cancel flag, then the problem. RQ's record decides only if there is none of
+them, because RQ revises it when a worker presumed dead comes back. A final state known only from RQ's record
+is therefore persisted before it is reported: as a problem for a failed job, and in the cancel flag for a
+stopped one. From then on the worker's commit is refused. All keys are read in one transaction: otherwise a
+job that finishes between two reads would look lost.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ _STOPPING: Final = " stopping"
 
 @dataclass(frozen=True)
 class Reading:
-    """A job, and the id of the last event that it takes into account."""
+    """A job, and the id of the last event it reflects."""
 
     job: Job
     position: str
@@ -36,29 +36,29 @@ class Reading:
 
 @dataclass(frozen=True)
 class Cancellation:
-    """What the cancel flag says.
+    """The value of the cancel flag.
 
     Attributes:
         at: When it was set.
-        stopping: The job was running then, and nobody has seen it stopped.
+        stopping: The job was running then, and has not been seen stopped.
     """
 
     at: datetime
     stopping: bool
 
     def to_text(self) -> str:
-        """As it is stored."""
+        """Returns the stored form."""
         return self.at.isoformat() + (_STOPPING if self.stopping else "")
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Reads what was stored."""
+        """Parses the stored form."""
         return cls(datetime.fromisoformat(text.removesuffix(_STOPPING)), text.endswith(_STOPPING))
 
 
 @dataclass(frozen=True)
 class _Held:
-    """What Redis holds of a job."""
+    """The keys of a job, as read from Redis."""
 
     submission: Submission
     certificate: Certificate | None
@@ -76,7 +76,7 @@ class _Held:
 
     @property
     def last_word(self) -> dict[str, Any] | None:
-        """What has to be written before anybody is told that the job is final, as arguments of SET."""
+        """What must be persisted before a final state is reported, as arguments of SET; None if nothing."""
         job_id, status = self.submission.job_id, _status(self)
         if status is JobStatus.CANCELLED and self.cancellation and self.cancellation.stopping:
             stopped = replace(self.cancellation, stopping=False).to_text()
@@ -88,16 +88,16 @@ class _Held:
 
 
 def read_job(redis: Redis, job_id: str) -> Reading | None:
-    """Reads a job; nothing when no such id was given out, or so long ago that it is forgotten."""
+    """Reads a job; None if there is no such job, or it has expired."""
     held = _read(redis, job_id)
     if held is not None and (last_word := held.last_word) is not None:
         redis.set(**last_word)
-        held = _read(redis, job_id)  # it may have been answered in the meantime
+        held = _read(redis, job_id)  # the result may have been committed in the meantime
     return None if held is None else Reading(_derive(held), held.position)
 
 
 async def read_job_async(redis: AsyncRedis, job_id: str) -> Reading | None:
-    """As `read_job`, without blocking the event loop."""
+    """Like `read_job`, without blocking the event loop."""
     held = await _read_async(redis, job_id)
     if held is not None and (last_word := held.last_word) is not None:
         await redis.set(**last_word)
@@ -106,14 +106,14 @@ async def read_job_async(redis: AsyncRedis, job_id: str) -> Reading | None:
 
 
 def queued_job(submission: Submission) -> Job:
-    """Returns the job that was enqueued just now, as it was then."""
+    """Returns the job that was just enqueued, without reading it."""
     record = QueueRecord(QueueState.WAITING, attempt=1, started_at=None, ended_at=None)
     progress = Progress(stage=Stage.QUEUED)
     return _derive(_Held(submission, None, None, None, None, record, progress, "0-0", timed_out=False))
 
 
 def watched_keys(job_id: str) -> list[str]:
-    """The keys whose change can make a job final, or begin it."""
+    """The keys whose change can start a job or make it final."""
     return [record_key(job_id), keys.certificate(job_id), keys.prediction(job_id), keys.problem(job_id)]
 
 
@@ -192,7 +192,7 @@ def _status(held: _Held) -> JobStatus:
     if held.answer:
         return JobStatus.SUCCEEDED
     if held.cancellation:
-        # It may be begun in spite of the flag: a worker looks for it first, and the commit refuses.
+        # A worker may start it despite the flag, but checks the flag first, and the commit is refused.
         stopping = held.cancellation.stopping and state is QueueState.STARTED
         return JobStatus.RUNNING if stopping else JobStatus.CANCELLED
     if held.problem:
@@ -230,7 +230,7 @@ def _progress(held: _Held, status: JobStatus) -> Progress:
         return Progress(stage=Stage.QUEUED, total=held.progress.total)
     if held.answer is None:
         return held.progress
-    samples = held.answer.compute.samples  # the events expire before the answer does
+    samples = held.answer.compute.samples  # the events expire before the result does
     return Progress(
         stage=Stage.DONE,
         completed=held.progress.completed or samples,

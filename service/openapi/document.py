@@ -1,4 +1,4 @@
-"""The API's description (OpenAPI 3.1), kept to what client generators read correctly.
+"""The OpenAPI 3.1 document, restricted to what client generators read correctly.
 
 What the framework writes is adjusted in three passes: `operations`, `schemas` and `examples`.
 """
@@ -34,7 +34,7 @@ _TAGS: Final = {
     "models": "List the models that can be certified.",
     "service": "Health, version and metrics, for operators.",
 }
-# What a job may end with, and no request is answered with unless its route says so.
+# Problems of failed jobs; no response has them unless its route declares it.
 _OF_JOBS: Final = frozenset(
     {
         ProblemCode.WORKER_LOST,
@@ -50,10 +50,10 @@ _OF_JOBS: Final = frozenset(
 
 
 def problem_responses(*asked: int | ProblemCode) -> dict[int | str, dict[str, Any]]:
-    """Declares which problems a route can answer; every route can also meet a store that is away.
+    """Declares the problems of a route; every route can also find Redis unavailable (503).
 
     Args:
-        asked: Codes, or statuses that stand for every code of theirs.
+        asked: Codes, or statuses that stand for all of their codes.
     """
     codes: dict[int, list[ProblemCode]] = {}
     for one in (*asked, 503):
@@ -75,12 +75,12 @@ def _codes(status: int) -> list[ProblemCode]:
 
 
 def header(description: str, *, required: bool = True) -> dict[str, Any]:
-    """Declares a header of an answer."""
+    """Declares a header of a response."""
     return {"description": description, "required": required, "schema": {"type": "string"}}
 
 
 def use_openapi(app: FastAPI) -> None:
-    """Makes the app describe itself by the adjusted document."""
+    """Makes the app serve the adjusted document."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:

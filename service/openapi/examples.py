@@ -1,8 +1,8 @@
-"""Examples in the document: what a real service answered, as `make examples` recorded it.
+"""Examples in the document: responses of a real service, as `make examples` recorded it.
 
 One file per operation, ``examples/<operationId>.json``::
 
-    {"request": <the body that was sent, if any>, "responses": {"<status>": <the body of the answer>}}
+    {"request": <body, if any>, "responses": {"<status>": <body>}}
 """
 
 import json
@@ -13,7 +13,7 @@ EXAMPLES: Final = Path(__file__).parent / "recorded"
 
 
 def add_examples(document: dict[str, Any]) -> None:
-    """Puts the recorded bodies beside the schemas that they are examples of; the document is changed."""
+    """Adds the recorded bodies to the document, beside their schemas."""
     for path in document["paths"].values():
         for operation in path.values():
             recorded = read_examples(operation["operationId"])
@@ -25,7 +25,7 @@ def add_examples(document: dict[str, Any]) -> None:
 
 
 def read_examples(operation_id: str) -> dict[str, Any]:
-    """Returns what was recorded of an operation; nothing if it was added since."""
+    """Returns the recorded bodies of an operation; empty if nothing is recorded."""
     file = EXAMPLES / f"{operation_id}.json"
     if not file.is_file():
         return {}

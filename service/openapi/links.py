@@ -1,4 +1,4 @@
-"""Where an answer leads: the document's links, which name the next operation and what to call it with."""
+"""The document's links: which operation to call next, and with which value from the response."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -7,7 +7,7 @@ _Links = Mapping[str, dict[str, Any]]
 
 
 def _links(parameter: str, where: str, *operations: str) -> _Links:
-    """Links to operations that take one thing, which is found in the body of the answer."""
+    """Links to operations that take one parameter, whose value is in the body of the response."""
     taken = {parameter: f"$response.body#/{where}"}
     return {operation: {"operationId": operation, "parameters": taken} for operation in operations}
 

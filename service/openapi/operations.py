@@ -1,4 +1,4 @@
-"""Operations as they are: every problem that can come, every header that is sent, no null outside of JSON."""
+"""Completes operations: every problem and header they can return; no null outside of JSON."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -28,15 +28,15 @@ _TRY_AGAIN: Final = frozenset({"429", "503"})
 
 
 def adjust_operations(document: Document, common: Mapping[int | str, Document]) -> set[str]:
-    """Completes every operation's answers, and cleans its parameters and bodies.
+    """Completes every operation's responses, and cleans its parameters and bodies, in place.
 
     Args:
-        document: What the framework wrote; it is changed.
-        common: The problems that are not declared by routes: 401, 403 and 429, for an operation that needs
-            a key, and 500, for each.
+        document: The framework's document.
+        common: Problems that routes do not declare: 401, 403 and 429 for operations that need a key, and 500
+            for all.
 
     Returns:
-        The names of the schemas that are asked for, rather than answered with.
+        The names of the schemas of requests.
     """
     schemas = document["components"]["schemas"]
     document["components"]["headers"] = {name: dict(header) for name, header in _HEADERS.items()}
@@ -48,13 +48,13 @@ def adjust_operations(document: Document, common: Mapping[int | str, Document]) 
                 parameter["schema"] = without_null(parameter["schema"])
                 for described in ("title", "description"):
                     parameter["schema"].pop(described, None)
-            operation.setdefault("security", [])  # said outright: no key is needed
+            operation.setdefault("security", [])  # explicit: no key is needed
             asked |= _adjust_body(operation.get("requestBody", {}).get("content", {}), schemas)
     return asked
 
 
 def without_null(schema: Document) -> Document:
-    """Returns a schema of what can be sent outside of JSON, where nothing stands for null."""
+    """Returns a schema without null, which forms and query strings cannot express."""
     schema = dict(schema)
     kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
     if len(kinds) == 1:
@@ -87,11 +87,11 @@ def _response(status: str, response: Document, schemas: Document) -> Document:
     elif content is not None and _STREAM in content:
         response["content"] = {_STREAM: {"schema": {"type": "string"}}}
     if response["description"] == "Successful Response":
-        response["description"] = _told_by_schema(content or {}, schemas)
+        response["description"] = _description_of(content or {}, schemas)
     return response
 
 
-def _told_by_schema(content: Document, schemas: Document) -> str:
+def _description_of(content: Document, schemas: Document) -> str:
     for media in content.values():
         name = media.get("schema", {}).get("$ref", "").rpartition("/")[2]
         if "description" in schemas.get(name, {}):
@@ -100,7 +100,7 @@ def _told_by_schema(content: Document, schemas: Document) -> str:
 
 
 def _adjust_body(content: Document, schemas: Document) -> set[str]:
-    """Says what an uploaded file may be; returns the names of the schemas that are asked for."""
+    """Declares the media types of an uploaded file; returns the names of the schemas of requests."""
     asked = {name: body["schema"]["$ref"].rpartition("/")[2] for name, body in content.items()}
     if FORM in content:
         content[FORM]["encoding"] = {"image": {"contentType": _IMAGE_TYPES}}

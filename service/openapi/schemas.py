@@ -1,4 +1,4 @@
-"""Schemas of which generators make good types: no titles, known formats, answers with every member."""
+"""Adjusts schemas so that generators make good types: no titles, known formats, all members required."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -11,11 +11,11 @@ _BOUNDS: Final = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
 
 def adjust_schemas(document: Document, asked: set[str]) -> None:
-    """Cleans every schema of a document, which is changed.
+    """Cleans every schema of a document, in place.
 
     Args:
-        document: What the framework wrote.
-        asked: Names of the schemas of requests; the others are of answers, which always hold every member.
+        document: The framework's document.
+        asked: Names of the schemas of requests; the others are of responses, which always have all members.
     """
     schemas = document["components"]["schemas"]
     for name in _OF_THE_FRAMEWORK:
@@ -33,7 +33,7 @@ def adjust_schemas(document: Document, asked: set[str]) -> None:
 
 
 def _member(member: Document) -> Document:
-    """Drops titles, which generators take for names of types, and marks files the way they all read."""
+    """Drops titles, which generators take for type names, and marks files in the way they all understand."""
     member = {key: value for key, value in member.items() if key != "title"}
     if member.pop("contentMediaType", None):
         member["format"] = "byte" if member.get("format") == "base64" else "binary"

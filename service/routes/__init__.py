@@ -1,1 +1,1 @@
-"""The paths of the API, one module per tag."""
+"""The paths of the API, one module per tag of the OpenAPI document."""

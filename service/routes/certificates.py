@@ -1,4 +1,4 @@
-"""`/certificates`: the answers, which never change, and their verification."""
+"""`/certificates`: read a certificate, which never changes, and verify it."""
 
 import hashlib
 from typing import Annotated, Final, cast
@@ -16,7 +16,8 @@ from service.openapi.links import TO_ITS_VERIFICATION
 from service.resources import Resources, get_resources
 from service.verification import verify_certificate
 
-_CACHE: Final = f"private, max-age={CERTIFICATE_TTL}, immutable"  # not for others than who asked
+# `private`: a shared cache must not serve it to another caller.
+_CACHE: Final = f"private, max-age={CERTIFICATE_TTL}, immutable"
 _VARY: Final = f"Authorization, {KEY_HEADER}"
 _HEADERS: Final = {
     "ETag": header("The SHA-256 of the body, as a strong tag."),
@@ -30,7 +31,7 @@ def _stored(
     resources: Annotated[Resources, Depends(get_resources)],
     caller: Annotated[Caller, require(KeyScope.READ)],
 ) -> bytes:
-    """Dependency: the certificate as it was committed, if it is the caller's to read."""
+    """Dependency: the certificate as it was committed, if the caller may see it."""
     if certificate_id.isascii() and certificate_id.isalnum():
         names = [keys.certificate(certificate_id), keys.owner(certificate_id)]
         stored, owner = cast("list[bytes | None]", resources.redis.mget(names))

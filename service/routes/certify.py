@@ -1,4 +1,4 @@
-"""`POST /certify`: a label and a radius, asked for as a form or as JSON."""
+"""`POST /certify`: certify an image, sent as a form or inside JSON."""
 
 from typing import Annotated, Any
 
@@ -23,7 +23,7 @@ class CertifyForm(CertifyRequest):
     @field_validator("sigma_grid", mode="before")
     @classmethod
     def _written_as_text(cls, sent: Any) -> Any:
-        """A list is the field once per item; commas in one text do as well. Empty texts count as absent."""
+        """Reads one field per item, or one field with commas. Empty texts count as absent."""
         if not isinstance(sent, list) or not all(isinstance(text, str) for text in sent):
             return sent
         return [item.strip() for text in sent for item in text.split(",") if item.strip()] or None

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from contract.choices import ProblemCode
 from contract.problems import refusal
 
-_ASSETS: Final = "fastapi_swagger.resources"  # Swagger UI as it is released, without a CDN
+_ASSETS: Final = "fastapi_swagger.resources"  # the released files of Swagger UI, so that no CDN is needed
 _MEDIA_TYPES: Final = {
     "swagger-ui-bundle.js": "text/javascript",
     "swagger-ui.css": "text/css",
@@ -29,7 +29,7 @@ async def get_document(request: Request) -> JSONResponse:
 
 @router.get("/docs")
 async def show_documentation(request: Request) -> HTMLResponse:
-    """Show the description to people; everything that the page loads comes from this server."""
+    """Show the description in Swagger UI; everything the page loads comes from this server."""
     root = _root(request)
     return get_swagger_ui_html(
         openapi_url=f"{root}/openapi.json",
@@ -37,7 +37,7 @@ async def show_documentation(request: Request) -> HTMLResponse:
         swagger_js_url=f"{root}/docs/swagger-ui-bundle.js",
         swagger_css_url=f"{root}/docs/swagger-ui.css",
         swagger_favicon_url=f"{root}/docs/favicon-32x32.png",
-        # Its badge would have an outside host validate the document.
+        # Its badge would send the document to an outside host.
         swagger_ui_parameters={"validatorUrl": None, "persistAuthorization": True},
     )
 

@@ -1,4 +1,4 @@
-"""What operators and their probes ask."""
+"""`/livez`, `/readyz` and `/version`: for operators and their probes."""
 
 from typing import Annotated
 
@@ -66,7 +66,7 @@ async def get_version() -> Version:
 
 
 def _require_durability(resources: Resources) -> None:
-    """Refuses a store that may lose what was promised, unless the operator knows and accepts it."""
+    """Refuses a Redis that could lose data, unless the operator accepts it."""
     why = None if resources.settings.allow_volatile_memory else why_volatile(resources.redis)
     if why is not None:
         raise refusal(ProblemCode.VOLATILE_STORE, why, headers=RETRY_AFTER)

@@ -1,4 +1,4 @@
-"""`/jobs`: what became of a request."""
+"""`/jobs`: read, wait for, follow and cancel jobs."""
 
 import asyncio
 import re
@@ -35,9 +35,9 @@ async def job_id_in_path(
     resources: Shared,
     job_id: Annotated[str, Path(description="The id in the response to the submission.")],
 ) -> str:
-    """Dependency: an id of the form that is given out, of a job that is not another tenant's.
+    """Dependency: the id of a job that the caller may see.
 
-    No other can be known, or be part of a key.
+    An id of another form is refused here, so that it never becomes part of a Redis key.
     """
     if _JOB_ID.fullmatch(job_id):
         owner = cast("bytes | None", await resources.redis_async.get(keys.owner(job_id)))
@@ -61,7 +61,7 @@ async def _position(
         ),
     ] = None,
 ) -> str:
-    """Dependency: where the stream of events begins. It runs before the response, so it can still refuse."""
+    """Dependency: the event to resume after. As a dependency it can still refuse with a problem."""
     if last_event_id is not None and not is_stream_id(last_event_id):
         detail = f"'Last-Event-ID' must be the id of an event, got {last_event_id[:40]!r}"
         raise refusal(ProblemCode.INVALID_FIELD, detail, pointer="/Last-Event-ID")
@@ -70,7 +70,7 @@ async def _position(
 
 
 async def _slot(resources: Shared) -> AsyncIterator[None]:
-    """Dependency: one of the streams that may be open; free again when the stream ends, however it does."""
+    """Dependency: a slot for an open stream, freed however the stream ends."""
     if resources.streams.locked():
         most = resources.settings.max_streams
         detail = f"at most {most} streams may be open; use `GET /jobs/{{job_id}}?wait=` instead"
@@ -127,7 +127,7 @@ async def follow_job(
     `Last-Event-ID`.
     """
     loop = asyncio.get_running_loop()
-    spoken = loop.time()
+    last_sent = loop.time()
     async for item in resources.waiter.follow(request, job_id, position):
         if isinstance(item, Event):
             yield ServerSentEvent(event="progress", id=item.id, raw_data=item.progress)
@@ -135,8 +135,8 @@ async def follow_job(
             yield ServerSentEvent(event="job", raw_data=item.model_dump_json())
         elif isinstance(item, Problem):
             yield ServerSentEvent(event="error", raw_data=item.model_dump_json())
-        elif loop.time() - spoken < _KEEP_ALIVE_SECONDS:
+        elif loop.time() - last_sent < _KEEP_ALIVE_SECONDS:
             continue
         else:
-            yield ServerSentEvent(comment="still there")
-        spoken = loop.time()
+            yield ServerSentEvent(comment="keep-alive")
+        last_sent = loop.time()

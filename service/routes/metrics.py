@@ -1,4 +1,4 @@
-"""`/metrics`: what Prometheus asks."""
+"""`/metrics`: for Prometheus."""
 
 from typing import Annotated, Final
 

@@ -1,4 +1,4 @@
-"""`/models`: what can be certified."""
+"""`/models`: the models that can be certified."""
 
 from typing import Annotated
 

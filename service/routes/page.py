@@ -1,4 +1,4 @@
-"""`/`: the web page, which asks the same API as everybody else. No part of it comes from elsewhere."""
+"""`/`: the web page, a client of the API like any other. Everything it loads comes from this server."""
 
 import hashlib
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ _POLICY: Final = (
     "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
 _HEADERS: Final[Mapping[str, str]] = {
-    "Cache-Control": "no-cache",  # kept, but asked for again: all files must be of one release
+    "Cache-Control": "no-cache",  # revalidated each time: all files must be of one release
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -45,7 +45,7 @@ class _File:
 
 @cache
 def _files() -> Mapping[str, _File]:
-    """Everything that is served, by name: no request ever reaches the file system."""
+    """All served files by name, read once: no request reaches the file system."""
     folder = resources.files("service") / "page"
     return MappingProxyType(
         {

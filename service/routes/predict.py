@@ -1,4 +1,4 @@
-"""`POST /predict`: a label, asked for as a form or as JSON."""
+"""`POST /predict`: predict a label, for an image sent as a form or inside JSON."""
 
 from typing import Annotated
 

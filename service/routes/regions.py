@@ -1,4 +1,4 @@
-"""`/regions`: what the memory of certified regions holds."""
+"""`/regions`: list the memory of certified regions."""
 
 from typing import Annotated, Any, Final, cast
 
@@ -17,7 +17,7 @@ from service.edge.callers import Caller, KeyScope, require
 from service.openapi.document import problem_responses
 from service.resources import Resources, get_resources
 
-_MOST_REGIONS: Final = 2**32  # that a list of Redis can have
+_MOST_REGIONS: Final = 2**32  # that a Redis list can hold
 router = APIRouter(tags=["regions"], dependencies=[require(KeyScope.READ)])
 
 
@@ -29,7 +29,7 @@ def _memory(
         Query(description="Tenant whose memory to list, for administrators. Default: the caller's."),
     ] = None,
 ) -> str:
-    """Dependency: the name of a memory that can hold something, and that is the caller's to read."""
+    """Dependency: the name of a memory that the caller may read."""
     if memory == NO_MEMORY:
         detail = f"'memory' must be a namespace, got '{memory}', which means no memory"
         raise refusal(ProblemCode.INVALID_FIELD, detail, pointer="/memory")
@@ -75,7 +75,7 @@ def list_regions(
 def _read(
     resources: Resources, digest: str, memory: str, start: int, limit: int
 ) -> tuple[str | None, int, list[bytes]]:
-    """Epoch, number of regions, and some of them, all of one moment."""
+    """Reads the epoch, the number of regions and a page of them, in one transaction."""
     log = keys.memory_log(digest, memory)
     with resources.redis.pipeline(transaction=True) as pipe:
         pipe.hget(keys.memory_head(digest, memory), "epoch")
@@ -86,7 +86,7 @@ def _read(
 
 
 def _region(model: ModelInfo, index: int, record: bytes) -> Region:
-    """Names the label and leaves out what was asked, which is between the memory and itself."""
+    """Adds the label's name, and drops the question, which only workers use."""
     try:
         stored = StoredRegion.model_validate_json(record)
     except ValidationError:

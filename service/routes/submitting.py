@@ -28,7 +28,7 @@ from service.resources import Resources
 JSON: Final = "application/json"
 _MARKS: Final = (b",", b":", b"{", b"[")
 _WAIT: Final = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?=$|[,;])", re.IGNORECASE)
-_MAX_MARKS: Final = 1_000  # every field at its longest has fewer than half of them
+_MAX_MARKS: Final = 1_000  # all fields at their longest have fewer than half as many
 _log = structlog.get_logger(__name__)
 
 _HEADERS: Final = {
@@ -126,7 +126,7 @@ async def answer(
     wait: int | None,
     key: str | None,
 ) -> JSONResponse:
-    """Submits a request, waits if that was preferred, and answers with the job.
+    """Submits a request, waits if the client prefers that, and responds with the job.
 
     If Redis fails while a new job is waited for, the job's id is returned all the same: a client that gets an
     error would send the image again, and have two jobs.

@@ -1,4 +1,4 @@
-"""A certificate's claim, computed again from the votes that it states.
+"""Recomputes a certificate's claim from the votes it states.
 
 Independent of the code that made the certificate: exact rational probabilities and 50-digit arithmetic, not
 float64 special functions, so that an error in one is found by the other.
@@ -20,7 +20,7 @@ _KINDS: Final = (
 
 
 def verify_certificate(certificate: Certificate) -> Verification:
-    """Recomputes bounds and radii. It proves the arithmetic, not that the votes were honestly drawn."""
+    """Recomputes bounds and radii. This proves the arithmetic, not that the votes were drawn honestly."""
     checks = list(_checks(certificate))
     return Verification(
         certificate_id=certificate.id, valid=all(check.passed for check in checks), checks=checks

@@ -1,4 +1,4 @@
-"""What a certificate claims on top, against what its noises prove."""
+"""Checks what a certificate claims as a whole against what each of its noises proves."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from service.verification.remembered import NOTHING, combined, memory_check, rad
 
 
 def claim_checks(certificate: Certificate) -> Iterator[Check]:
-    """Checks the label, the radii and the rest of what is stated once for all noises."""
+    """Checks the label, the radii and everything else that is stated once for all noises."""
     yield _spent(certificate)
     yield _together(certificate)
     yield _adaptation(certificate)
@@ -46,7 +46,7 @@ def _together(certificate: Certificate) -> Check:
 
 
 def _adaptation(certificate: Certificate) -> Check:
-    """The votes were made with the statistics that are named, or with the model's own."""
+    """The votes use the named statistics, or the model's own."""
     adaptation = certificate.adaptation
     digests = [evidence.statistics_digest for evidence in certificate.noise]
     stated = (adaptation.momentum, adaptation.clean_size, adaptation.statistics_digest)
@@ -66,19 +66,19 @@ def _adaptation(certificate: Certificate) -> Check:
 
 
 def _disagree(certificate: Certificate) -> bool:
-    """Whether two noises certify, each another class."""
+    """Whether two noises certify different classes."""
     return len({evidence.top_class for evidence in certificate.noise if certifies(evidence)}) > 1
 
 
 def _winners(certificate: Certificate) -> list[NoiseEvidence]:
-    """Those whose label and radii count: none when they contradict each other."""
+    """The noises whose label and radii count; none if they contradict each other."""
     if _disagree(certificate):
         return []
     return [evidence for evidence in certificate.noise if certifies(evidence)]
 
 
 def _radius(certificate: Certificate) -> Check:
-    """With two noises the larger counts: inside either ball, no other class can be answered."""
+    """With two noises the larger radius counts: inside either ball, no other class is possible."""
     winners = [evidence.radius for evidence in _winners(certificate)]
     proved = combined(max, winners) if winners else NOTHING
     stated, (least, most) = certificate.radius, radius_limits(certificate, proved)
@@ -91,9 +91,9 @@ def _radius(certificate: Certificate) -> Check:
 
 
 def _same_class_radius(certificate: Certificate) -> Check:
-    """Only where both noises hold can neither be lost: the smaller counts, or nothing at all.
+    """The classifier cannot abstain only where both noises certify: the smaller radius counts.
 
-    The votes are about their own class, not about one that the memory gives.
+    Votes certify their own class, not one that comes from the memory.
     """
     stated, outcome = certificate.same_class_radius, certificate.memory.outcome
     if len(certificate.noise) == 1:
@@ -160,7 +160,7 @@ def _target(certificate: Certificate) -> Check:
         return check("target", "no radius was asked about", decision is None)
     kind = certificate.noise_kind
     radius = certificate.radius.of(kind)
-    # It was decided before the radius was rounded down.
+    # The decision was made before the radius was rounded down.
     near = not certificate.abstained and abs(radius - target) <= RADIUS_STEP
     return check(
         "target",

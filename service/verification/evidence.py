@@ -1,4 +1,4 @@
-"""The votes under one noise: that they add up, and that bounds and radii follow from them."""
+"""Checks the votes under one noise: they add up, and the bounds and radii follow from them."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -55,7 +55,7 @@ def _votes(evidence: NoiseEvidence) -> Check:
 
 
 def _segments(evidence: NoiseEvidence) -> Check:
-    """Votes that share a stream would be the same votes, counted twice."""
+    """Two segments from one random stream would be the same votes, counted twice."""
     segments = [*evidence.segments, *evidence.selection_segments]
     drawn = sum(segment.n for segment in evidence.segments)
     selected = sum(segment.n for segment in evidence.selection_segments)
@@ -115,7 +115,7 @@ def _alpha(certificate: Certificate, evidence: NoiseEvidence) -> Check:
 
 
 def _looks(evidence: NoiseEvidence) -> Check:
-    """Bounds taken on the way hold at once only if what they may spend was set aside in advance."""
+    """Bounds at several looks hold together only if each look's alpha was fixed in advance."""
     votes = [look.n for look in evidence.looks]
     allowed = {look.n: look.alpha for look in evidence.looks}.get(evidence.n, 0.0)
     return check(

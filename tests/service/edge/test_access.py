@@ -512,8 +512,8 @@ def test_every_key_is_compared(ring: tuple[Path, KeyRing], monkeypatch: pytest.M
         ([{"tenant": "a/b"}], ["keys.0.tenant", "pattern", "'a/b'"]),
         ([{"tenant": "a:b"}], ["keys.0.tenant", "pattern", "'a:b'"]),
         ([{"key": "'abc'"}], ["keys.0.key", "not permitted"]),
-        ([{}, {"sha256": "0" * 64}], ["'name' must be another for each key, got 'ann' twice"]),
-        ([{}, {"name": "eve"}], ["'sha256' must be another for each key"]),
+        ([{}, {"sha256": "0" * 64}], ["'name' must differ between keys, got 'ann' twice"]),
+        ([{}, {"name": "eve"}], ["'sha256' must differ between keys"]),
     ],
 )
 def test_a_file_that_is_wrong_is_told_by_field(

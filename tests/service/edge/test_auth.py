@@ -27,7 +27,7 @@ LAB = "https://lab.example"
 )
 def test_it_does_not_start_open_to_others(host: str | None) -> None:
     """Nor where it is not known who can call."""
-    with pytest.raises(Misconfiguration, match="RADII_HOST must say so") as raised:
+    with pytest.raises(Misconfiguration, match="RADII_HOST must be a loopback address") as raised:
         create_app(ServiceSettings(auth=Auth.OFF, host=host))
     assert (host or "none") in str(raised.value)
     assert "radii keys create" in str(raised.value)
@@ -42,7 +42,7 @@ def test_it_does_not_start_without_a_file_of_keys(tmp_path: Path) -> None:
     """It says what to do."""
     with pytest.raises(Misconfiguration, match="radii keys create NAME --file FILE"):
         create_app(ServiceSettings(auth=Auth.KEYS))
-    with pytest.raises(Misconfiguration, match="'api_keys_file' must be a file that can be read"):
+    with pytest.raises(Misconfiguration, match="'api_keys_file' must be a readable file"):
         create_app(ServiceSettings(auth=Auth.KEYS, api_keys_file=tmp_path / "nowhere"))
 
 
@@ -51,7 +51,7 @@ def test_it_does_not_start_without_a_file_of_keys(tmp_path: Path) -> None:
     [
         ({}, "RADII_API_KEYS_FILE must name a file"),
         ({"RADII_API_KEYS_FILE": ""}, "RADII_API_KEYS_FILE must name a file"),
-        ({"RADII_AUTH": "off"}, "RADII_HOST must say so, got none"),
+        ({"RADII_AUTH": "off"}, "RADII_HOST must be a loopback address, got none"),
         ({"RADII_AUTH": "off", "RADII_HOST": "0.0.0.0"}, "got 0.0.0.0"),
         ({"RADII_AUTH": "never"}, "RADII_AUTH: Input should be 'keys' or 'off', got 'never'"),
         ({"RADII_CORS_ORIGINS": "*"}, "RADII_CORS_ORIGINS must be exact origins"),
