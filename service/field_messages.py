@@ -32,6 +32,7 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "too_short": lambda ctx: f"must have at least {ctx['min_length']} items",
     "too_long": lambda ctx: f"must have at most {ctx['max_length']} items",
     "enum": lambda ctx: f"must be {ctx['expected']}",
+    "literal_error": lambda ctx: f"must be {ctx['expected']}",
     "base64_decode": "must be base64",
     "bytes_type": "must be base64",
 }

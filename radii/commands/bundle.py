@@ -77,6 +77,7 @@ def create(
 
     from models.bundles import BundleError, Fit, Recommended, bundle_digest
     from models.intake import create_bundle, parse_arguments, parse_classes
+    from service.field_messages import field_problem
 
     console = Console(stderr=True)
 
@@ -102,8 +103,7 @@ def create(
             say=lambda note: console.print(f"note: {note}", markup=False, highlight=False),
         )
     except ValidationError as error:
-        faults = (f"'{fault['loc'][-1]}' {fault['msg']}, got {fault['input']!r}" for fault in error.errors())
-        raise CommandError("; ".join(faults)) from error
+        raise CommandError("; ".join(field_problem(fault).message for fault in error.errors())) from error
     except BundleError as error:
         raise CommandError(str(error)) from error
     if weights is None:

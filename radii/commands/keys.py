@@ -44,6 +44,7 @@ def create(
     from radii import key_store
     from service.edge.api_keys import ApiKey, hash_key, new_key
     from service.edge.callers import KeyScope
+    from service.field_messages import field_problem
 
     key, wanted = new_key(), {part.strip() for part in scopes.split(",") if part.strip()}
     if not wanted or not wanted <= {scope.value for scope in KeyScope}:
@@ -53,8 +54,7 @@ def create(
     try:
         made = ApiKey(name=name, sha256=hash_key(key), scopes=frozenset(map(KeyScope, wanted)), tenant=tenant)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise CommandError(f"'{first['loc'][0]}': {first['msg']}, got {first['input']!r}") from None
+        raise CommandError(field_problem(error.errors()[0]).message) from None
     _attempt(lambda: key_store.add(_file(file), made))
     typer.echo(key)
     Console(stderr=True).print(f"added '{name}' to {_file(file)}; store the key, it is not shown again")
