@@ -1,4 +1,4 @@
-"""The clean images of a bundle: what adaptation runs over, and what int8 is fitted to."""
+"""The clean images of a bundle, used for adaptation and for the calibration of int8."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,13 +10,13 @@ from torch import Tensor
 from models.bundles import LoadedBundle
 
 CALIBRATION_SIZE: Final = 128
-"""Clean images that int8 is fitted to, and compared with float32 on."""
+"""Number of clean images on which int8 is calibrated and compared with float32."""
 
 
 def clean_images(bundle: LoadedBundle, size: int | None = None) -> Tensor:
-    """Return so many clean images ``(m, c, h, w)`` in pixel scale [0, 1], spread evenly; all without a size.
+    """Return ``size`` clean images ``(m, c, h, w)`` in [0, 1], evenly spaced in the clean set; None: all.
 
-    Clean sets are often sorted by class: the first images alone might be all of one.
+    Clean sets are often sorted by class, so the first images could all be of one class.
 
     Raises:
         ValueError: The bundle has none.
@@ -32,9 +32,9 @@ def clean_images(bundle: LoadedBundle, size: int | None = None) -> Tensor:
 def calibration_images(
     bundle: LoadedBundle, sigmas: Sequence[float], *, generator: torch.Generator
 ) -> Tensor | None:
-    """Return clean images ``(m, c, h, w)`` under Gaussian noise of these levels in turn.
+    """Return clean images ``(m, c, h, w)`` with Gaussian noise; the levels take turns over the images.
 
-    None without a clean set: then there is no int8.
+    Returns None if the bundle has no clean set; int8 is then not available.
     """
     if bundle.clean is None:
         return None

@@ -6,14 +6,14 @@
     ├── BundleError               a bundle cannot be read or written
     │   ├── BundleNotFoundError   no such folder, or a file that the card names is missing
     │   ├── CardError             card.json is not a card
-    │   ├── DigestError           a file is not the one the card was written for
-    │   ├── ModuleError           the network cannot be built, or does not give one logit per class
+    │   ├── DigestError           a file has another SHA-256 than the card states
+    │   ├── ModuleError           the network cannot be built, or does not return one logit per class
     │   ├── WeightsError          the weights do not fit the network
     │   ├── CleanSetError         the clean set does not fit the card
     │   └── BundleExistsError     a bundle of this name, or in this folder, is already there
-    ├── BackendError              a classifier cannot be executed as asked
-    ├── ImageError                a file is no picture, or not one that the classifier takes
-    ├── DatasetError              a data set's files are missing, damaged, or not what they should be
+    ├── BackendError              a classifier cannot be executed as requested
+    ├── ImageError                a file is not an image, or not one that the classifier takes
+    ├── DatasetError              the files of a data set are missing, damaged or of another kind
     └── TrainingError             a plan is impossible, or a checkpoint does not belong to it
 """
 
@@ -37,11 +37,11 @@ class CardError(BundleError):
 
 
 class DigestError(BundleError):
-    """A file's sha256 is not the one in the card."""
+    """The SHA-256 of a file is not the one in the card."""
 
 
 class ModuleError(BundleError):
-    """The network cannot be built, or does not give one finite logit per class."""
+    """The network cannot be built, or does not return one finite logit per class."""
 
 
 class WeightsError(BundleError):
@@ -53,19 +53,19 @@ class CleanSetError(BundleError):
 
 
 class BundleExistsError(BundleError):
-    """A bundle is already there."""
+    """A bundle of this name or in this folder exists already."""
 
 
 class BackendError(ModelsError):
-    """A classifier cannot be executed as asked."""
+    """A classifier cannot be executed as requested."""
 
 
 class ImageError(ModelsError):
-    """A file is not a picture, or not one that the classifier takes."""
+    """A file is not an image, or not one that the classifier takes."""
 
 
 class DatasetError(ModelsError):
-    """A data set's files are missing, damaged, or not what they should be."""
+    """The files of a data set are missing, damaged or of another kind."""
 
 
 class TrainingError(ModelsError):
@@ -73,15 +73,15 @@ class TrainingError(ModelsError):
 
 
 def faults(error: ValidationError, whole: str) -> str:
-    """Return in one line which fields break which rules, and with what values.
+    """Return in one line which fields break which rules, and their values.
 
     Args:
         error: What pydantic found.
-        whole: What to call it where a rule is about no single field.
+        whole: Name for rules that are about no single field.
     """
     lines = []
     for fault in error.errors(include_url=False):
-        if fault["type"] == "value_error":  # a rule of the model's own, whose message names field and value
+        if fault["type"] == "value_error":  # a rule of our own, whose message names field and value
             lines.append(str(fault["ctx"]["error"]))
         else:
             field = ".".join(map(str, fault["loc"])) or whole

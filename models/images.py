@@ -1,4 +1,4 @@
-"""From an encoded picture to the 8-bit array that a bundle's classifier takes."""
+"""Decodes an image file into the 8-bit array that a bundle's classifier takes."""
 
 from pathlib import Path
 from typing import IO
@@ -21,24 +21,24 @@ _FILTERS = {
 def read_image(
     source: Path | IO[bytes], input_shape: tuple[int, int, int], fit: Fit | None = None
 ) -> NDArray[np.uint8]:
-    """Decode a picture into an array ``(c, h, w)`` uint8 of exactly ``input_shape``.
+    """Decode an image file into an array ``(c, h, w)`` uint8 of exactly ``input_shape``.
 
     Args:
-        source: a file, by path or opened for reading.
+        source: path of the file, or the file opened for reading.
         input_shape: ``(c, h, w)``; one channel means grey, three mean RGB.
-        fit: how a picture of another size is fitted; None refuses it.
+        fit: how an image of another size is fitted; None refuses it.
 
     Raises:
         ImageError: if it cannot be decoded, or has another size and ``fit`` is None.
     """
     channels, height, width = input_shape
     if channels not in _MODES:
-        raise ImageError(f"'input_shape' must have 1 or 3 channels to take pictures, got {channels}")
+        raise ImageError(f"'input_shape' must have 1 or 3 channels for image files, got {channels}")
     try:
         with Image.open(source) as opened:
             picture = opened.convert(_MODES[channels])
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageError(f"'image' must be a picture: {error}") from error
+        raise ImageError(f"'image' must be an image file: {error}") from error
     if picture.size != (width, height):
         if fit is None:
             raise ImageError(f"'image' must be {width}x{height} pixels, got {picture.width}x{picture.height}")
@@ -48,8 +48,9 @@ def read_image(
 
 
 def _fitted(picture: Image.Image, height: int, width: int, fit: Fit) -> Image.Image:
-    """Resize the shorter side to ``fit.resize`` and cut out the centre."""
+    """Resize the shorter side to ``fit.resize`` and crop the centre."""
     scale = fit.resize / min(picture.size)
+    # Rounding could make a side one pixel too short for the crop.
     size = (max(round(picture.width * scale), width), max(round(picture.height * scale), height))
     resized = picture.resize(size, _FILTERS[fit.interpolation])
     left, top = (size[0] - width) // 2, (size[1] - height) // 2

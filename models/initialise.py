@@ -1,4 +1,4 @@
-"""Fresh weights from a seed, without touching anybody's randomness."""
+"""Initial weights from a seed, without changing PyTorch's global generator."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,10 @@ import torch
 
 @contextmanager
 def initialised_from(seed: int) -> Iterator[None]:
-    """Build networks inside this block: their weights depend on the seed only.
+    """Networks built inside this block get weights that depend only on the seed.
 
-    Layers of PyTorch initialise themselves from its global generator, with no way to pass another. Inside the
-    block that generator is seeded; afterwards it is what it was.
+    PyTorch's layers initialise themselves from the global generator and accept no other one. The block seeds
+    that generator, and restores it afterwards.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""How a network's weights are laid out in memory, for speed."""
+"""The fastest memory layout of a network's weights."""
 
 import torch
 from torch import nn
@@ -7,7 +7,7 @@ _NARROW = 16
 
 
 def memory_format(network: nn.Module, device: torch.device) -> torch.memory_format:
-    """Return how weights are laid out; convolutions bring their input into the same layout.
+    """Return the memory layout for the weights; convolutions convert their input to the same layout.
 
     Channels last is about twice as fast, but on CPUs PyTorch 2.15 crashes in the backward pass of narrow
     convolutions (fewer than 16 channels) over images of 64×64 and more.

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 
 class Normalize(nn.Module):
-    """Standardise the channels of images in pixel units.
+    """Standardises the channels of images in pixel units.
 
-    It belongs to the classifier and not to the data loading: noise is added to images in [0, 1], before this
-    layer, so that every sigma and every certified radius is in pixel units, whatever the model's own scale.
-    The constants come from the bundle's card, so they are not part of the state dict.
+    Normalisation is part of the classifier, not of data loading. Noise is added to images in [0, 1], before
+    this layer, so every sigma and every certified radius is in pixel units for every model. The constants
+    come from the bundle's card, so they are not in the state dict.
     """
 
     mean: Tensor
@@ -30,12 +30,12 @@ class Normalize(nn.Module):
         self.register_buffer("std", torch.tensor(std).reshape(1, -1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images ``(b, c, h, w)`` in pixel units to standardised ones of the same shape."""
+        """Map images ``(b, c, h, w)`` in pixel units to standardised images of the same shape."""
         return (images - self.mean) / self.std
 
 
 class NormalizedClassifier(nn.Module):
-    """A classifier of images in pixel units [0, 1]: normalisation, then a network that gives logits."""
+    """A classifier of images in pixel units [0, 1]: normalisation, then a network that returns logits."""
 
     def __init__(self, normalize: Normalize, network: nn.Module) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""Networks by name: called as ``build(num_classes, in_channels, **arguments)``, they give logits ``(b, k)``.
+"""Networks by name. ``build(num_classes, in_channels, **arguments)`` returns a network with k logits.
 
-``torchvision:NAME`` and ``timm:NAME`` stand for the networks of these libraries.
+``torchvision:NAME`` and ``timm:NAME`` are networks of these libraries.
 """
 
 import functools
@@ -30,10 +30,10 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
 def build_architecture(
     name: str, num_classes: int, in_channels: int, arguments: Mapping[str, object] | None = None
 ) -> nn.Module:
-    """Build a network with freshly initialised weights.
+    """Build a network with newly initialised weights.
 
     Raises:
-        ValueError: if the name is not known or the network does not take one of the arguments.
+        ValueError: if the name is unknown, or the network does not accept one of the arguments.
     """
     build = _builder(name)
     try:

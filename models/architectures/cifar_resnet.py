@@ -10,7 +10,7 @@ from torch.nn import functional
 
 
 class BasicBlock(nn.Module):
-    """Two 3×3 convolutions, each before batch normalisation; the short cut is 1×1 where shapes change."""
+    """Two 3×3 convolutions, each followed by batch normalisation; the shortcut is 1×1 where shapes change."""
 
     def __init__(self, in_planes: int, planes: int, stride: int) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 
 class PreActBlock(nn.Module):
-    """Two 3×3 convolutions, each after batch normalisation and ReLU, with an additive short cut."""
+    """Two 3×3 convolutions, each after batch normalisation and ReLU, with an additive shortcut."""
 
     def __init__(self, in_planes: int, planes: int, stride: int) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class PreActBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map features ``(b, in_planes, h, w)`` to ``(b, planes, h / stride, w / stride)``."""
         activated = functional.relu(self.bn1(x))
-        # A changed shape takes the short cut from the activated features, as the paper's networks do.
+        # As in the paper, a shortcut that changes the shape starts from the activated features.
         kept = x if self.shortcut is None else self.shortcut(activated)
         out = self.conv1(activated)
         out = self.conv2(functional.relu(self.bn2(out)))

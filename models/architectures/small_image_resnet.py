@@ -1,6 +1,6 @@
-"""ResNets of ImageNet's widths for images of about 32×32: a 3×3 stem and no pooling before the stages.
+"""ResNets with ImageNet's widths for images of about 32×32: a 3×3 stem, and no pooling before the stages.
 
-They are the CIFAR networks of MadryLab's robustness library, whose names of layers they keep.
+They are the CIFAR networks of MadryLab's robustness library, with its layer names.
 
 Reference: He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016.
 """
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 
 class Basic(nn.Module):
-    """Two 3×3 convolutions, each before batch normalisation; the short cut is 1×1 where shapes change."""
+    """Two 3×3 convolutions, each followed by batch normalisation; the shortcut is 1×1 where shapes change."""
 
     expansion = 1
 
@@ -31,7 +31,7 @@ class Basic(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Convolutions of 1×1, 3×3 and 1×1, the last one to four times the channels."""
+    """Convolutions of 1×1, 3×3 and 1×1; the last one quadruples the channels."""
 
     expansion = 4
 

@@ -1,4 +1,4 @@
-"""Wide ResNets for images of about 32×32: pre-activation ResNets of three wide stages behind a thin stem.
+"""Wide ResNets for images of about 32×32: pre-activation ResNets with a thin stem and three wide stages.
 
 Reference: Zagoruyko and Komodakis, "Wide Residual Networks", BMVC 2016, table 1.
 """
@@ -37,13 +37,13 @@ class WideResNet(nn.Module):
 
 
 def wide_resnet(num_classes: int, in_channels: int = 3, depth: int = 34, widen_factor: int = 10) -> nn.Module:
-    """WRN-``depth``-``widen_factor``; WRN-34-10 is the larger network of adversarial training on CIFAR.
+    """WRN-``depth``-``widen_factor``; WRN-34-10 is the usual large network for adversarial training on CIFAR.
 
     Raises:
         ValueError: if ``depth`` is not 6 n + 4 with n >= 1, or ``widen_factor`` is not positive.
     """
     if depth < 10 or (depth - 4) % 6:
-        raise ValueError(f"'depth' must be 10, 16, 22 or so on by six, got {depth}")
+        raise ValueError(f"'depth' must be 6n + 4 with n >= 1 (10, 16, 22, ...), got {depth}")
     if widen_factor < 1:
         raise ValueError(f"'widen_factor' must be >= 1, got {widen_factor}")
     network = WideResNet((depth - 4) // 6, widen_factor, num_classes, in_channels)

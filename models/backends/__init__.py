@@ -1,6 +1,6 @@
 """Backends: each turns a classifier into a fast callable for one device and precision.
 
-The precision is a part of the classifier: a certificate is about the function in exactly this arithmetic.
+The precision is a part of the classifier: a certificate is about the function in this arithmetic.
 """
 
 from dataclasses import replace
@@ -28,7 +28,7 @@ BACKENDS: dict[str, Backend] = {
     "compiled": CompiledBackend(),
     "eager": EagerBackend(),
 }
-"""Every backend by name, those to be preferred first."""
+"""Every backend by name, in order of preference."""
 
 
 def prepare(
@@ -43,27 +43,28 @@ def prepare(
     calibration: Tensor | None = None,
     like: ExecutableClassifier | None = None,
 ) -> ExecutableClassifier:
-    """Make a classifier executable; the module itself is copied and stays as it is.
+    """Make a classifier executable on a device. The module is copied, not changed.
 
     Args:
         module: images ``(b, c, h, w)`` in pixel units to logits ``(b, k)``, in eval mode.
         input_shape: ``(c, h, w)``.
         num_classes: k.
-        backend: a name in ``BACKENDS``, or ``auto``: the first of them that runs this module on this device.
-        device: ``auto`` (CUDA where there is a device), ``cpu``, ``cuda`` or ``cuda:N``.
-        dtype: ``float32``, ``bfloat16``, ``float16`` (CUDA), ``int8`` (OpenVINO), or ``auto``, the fastest
-            that the device computes in itself; int8 only with ``calibration``, and only if it agrees with it.
-        batch_size: images a call; None measures which is fastest.
-        calibration: float32 images ``(m, c, h, w)`` in pixel units with the noise already added. Int8 is
-            fitted to the first of them, and must vote as float32 does on 97 % of them.
-        like: a classifier made before from the same network with other values, such as other statistics of
-            batch normalisation. Backend, device, precision, batch size and speed are then taken from it, in
-            place of the four wishes above, and nothing is measured.
+        backend: a name in ``BACKENDS``, or ``auto``: the first one that runs this module on this device.
+        device: ``auto`` (CUDA if there is a device), ``cpu``, ``cuda`` or ``cuda:N``.
+        dtype: ``float32``, ``bfloat16``, ``float16`` (CUDA), ``int8`` (OpenVINO), or ``auto``: the fastest
+            precision that the device supports natively. ``auto`` takes int8 only with ``calibration``, and
+            only if int8 passes the comparison below.
+        batch_size: images per call; None measures the fastest size.
+        calibration: float32 images ``(m, c, h, w)`` in pixel units, with noise added. Int8 is calibrated on
+            the first ones, and must vote like float32 on 97 % of all.
+        like: an earlier result for the same network with other values, such as other batch-norm statistics.
+            Backend, device, precision, batch size and speed are taken from it, instead of the four arguments
+            above, and nothing is measured.
 
     Raises:
-        BackendError: if a name is unknown, the device is missing, the module is in train mode, or it does not
-            give ``(b, k)`` finite logits when it is executed, or others than in eager float32, or int8 was
-            asked for without ``calibration`` or votes otherwise than float32.
+        BackendError: if a name is unknown, the device is missing, or the module is in train mode; if the
+            executed module does not return finite logits ``(b, k)``, or differs from eager float32; or if
+            int8 is requested without ``calibration``, or does not vote like float32.
     """
     if like is not None:
         backend, device, dtype, batch_size = like.backend, str(like.device), like.dtype, like.batch_size
@@ -71,7 +72,7 @@ def prepare(
         raise BackendError(f"'backend' must be one of {['auto', *BACKENDS]}, got {backend!r}")
     if any(part.training for part in module.modules()):
         raise BackendError(
-            "'module' must be in eval mode in all its parts, or its votes depend on their batch"
+            "'module' must be in eval mode in all parts, or an image's vote depends on its batch"
         )
     if calibration is not None:
         check_calibration(calibration, input_shape)
@@ -104,7 +105,7 @@ def _build(
     batch_size: int | None,
     calibration: Tensor | None,
 ) -> Logits:
-    """Build it and compare it with the module."""
+    """Build the callable and compare it with the module."""
     call = BACKENDS[name].build(
         module,
         device=device,
@@ -121,7 +122,7 @@ def _build(
 
 
 def _candidates(backend: str, device: torch.device, dtype: str, *, calibrated: bool) -> list[tuple[str, str]]:
-    """Return what to try, backend and precision, the best first."""
+    """Return the pairs of backend and precision to try, best first."""
     names = [name for name in BACKENDS if BACKENDS[name].dtypes(device)] if backend == "auto" else [backend]
     if dtype != "auto":
         offered = {name: BACKENDS[name].dtypes(device, emulated=True) for name in names}
@@ -143,10 +144,10 @@ def _candidates(backend: str, device: torch.device, dtype: str, *, calibrated: b
 
 
 def find_device(name: str) -> torch.device:
-    """Return the device of a name; ``auto`` is CUDA where there is one.
+    """Return the device of a name; ``auto`` is CUDA if there is one, else the CPU.
 
     Raises:
-        BackendError: There is no such device.
+        BackendError: if there is no such device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,4 +1,4 @@
-"""What a backend is, and what it makes."""
+"""The interface of backends, and the classifier that they make."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 Logits = Callable[[Tensor], Tensor]
-"""Float32 images ``(b, c, h, w)`` in pixel units, on the device, to float32 logits ``(b, k)``."""
+"""Maps float32 images ``(b, c, h, w)`` in pixel units, on the device, to float32 logits ``(b, k)``."""
 
 _own_threads: ContextVar[int | None] = ContextVar("own_threads", default=None)
 
@@ -23,8 +23,8 @@ class Backend(Protocol):
 
         Args:
             device: the device.
-            emulated: whether to include those that it offers only to who asks by name, such as precisions
-                that the device does not compute in itself.
+            emulated: whether to include precisions that are used only by explicit request, such as those
+                that the device only emulates.
         """
 
     def build(
@@ -37,15 +37,15 @@ class Backend(Protocol):
         batch_size: int | None = None,
         calibration: Tensor | None = None,
     ) -> Logits:
-        """Return a callable that leaves the module alone; one made for one size has it as ``batch_size``.
+        """Return a callable, without changing the module. A fixed batch size is its attribute ``batch_size``.
 
         Args:
             module: images ``(b, c, h, w)`` in pixel units to logits ``(b, k)``, in eval mode.
-            device: one that it offers precisions on.
-            dtype: one of those.
+            device: a device for which `dtypes` is not empty.
+            dtype: one of these precisions.
             input_shape: ``(c, h, w)``.
-            batch_size: images a call, where that has to be known beforehand; None measures it.
-            calibration: noisy images ``(m, c, h, w)`` that int8 is fitted to.
+            batch_size: images per call, for backends that compile for one size; None measures it.
+            calibration: noisy images ``(m, c, h, w)`` on which int8 is calibrated.
 
         Raises:
             BackendError: if this backend cannot execute the module.
@@ -59,10 +59,10 @@ class ExecutableClassifier:
     Attributes:
         call: float32 images ``(b, c, h, w)`` in pixel units to float32 logits ``(b, k)``.
         backend: name of the backend that made it.
-        device: where images have to be.
+        device: device of the images.
         dtype: the precision, such as ``bfloat16``; a certificate records it.
-        batch_size: the images a call that gave the most votes a second.
-        votes_per_second: what was measured at that size, noise included.
+        batch_size: images per call with the most votes per second.
+        votes_per_second: votes per second measured at that size, including the noise.
         num_classes: k.
     """
 
@@ -76,10 +76,10 @@ class ExecutableClassifier:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep PyTorch to one thread for the length of a block in which another runtime does the work.
+        """Limit PyTorch to one thread inside a block in which another runtime does the work.
 
-        PyTorch's threads spin for a while after each operation, on the cores that the runtime needs: on two
-        cores, noise made with two threads costs up to a third of the votes.
+        PyTorch's threads busy-wait for a while after each operation, on cores that the runtime needs: on two
+        cores, drawing noise with two threads costs up to a third of the votes.
         """
         with alone(self.backend):
             yield
@@ -91,7 +91,7 @@ class ExecutableClassifier:
 
 @contextmanager
 def alone(backend: str) -> Iterator[None]:
-    """Keep PyTorch to one thread if the backend is another runtime; see `ExecutableClassifier.alone`."""
+    """Limit PyTorch to one thread if the backend is another runtime; see `ExecutableClassifier.alone`."""
     if backend != "openvino":
         yield
         return
@@ -117,5 +117,5 @@ def together() -> Iterator[None]:
 
 
 def threads() -> int:
-    """Return how many threads PyTorch has outside any block of `alone`: those that a runtime may use."""
+    """Return PyTorch's number of threads outside any block of `alone`; a runtime may use as many."""
     return _own_threads.get() or torch.get_num_threads()

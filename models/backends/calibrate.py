@@ -1,4 +1,4 @@
-"""Measuring how many images a call should take."""
+"""Measures the fastest number of images per call."""
 
 import time
 
@@ -7,24 +7,24 @@ import torch
 from models.backends.base import Logits, alone
 
 LONGEST_BATCH_SECONDS = 0.25
-"""Work is abandoned between batches, so a batch must not take long."""
+"""A cancelled job stops between batches, so a batch must not take longer."""
 
 FIRST_BATCH = 16
-GROWTH = 4
-WINDOW_SECONDS = 0.1
-LEAST_GAIN = 1.02
-CLEAR_LOSS = 0.75
+GROWTH = 4  # from one size to the next
+WINDOW_SECONDS = 0.1  # of each measurement
+LEAST_GAIN = 1.02  # a larger size must be faster by this factor
+CLEAR_LOSS = 0.75  # a size this much slower than the best ends the search
 LARGEST_BATCH = {"cpu": 1024, "cuda": 16384}
 
 
 def fastest_batch_size(
     call: Logits, input_shape: tuple[int, int, int], device: torch.device, backend: str
 ) -> tuple[int, float]:
-    """Return the smallest batch within 2 % of the most votes a second, of those under a quarter second.
+    """Return the fastest batch size and its votes per second; the smallest size within 2 % of the fastest.
 
-    And that many votes a second. Sizes grow until they clearly lose; one that merely gains nothing does not
-    end the search, because other work on the machine makes single measurements noisy. A callable made for one
-    size is measured at that.
+    Only batches under a quarter of a second count. Sizes grow until one is clearly slower; one that is just
+    not faster does not end the search, because other work on the machine makes single measurements noisy. A
+    callable with a fixed size is measured at that size.
     """
     size: int | None = getattr(call, "batch_size", None)
     if size is not None:
@@ -50,16 +50,16 @@ def fastest_batch_size(
 def votes_per_second(
     call: Logits, input_shape: tuple[int, int, int], device: torch.device, batch_size: int, backend: str
 ) -> float:
-    """Measure votes (noise, logits, argmax) on grey images, for `WINDOW_SECONDS` after a warm-up."""
+    """Measure votes per second (noise, logits, argmax) on grey images, after a warm-up."""
     generator = torch.Generator(device).manual_seed(0)
     images = torch.empty((batch_size, *input_shape), device=device)
 
     def batch() -> None:
         images.normal_(0.5, 0.25, generator=generator)
-        call(images).argmax(dim=1).sum().item()  # the item waits for the device
+        call(images).argmax(dim=1).sum().item()  # item() waits for the device
 
     with alone(backend):
-        for _ in range(2):  # the second may still compile
+        for _ in range(2):  # the second call may still compile
             batch()
         batches, start = 0, time.perf_counter()
         while (elapsed := time.perf_counter() - start) < WINDOW_SECONDS:

@@ -1,4 +1,4 @@
-"""What a backend made is compared with what it was given, once, before anything relies on it."""
+"""Compares a backend's callable with its module, once, before it is used."""
 
 import copy
 
@@ -10,15 +10,15 @@ from models.backends.precision import float32_means_float32
 from models.errors import BackendError
 
 TOLERANCE = 0.05
-"""Largest mean difference of logits that is taken for rounding, as a fraction of their spread."""
+"""Largest mean difference of logits that counts as rounding, as a fraction of their spread."""
 
 INT8_TOLERANCE = 0.25
-"""The same for int8, whose votes are compared besides: this finds an execution that is wrong altogether."""
+"""The same for int8. Its votes are compared as well, so this only finds grossly wrong executions."""
 
 LEAST_AGREEMENT = 0.97
-"""Least share of equal votes in int8 and float32. A certificate is true of the int8 classifier whatever the
-share is. But an image whose vote the rounding changes is mostly one that float32 is itself undecided about,
-so a sound quantisation changes one or two in a hundred; more means that it is another classifier."""
+"""Least share of equal votes in int8 and float32. A certificate is about the int8 classifier and holds for
+any share. But rounding mostly changes votes near a decision boundary, so a good quantisation changes one or
+two in a hundred; more means that it is another classifier."""
 
 COMPARED_IMAGES = 128
 
@@ -27,10 +27,10 @@ COMPARED_IMAGES = 128
 def check_logits(
     call: Logits, input_shape: tuple[int, int, int], num_classes: int, device: torch.device
 ) -> None:
-    """Refuse a callable that does not give finite float32 logits ``(b, k)``.
+    """Refuse a callable that does not return finite float32 logits ``(b, k)``.
 
     Raises:
-        BackendError: saying what it gave instead, or why it failed.
+        BackendError: with what it returned instead, or why it failed.
     """
     try:
         logits = call(torch.full((2, *input_shape), 0.5, device=device))
@@ -40,10 +40,11 @@ def check_logits(
         ) from error
     if logits.shape != (2, num_classes) or logits.dtype != torch.float32:
         raise BackendError(
-            f"'module' must give float32 logits {(2, num_classes)}, got {logits.dtype} {tuple(logits.shape)}"
+            f"'module' must return float32 logits {(2, num_classes)}, "
+            f"got {logits.dtype} {tuple(logits.shape)}"
         )
     if not bool(torch.isfinite(logits).all()):
-        raise BackendError(f"'module' must give finite logits in this precision, got {logits[0].tolist()}")
+        raise BackendError(f"'module' must return finite logits in this precision, got {logits[0].tolist()}")
 
 
 @torch.inference_mode()
@@ -54,12 +55,12 @@ def check_agreement(
     device: torch.device,
     tolerance: float = TOLERANCE,
 ) -> None:
-    """Refuse a callable whose logits are not the module's but for rounding.
+    """Refuse a callable whose logits differ from the module's by more than rounding.
 
-    A certificate would be true of it all the same, but it would not be about the user's classifier.
+    A certificate would still hold for the callable, but it would not be about the user's classifier.
 
     Raises:
-        BackendError: saying how large the difference is.
+        BackendError: with the size of the difference.
     """
     generator = torch.Generator().manual_seed(0)
     images = torch.rand((8, *input_shape), generator=generator)
@@ -68,23 +69,23 @@ def check_agreement(
     logits = call(images.to(device))
     if logits.shape != expected.shape:
         raise BackendError(
-            f"'module' must give logits {tuple(expected.shape)} when executed, got {tuple(logits.shape)}"
+            f"'module' must return logits {tuple(expected.shape)} when executed, got {tuple(logits.shape)}"
         )
     spread = float((expected.amax(1) - expected.amin(1)).mean())
     difference = float((logits - expected).abs().mean())
     if not difference <= tolerance * spread + 1e-6:
         raise BackendError(
             f"'module' must have the same logits when it is executed, got a mean difference of "
-            f"{difference:.3g} where their spread is {spread:.3g}"
+            f"{difference:.3g} at a spread of {spread:.3g}"
         )
 
 
 @torch.inference_mode()
 def check_votes(call: Logits, module: nn.Module, images: Tensor, dtype: str) -> None:
-    """Refuse a callable that votes otherwise than the module on too many noisy images ``(m, c, h, w)``.
+    """Refuse a callable whose votes differ from the module's on too many noisy images ``(m, c, h, w)``.
 
     Raises:
-        BackendError: saying on what share of them it agrees.
+        BackendError: with the share of equal votes.
     """
     images = images[:COMPARED_IMAGES]
     with together():
@@ -92,22 +93,22 @@ def check_votes(call: Logits, module: nn.Module, images: Tensor, dtype: str) -> 
     agreement = float((call(images).argmax(1) == expected).double().mean())
     if agreement < LEAST_AGREEMENT:
         raise BackendError(
-            f"'dtype' {dtype} must give the votes of float32 on at least {LEAST_AGREEMENT:.0%} of the "
+            f"'dtype' {dtype} must vote like float32 on at least {LEAST_AGREEMENT:.0%} of the "
             f"calibration images, got {agreement:.1%} of {len(images)}"
         )
 
 
 def check_calibration(calibration: Tensor, input_shape: tuple[int, int, int]) -> None:
-    """Refuse what are no noisy images ``(m, c, h, w)`` in float32.
+    """Refuse anything but finite float32 images ``(m, c, h, w)``.
 
     Raises:
-        BackendError: saying what it is instead.
+        BackendError: with its type and shape.
     """
     given = f"{calibration.dtype} {tuple(calibration.shape)}"
     if calibration.dtype != torch.float32 or tuple(calibration.shape[1:]) != input_shape:
         raise BackendError(f"'calibration' must be float32 images {('m', *input_shape)}, got {given}")
     if len(calibration) == 0 or not bool(torch.isfinite(calibration).all()):
-        raise BackendError(f"'calibration' must be some images of finite values, got {given}")
+        raise BackendError(f"'calibration' must be at least one image, with finite values, got {given}")
 
 
 def _float32(module: nn.Module, images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Compiled PyTorch: fused kernels, on GPUs recorded as one CUDA graph of one batch size."""
+"""Compiled PyTorch: fused kernels for one batch size, recorded as a CUDA graph on GPUs."""
 
 import shutil
 import warnings
@@ -15,16 +15,17 @@ from models.backends.precision import float32_means_float32, native_bfloat16
 from models.errors import BackendError
 
 RECOMPILATIONS = 256
-"""PyTorch gives up compiling the same code after a few times; each model and variant here counts as one."""
+"""Limit of compilations of the same code. PyTorch's default is low, and each model and variant counts."""
 
 
 class CompiledBackend:
-    """Compiles the network once, for one batch size: other sizes are cut into it or padded up to it.
+    """Compiles the network once, for one batch size; other batches are split or padded to that size.
 
-    On a GPU the compiled network is recorded as a CUDA graph, which replays with one launch and from any
-    thread. On a CPU it needs a C++ compiler, takes long to build, and is there for who asks for it by name.
+    On a GPU the compiled network is recorded as a CUDA graph, which any thread replays with one launch. On a
+    CPU it needs a C++ compiler and takes long to build, so it is used only by explicit request.
 
-    Float32 is float32: TF32 is off while it is compiled, recorded and run, whatever the process has set.
+    Float32 is real float32: TF32 is off during compilation, recording and execution, for any setting of the
+    process.
     """
 
     def dtypes(self, device: torch.device, *, emulated: bool = False) -> tuple[str, ...]:
@@ -48,22 +49,22 @@ class CompiledBackend:
         """Return a callable that works on a copy of the module.
 
         Raises:
-            BackendError: if it cannot be compiled or recorded.
+            BackendError: if the module cannot be compiled or recorded.
         """
         del calibration
         try:
-            if batch_size is None:  # layers one by one are about as fast at each size as compiled ones
+            if batch_size is None:  # the eager module is a good proxy, and needs no compilation per size
                 plain = EagerBackend().build(module, device=device, dtype=dtype, input_shape=input_shape)
                 batch_size, _ = fastest_batch_size(plain, input_shape, device, "eager")
             return _OneSize(in_precision(module, device, dtype), device, (batch_size, *input_shape))
-        except Exception as error:  # the compiler raises many kinds for what it does not know
+        except Exception as error:  # the compiler raises many kinds of errors for unsupported code
             raise BackendError(
-                f"'module' must be one that PyTorch can compile: {type(error).__name__}: {error}"
+                f"'module' must be supported by the compiler of PyTorch: {type(error).__name__}: {error}"
             ) from error
 
 
 class _OneSize:
-    """Runs the compiled network on its own input, so that nothing about the caller's can recompile it."""
+    """Runs the compiled network on its own buffer, so that no tensor of a caller can recompile it."""
 
     @torch.inference_mode()
     def __init__(self, forward: Logits, device: torch.device, shape: tuple[int, ...]) -> None:
@@ -73,7 +74,7 @@ class _OneSize:
         self._forward: Logits = torch.compile(forward, dynamic=False)
         self._graph: torch.cuda.CUDAGraph | None = None
         with warnings.catch_warnings(), float32_means_float32(device), _compiling():
-            warnings.simplefilter("ignore")  # of what the comparison of logits would find
+            warnings.simplefilter("ignore")  # the comparison of logits finds what they warn of
             self._logits = self._forward(self._images)
             if device.type == "cuda":
                 self._record()
@@ -83,7 +84,7 @@ class _OneSize:
             side = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
-                for _ in range(3):  # libraries choose their algorithms and workspaces before recording
+                for _ in range(3):  # let libraries choose algorithms and workspaces before recording
                     self._forward(self._images)
             torch.cuda.current_stream().wait_stream(side)
             self._graph = torch.cuda.CUDAGraph()
@@ -96,7 +97,7 @@ class _OneSize:
         return torch.cat([self._run(part) for part in torch.split(images, self.batch_size)])
 
     def _run(self, images: Tensor) -> Tensor:
-        """What is left in the buffer from earlier calls pads a smaller batch; each row is about itself."""
+        """Run one batch. Old rows of the buffer pad a smaller one; no row depends on another."""
         self._images[: len(images)].copy_(images)
         if self._graph is not None:
             with torch.cuda.device(self._device):
@@ -104,12 +105,12 @@ class _OneSize:
         else:
             with _compiling():
                 self._logits = self._forward(self._images)
-        return self._logits[: len(images)].clone()
+        return self._logits[: len(images)].clone()  # the next call overwrites the buffer
 
 
 @contextmanager
 def _compiling() -> Iterator[None]:
-    """Compile, or fail: PyTorch would go on uncompiled in silence."""
+    """Raise if compilation fails; by default PyTorch would silently continue without it."""
     settings = {"recompile_limit": RECOMPILATIONS, "fail_on_recompile_limit_hit": True}
     with torch._dynamo.config.patch(settings):
         yield

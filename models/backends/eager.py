@@ -1,4 +1,4 @@
-"""PyTorch as it is: channels-last, in float32, bfloat16 or, on GPUs, float16."""
+"""Eager PyTorch: channels-last, in float32, bfloat16 or, on GPUs, float16."""
 
 import copy
 
@@ -12,12 +12,12 @@ from models.backends.precision import float32_means_float32, native_bfloat16
 class EagerBackend:
     """Runs the module layer by layer; works everywhere.
 
-    In bfloat16 and float16, convolutions and linear layers have weights of that type and run under autocast,
-    which keeps what is delicate (normalisation of the image, statistics and scales of batch normalisation) in
-    float32, and suits networks that mix in parameters of their own. On two cores this is as fast as casting
-    the whole network, and folding batch normalisation into convolutions gains nothing.
+    In bfloat16 and float16, convolutions and linear layers have weights of that type and run under autocast.
+    Autocast keeps sensitive operations (normalisation of the image, statistics and scales of batch
+    normalisation) in float32, and handles networks with parameters of their own. On two cores this is as fast
+    as casting the whole network, and folding batch normalisation into convolutions gains nothing.
 
-    Float32 is float32: TF32 is off while it runs, whatever the process has set.
+    Float32 is real float32: TF32 is off during execution, for any setting of the process.
     """
 
     def dtypes(self, device: torch.device, *, emulated: bool = False) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ class EagerBackend:
 
 
 def in_precision(module: nn.Module, device: torch.device, dtype: str) -> Logits:
-    """Return the forward pass of a channels-last copy of the module, with float32 at both ends."""
+    """Return the forward pass of a channels-last copy of the module; images and logits are float32."""
     copied = copy.deepcopy(module).to(device).to(memory_format=torch.channels_last)
     copied.requires_grad_(requires_grad=False)
     number = getattr(torch, dtype)
@@ -68,7 +68,7 @@ def in_precision(module: nn.Module, device: torch.device, dtype: str) -> Logits:
 
 
 def _cast_weights(module: nn.Module, number: torch.dtype) -> None:
-    """Cast once what autocast would cast in every call."""
+    """Cast the weights once; autocast would cast them in every call."""
     for part in module.modules():
         if type(part) in (nn.Conv2d, nn.Linear):  # a subclass may use its weights in other ways
             part.to(number)

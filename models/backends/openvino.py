@@ -1,4 +1,4 @@
-"""OpenVINO on x86 CPUs: the whole network compiled, in float32, bfloat16 or int8; no compiler is needed."""
+"""OpenVINO on x86 CPUs, in float32, bfloat16 or int8; it needs no C++ compiler."""
 
 import importlib.util
 import math
@@ -20,22 +20,23 @@ from models.backends.silent import import_openvino
 from models.errors import BackendError
 
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
-"""What is not quantised stays in float32: in bfloat16 it would gain nothing."""
+"""OpenVINO's name of each precision. Layers that int8 does not quantise stay in float32."""
 
 LARGEST_PART = 64
-"""Images a thread computes at once; more gain little, and even one image takes as long as a whole part."""
+"""Images in a part, which one thread computes. Larger parts gain little; one image costs as much."""
 
 LARGEST_PARTS = 4
-"""Parts a thread computes in a batch: between batches the threads wait for one another and for new noise."""
+"""Parts per thread in a batch. Between batches, threads wait for each other and for new noise."""
 
 TRIAL_PART = 4
+"""Images in a part while the batch size is measured."""
 
 
 class OpenVINOBackend:
-    """Compiles the network for this CPU; an image's logits are the same, bit for bit, in any batch."""
+    """Compiles the network for this CPU. An image's logits are the same in any batch, bit for bit."""
 
     def dtypes(self, device: torch.device, *, emulated: bool = False) -> tuple[str, ...]:
-        """Return the precisions it offers on a device, the fastest first; none where it does not run."""
+        """Return the precisions it offers on a device, the fastest first; empty if it does not run there."""
         if device.type != "cpu" or not _installed():
             return ()
         floats: tuple[str, ...] = ("float32", "bfloat16") if emulated else ("float32",)
@@ -55,31 +56,32 @@ class OpenVINOBackend:
         batch_size: int | None = None,
         calibration: Tensor | None = None,
     ) -> Logits:
-        """Return a callable that leaves the module alone.
+        """Return a callable, without changing the module.
 
         Raises:
-            BackendError: if OpenVINO cannot express the network, or int8 lacks images to be fitted to.
+            BackendError: if OpenVINO cannot convert the network, or int8 has no calibration images.
         """
         del device
         if dtype == "int8" and calibration is None:
             raise BackendError("'calibration' must be noisy images when 'dtype' is int8, got None")
-        import_openvino()  # before anything else imports it with its telemetry
+        import_openvino()  # first, before another import brings its telemetry
         try:
             graph = _convert(module, input_shape)
             if calibration is not None and dtype == "int8":
                 graph = quantize.quantize(graph, calibration)
             return _Compiled(graph, dtype, input_shape, batch_size)
-        except Exception as error:  # the converter raises many kinds for what it does not know
+        except Exception as error:  # the converter raises many kinds of errors for unsupported code
             raise BackendError(
-                f"'module' must be expressible in OpenVINO: {type(error).__name__}: {error}"
+                f"'module' must be supported by OpenVINO: {type(error).__name__}: {error}"
             ) from error
 
 
 class _Compiled:
-    """The network for parts of one fixed size, each computed by one thread.
+    """The network, compiled for parts of one fixed size; one thread computes one part.
 
-    On small networks a fixed size is worth 10 to 20 %, and threads that need not meet after every layer
-    another 5 to 15 %. In int8 a part of another size is rounded otherwise, so what is left over is padded.
+    On small networks, the fixed size is 10 to 20 % faster, and threads that do not synchronise after every
+    layer another 5 to 15 %. In int8 a part of another size would round differently, so the last part is
+    padded.
     """
 
     def __init__(
@@ -97,7 +99,7 @@ class _Compiled:
         """Map float32 images ``(b, c, h, w)`` to float32 logits ``(b, k)``."""
         from openvino import Tensor as View
 
-        # Requests read the images where they lie: those of an interrupted call have to outlive its requests.
+        # Requests read the images in place, so these must outlive the requests of an interrupted call.
         self._images = self._padded(images.detach().contiguous())
         running: deque[Any] = deque()
         logits = []
@@ -112,7 +114,7 @@ class _Compiled:
             while running:
                 logits.append(_logits(running.popleft()))
         finally:
-            for request in running:
+            for request in running:  # after an interrupt, requests may still be running
                 request.wait()
         return torch.cat(logits)[: len(images)]
 
@@ -123,7 +125,7 @@ class _Compiled:
         return torch.cat([images, images.new_zeros((missing, *self._input_shape))])
 
     def _compile(self, part: int) -> None:
-        """One request more than threads: a thread that is done finds the next part waiting."""
+        """Compile for a part size. One request more than threads, so that a free thread has a next part."""
         import openvino
         from openvino import properties
         from openvino.properties import hint
@@ -134,13 +136,13 @@ class _Compiled:
             hint.inference_precision: getattr(openvino.Type, PRECISIONS[self._dtype]),
             properties.inference_num_threads: self._threads,
             properties.streams.num: self._threads,
-            hint.enable_cpu_pinning: False,  # or two workers may be pinned to the same cores
+            hint.enable_cpu_pinning: False,  # pinned, two workers could end up on the same cores
         }
         model = openvino.Core().compile_model(self._graph, "CPU", settings)
         self._requests = [model.create_infer_request() for _ in range(self._threads + 1)]
 
     def _quick_batch_size(self) -> int:
-        """Return the largest batch, so many images a thread, in less than `LONGEST_BATCH_SECONDS`."""
+        """Return the largest batch that takes less than `LONGEST_BATCH_SECONDS`."""
         self._compile(TRIAL_PART)
         images = torch.full((self._threads * TRIAL_PART, *self._input_shape), 0.5)
         self(images)
@@ -154,18 +156,18 @@ class _Compiled:
 
 
 def _logits(request: Any) -> Tensor:
-    """Wait for a request and return a copy of what it gave, since the next part overwrites it."""
+    """Wait for a request and return a copy of its output, which the next part overwrites."""
     request.wait()
     return torch.from_numpy(request.get_output_tensor().data).clone()
 
 
 def _convert(module: nn.Module, input_shape: tuple[int, int, int]) -> Any:
-    """Return the network as a graph, by OpenVINO's front end: its converter reports its use over the net."""
+    """Return the network as a graph. OpenVINO's front end is used, since its converter sends telemetry."""
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # tracing warns of what the comparison of logits below would find
+        warnings.simplefilter("ignore")  # the comparison of logits finds what tracing warns of
         decoder = TorchScriptPythonDecoder(module, example_input=torch.zeros(2, *input_shape))
         front_end = FrontEndManager().load_by_framework("pytorch")
         return front_end.convert(front_end.load(decoder))

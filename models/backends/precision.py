@@ -1,4 +1,4 @@
-"""Which numbers a device computes in fast, and that float32 means float32."""
+"""The precisions that a device computes natively, and real float32 without TF32."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import torch
 
 
 def native_bfloat16(device: str) -> bool:
-    """Say whether a device type computes in bfloat16 itself; an emulation is slower than float32."""
+    """Return whether a device type computes bfloat16 natively; emulation is slower than float32."""
     if device == "cuda":
         return torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0)
     if not hasattr(torch.cpu, "get_capabilities"):  # before PyTorch 2.10
@@ -17,9 +17,9 @@ def native_bfloat16(device: str) -> bool:
 
 
 def native_int8() -> bool:
-    """Say whether the CPU multiplies bytes and adds them up in 32 bits.
+    """Return whether the CPU has an instruction that multiplies bytes and adds in 32 bits.
 
-    Without such an instruction int8 is no faster, and on some CPUs 16-bit sums in between overflow.
+    Without one, int8 is not faster, and on some CPUs intermediate 16-bit sums overflow.
     """
     if not hasattr(torch.cpu, "get_capabilities"):  # before PyTorch 2.10
         return torch.cpu._is_vnni_supported()
@@ -33,7 +33,7 @@ def _has_any(*names: str) -> bool:
 
 @contextmanager
 def float32_means_float32(device: torch.device) -> Iterator[None]:
-    """Switch TF32 off for the length of a block: its products have 10 bits where float32 has 23."""
+    """Switch TF32 off inside a block: its products have a mantissa of 10 bits, those of float32 23."""
     if device.type != "cuda":
         yield
         return

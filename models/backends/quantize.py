@@ -1,4 +1,4 @@
-"""Post-training quantisation by NNCF: weights and activations in 8 bits, ranges fitted to noisy images."""
+"""Post-training quantisation by NNCF to 8-bit weights and activations, calibrated on noisy images."""
 
 import importlib
 import importlib.util
@@ -9,21 +9,21 @@ from torch import Tensor
 from models.backends.silent import import_nncf
 
 CALIBRATION_IMAGES = 64
-"""Ranges of activations settle within some dozens of images; more of them only take longer."""
+"""Images for calibration. The ranges of activations settle within some dozens of images."""
 
 
 def installed() -> bool:
-    """Say whether NNCF is there."""
+    """Return whether NNCF is installed."""
     return importlib.util.find_spec("nncf") is not None
 
 
 def quantize(graph: Any, calibration: Tensor) -> Any:
-    """Return an OpenVINO graph in int8; the same graph and images give the same, bit for bit.
+    """Return an OpenVINO graph in int8. The same graph and images give the same result, bit for bit.
 
-    The ranges are constants of the result, so an image's logits do not depend on its batch.
+    Its ranges are constants, so an image's logits do not depend on its batch.
     """
     nncf = import_nncf()
-    # `nncf.quantize` does the same after it has reported its use and imported its PyTorch half.
+    # `nncf.quantize` does the same, but first sends telemetry and imports its PyTorch part.
     implementation = importlib.import_module("nncf.openvino.quantization.quantize_model")
     images = calibration[:CALIBRATION_IMAGES].contiguous().numpy()
     return implementation.quantize_impl(

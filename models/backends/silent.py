@@ -1,6 +1,6 @@
-"""Importing OpenVINO and NNCF without their telemetry.
+"""Imports OpenVINO and NNCF without their telemetry.
 
-It would write an identifier into the user's home folder and report over the net.
+The telemetry writes an identifier into the user's home folder and sends reports over the network.
 """
 
 import functools
@@ -15,13 +15,13 @@ _TELEMETRY = "openvino_telemetry"
 
 @functools.cache
 def import_openvino() -> Any:
-    """Return the package, for which the telemetry is not installed."""
+    """Return the package, imported without telemetry."""
     return _without_telemetry("openvino")
 
 
 @functools.cache
 def import_nncf() -> Any:
-    """Return the package, for which the telemetry is not installed, and without its log and progress bars."""
+    """Return the package, imported without telemetry, log and progress bars."""
     import_openvino()
     nncf = _without_telemetry("nncf")
     tracking: Any = importlib.import_module("nncf.telemetry.decorator")
@@ -30,7 +30,7 @@ def import_nncf() -> Any:
     progress: Any = importlib.import_module("nncf.common.logging.track_progress")
     shown = progress.Progress
     progress.Progress = lambda *columns, **options: shown(*columns, **{**options, "disable": True})
-    # To say that an OpenVINO graph is no PyTorch module it would import, at length, a part that prints.
+    # To find that an OpenVINO graph is not a PyTorch module, it would import a slow part that prints.
     kinds: Any = importlib.import_module("nncf.common.utils.backend")
     kinds.is_torch_model = lambda _: False
     return nncf
@@ -38,7 +38,7 @@ def import_nncf() -> Any:
 
 def _without_telemetry(name: str) -> Any:
     before = sys.modules.get(_TELEMETRY)
-    sys.modules[_TELEMETRY] = None  # type: ignore[assignment] # its import fails, and both can do without
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment] # makes its import fail, which both packages tolerate
     try:
         return importlib.import_module(name)
     finally:
@@ -48,4 +48,4 @@ def _without_telemetry(name: str) -> Any:
 
 
 def _nothing(*args: object, **kwargs: object) -> None:
-    """Report nothing."""
+    """Do nothing, in place of a telemetry call."""

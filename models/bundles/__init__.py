@@ -1,4 +1,4 @@
-"""Bundles: folders that hold all a server needs to know about one classifier."""
+"""Bundles: folders with everything that a server needs to know about one classifier."""
 
 from models.bundles.card import (
     Card,

@@ -27,14 +27,14 @@ class _Frozen(BaseModel):
 
 
 class Fit(_Frozen):
-    """How an image of another size is fitted: shorter side to ``resize``, then the centre is cut out."""
+    """How an image of another size is fitted: resize the shorter side to ``resize``, then crop the centre."""
 
     resize: PositiveInt
     interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
 
 
 class Metric(_Frozen):
-    """A measured number, and the command that measured it."""
+    """A measured value, and the command that measured it."""
 
     metric: str
     value: FiniteFloat
@@ -52,7 +52,7 @@ class TrainingData(_Frozen):
 
 
 class Recommended(_Frozen):
-    """Settings that a server uses for this bundle when a request leaves them out."""
+    """Defaults of requests for this bundle."""
 
     sigma: Sigma = 0.25
     sigma_grid: tuple[Sigma, ...] = (0.12, 0.25, 0.37, 0.5, 0.67, 0.75, 0.87, 1.0)
@@ -68,28 +68,28 @@ class Example(_Frozen):
 
 
 class Digests(_Frozen):
-    """The sha256 of the files that an answer depends on."""
+    """The SHA-256 of the files that affect an answer."""
 
     weights: Sha256
     clean: Sha256 | None = None
 
 
 class Description(_Frozen):
-    """All of a card that its author decides.
+    """The fields of a card that its author decides.
 
     Attributes:
-        name: lower-case letters, digits, ``.``, ``_`` and ``-``; what requests call the model.
+        name: the model's name in requests: lower-case letters, digits, ``.``, ``_`` and ``-``.
         architecture: a registered architecture, ``torchvision:NAME`` or ``timm:NAME``.
-        entry_point: instead of it, ``pkg.module:callable`` of a user's own network. It is imported when the
-            bundle is loaded, so the package must be installed where the bundle is served.
+        entry_point: alternatively, ``pkg.module:callable`` of a user's own network. It is imported when the
+            bundle is loaded, so every machine that serves the bundle must have the package.
         arguments: keyword arguments of the architecture (besides classes and channels) or of the entry point.
         classes: names, in the order of the logits.
-        input_shape: ``(c, h, w)`` of an image.
+        input_shape: shape ``(c, h, w)`` of an image.
         mean, std: normalisation per channel, in pixel units [0, 1]; the first layer of the classifier.
-        fit: how an image of another size is fitted; without it, only the exact size is taken.
-        recipe, sigma_train, command, training_data: how the weights came to be.
-        metrics: measured numbers.
-        recommended: settings for requests that leave them out.
+        fit: how an image of another size is fitted; None accepts only the exact size.
+        recipe, sigma_train, command, training_data: how the weights were trained.
+        metrics: measured values.
+        recommended: defaults of requests for this bundle.
     """
 
     name: Annotated[str, Field(pattern=BUNDLE_NAME)]
@@ -128,7 +128,7 @@ class Description(_Frozen):
 
 
 class Card(Description):
-    """The content of ``card.json``: the description, and what writing the bundle adds to it."""
+    """The content of ``card.json``: the description, and the fields that `write_bundle` adds."""
 
     format_version: Literal[1] = 1
     examples: tuple[Example, ...] = ()
@@ -146,10 +146,10 @@ class Card(Description):
 
 
 def bundle_digest(card: Card) -> str:
-    """Return the sha256 over everything in a bundle that changes an answer, and nothing else.
+    """Return the SHA-256 of everything in a bundle that affects an answer, and of nothing else.
 
-    Certificates and the memory of certified regions are bound to it. The code of an entry point is not
-    covered: whoever changes it gives the bundle another entry point or argument.
+    Certificates and the memory of certified regions are bound to this digest. It does not cover the code of
+    an entry point. After a change of that code, give the bundle another entry point or argument.
     """
     decisive = {
         "architecture",

@@ -1,4 +1,4 @@
-"""Where bundles lie."""
+"""Finds bundles in folders."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ ZOO = Path(__file__).resolve().parents[1] / "zoo"
 
 @dataclass(frozen=True)
 class FoundBundles:
-    """What lies in some places.
+    """The bundles found in some folders.
 
     Attributes:
-        folders: of every bundle, by its name.
-        faults: why a folder is none of them: its card cannot be read, or another has its name already.
+        folders: the folder of each bundle, by name.
+        faults: the error of each folder whose card cannot be read, or whose name another bundle has already.
     """
 
     folders: dict[str, Path]
@@ -24,13 +24,13 @@ class FoundBundles:
 
 
 def find_bundles(paths: Sequence[Path] = ()) -> dict[str, Path]:
-    """Map the names of all bundles, the shipped ones first, to their folders.
+    """Return the folders of all bundles by name, the shipped ones first.
 
     Args:
-        paths: further places, each a bundle or a folder of bundles.
+        paths: more folders, each a bundle or a folder of bundles.
 
     Raises:
-        BundleNotFoundError: if a place is not a folder.
+        BundleNotFoundError: if a path is not a folder.
         BundleExistsError: if two bundles have the same name.
         CardError: if a card breaks a rule.
     """
@@ -41,12 +41,12 @@ def find_bundles(paths: Sequence[Path] = ()) -> dict[str, Path]:
 
 
 def look_for_bundles(paths: Sequence[Path] = ()) -> FoundBundles:
-    """As `find_bundles`, but a folder that is at fault does not stand in the way of the others.
+    """As `find_bundles`, but collect the errors of faulty folders and return the other bundles.
 
-    Of two bundles of one name the one that is found first is it, the shipped ones before all.
+    Of two bundles of one name, the first one found counts; shipped bundles come first.
 
     Raises:
-        BundleNotFoundError: if a place is not a folder.
+        BundleNotFoundError: if a path is not a folder.
     """
     folders: dict[str, Path] = {}
     faults: dict[Path, BundleError] = {}
@@ -59,14 +59,14 @@ def look_for_bundles(paths: Sequence[Path] = ()) -> FoundBundles:
                 continue
             if folders.setdefault(name, folder).resolve() != folder.resolve():
                 faults[folder] = BundleExistsError(
-                    f"'name' must be one bundle's, got {name} in {folders[name]} and {folder}"
+                    f"'name' must be unique, got {name} in {folders[name]} and {folder}"
                 )
     return FoundBundles(folders, faults)
 
 
 def _bundles_in(place: Path) -> Iterator[Path]:
     if not place.is_dir():
-        raise BundleNotFoundError(f"a place of bundles must be a folder, got {place}")
+        raise BundleNotFoundError(f"the path of bundles must be a folder, got {place}")
     if (place / CARD).is_file():
         yield place
         return

@@ -1,4 +1,4 @@
-"""From a card's words to a classifier with weights."""
+"""Builds the classifier that a card describes, and loads its weights."""
 
 import importlib
 from collections.abc import Mapping
@@ -41,18 +41,18 @@ def _call_entry_point(entry_point: str, arguments: Mapping[str, object]) -> nn.M
         ) from error
     if not isinstance(network, nn.Module):
         raise ModuleError(
-            f"'entry_point' {entry_point} must give a torch module, got {type(network).__name__}"
+            f"'entry_point' {entry_point} must return a torch module, got {type(network).__name__}"
         )
     return network
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor], *, allow_unused: bool = False) -> None:
-    """Copy weights into a network; every key must be there, in the right shape, and be used.
+    """Copy weights into a network. Every key must be present, have the right shape, and be used.
 
-    A batch normalisation's counter of batches may be missing, since no answer depends on it.
+    The batch counter of a batch normalisation may be missing, because no answer depends on it.
 
     Raises:
-        WeightsError: naming every missing, unexpected and misshapen key.
+        WeightsError: the weights do not fit; the message names every missing, unexpected and misshapen key.
     """
     expected = network.state_dict()
     missing = [key for key in expected if key not in weights and not key.endswith("num_batches_tracked")]
@@ -66,11 +66,12 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], *, allow_unu
     found = "; ".join(f"{what}: {', '.join(keys)}" for what, keys in problems.items() if keys)
     if found:
         raise WeightsError(f"the weights must fit the network: {found}")
+    # Not strict, because counters of batches may be missing; everything else was checked above.
     network.load_state_dict({key: weights[key] for key in expected if key in weights}, strict=False)
 
 
 def assemble(description: Description, network: nn.Module) -> NormalizedClassifier:
-    """Put normalisation before a network; the result is float32, in eval mode, and takes no gradients.
+    """Put normalisation before a network; the result is float32, in eval mode, without gradients.
 
     Raises:
         ModuleError: if it does not map one image of the card's shape to one finite logit per class.
@@ -88,11 +89,11 @@ def _probe(description: Description, classifier: nn.Module) -> None:
         logits = classifier(images)
     except Exception as error:  # a user's code may raise anything
         raise ModuleError(
-            f"the network must take images {tuple(images.shape)}: {type(error).__name__}: {error}"
+            f"the network must accept images {tuple(images.shape)}: {type(error).__name__}: {error}"
         ) from error
     shape = (2, len(description.classes))
     if not isinstance(logits, Tensor) or tuple(logits.shape) != shape:
         got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ModuleError(f"the network must give one logit per class, {shape} for two images, got {got}")
+        raise ModuleError(f"the network must return one logit per class, {shape} for two images, got {got}")
     if not bool(torch.isfinite(logits).all()):
-        raise ModuleError("the network must give finite logits for a grey image, got nan or infinity")
+        raise ModuleError("the network must return finite logits for a grey image, got nan or infinity")

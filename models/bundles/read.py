@@ -1,4 +1,4 @@
-"""Reading and checking bundles. Nothing here unpickles."""
+"""Reads and checks bundles. Nothing here unpickles."""
 
 import hashlib
 import io
@@ -26,9 +26,9 @@ class LoadedBundle:
     """A bundle in memory.
 
     Attributes:
-        card: what is known about it.
+        card: its card.
         base_classifier: images ``(b, c, h, w)`` in pixel units to logits ``(b, k)``; float32, CPU, eval mode.
-        digest: of everything that changes an answer.
+        digest: SHA-256 of everything that affects an answer (`bundle_digest`).
         clean: clean images ``(m, c, h, w)`` uint8 for adaptation, or None.
     """
 
@@ -42,8 +42,8 @@ def read_card(folder: Path) -> Card:
     """Read and validate ``card.json``, and nothing else.
 
     Raises:
-        BundleNotFoundError: if there is none.
-        CardError: if it breaks a rule; the message names the field.
+        BundleNotFoundError: if there is no card.
+        CardError: if the card breaks a rule; the message names the field.
     """
     try:
         return Card.model_validate_json(_read(folder, CARD))
@@ -52,7 +52,7 @@ def read_card(folder: Path) -> Card:
 
 
 def verify_bundle(folder: Path) -> Card:
-    """Check a bundle as loading does: digests, weights, classes, clean set.
+    """Check a bundle completely: digests, weights, classes, clean set, examples.
 
     Raises:
         BundleError: the subclass and the message say which check failed.
@@ -61,7 +61,7 @@ def verify_bundle(folder: Path) -> Card:
 
 
 def inspect_bundle(folder: Path) -> LoadedBundle:
-    """Check a bundle as `verify_bundle` does, and return all of it.
+    """Check a bundle as `verify_bundle` does, and return it.
 
     Raises:
         BundleError: the subclass and the message say which check failed.
@@ -74,7 +74,7 @@ def inspect_bundle(folder: Path) -> LoadedBundle:
 
 
 def load_bundle(folder: Path) -> LoadedBundle:
-    """Read a bundle whose files are exactly those the card was written for.
+    """Read a bundle after checking that its files have the digests of its card.
 
     Raises:
         BundleError: the subclass and the message say which check failed.
@@ -97,11 +97,11 @@ def _read(folder: Path, name: str) -> bytes:
 
 
 def _read_hashed(folder: Path, name: str, digest: str) -> bytes:
-    """Read a file once, so that what was hashed is what is used."""
+    """Read a file once, so that the hashed bytes are the ones that are used."""
     content = _read(folder, name)
     found = hashlib.sha256(content).hexdigest()
     if found != digest:
-        raise DigestError(f"{folder.name}: sha256 of {name} must be {digest}, got {found}")
+        raise DigestError(f"{folder.name}: SHA-256 of {name} must be {digest}, got {found}")
     return content
 
 
@@ -122,7 +122,7 @@ def _parse_clean(content: bytes, input_shape: tuple[int, int, int]) -> NDArray[n
 
 
 def check_clean(images: NDArray[np.generic], input_shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Return the images of a clean set if they are uint8 ``(m, c, h, w)`` of the card's shape.
+    """Return the images of a clean set after checking that they are uint8 and have the card's shape.
 
     Raises:
         CleanSetError: if they are not.

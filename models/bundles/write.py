@@ -1,4 +1,4 @@
-"""Writing bundles: all of one, or nothing."""
+"""Writes bundles atomically: a complete bundle, or nothing."""
 
 import hashlib
 import io
@@ -41,27 +41,27 @@ def write_bundle(
     extra_files: Mapping[str, str] | None = None,
     overwrite: bool = False,
 ) -> Card:
-    """Write a bundle beside its place, read it back, and only then move it there.
+    """Write a bundle to a temporary folder, verify it, and then move it to its place.
 
     Args:
-        folder: the place; its parent is made when missing.
-        description: all of the card but digests, examples and date.
-        network: what maps normalised images to logits; its state dict becomes the weights file.
+        folder: the folder of the bundle; a missing parent is created.
+        description: the card without digests, examples and date.
+        network: maps normalised images to logits; its state dict becomes the weights file.
         clean: clean images ``(m, c, h, w)`` uint8.
         clean_labels: their classes ``(m,)``.
         examples: written as PNG files.
-        extra_files: further text files by name, such as a licence.
-        overwrite: whether a bundle in the same place is replaced.
+        extra_files: more text files by name, such as a licence.
+        overwrite: whether an existing bundle in ``folder`` is replaced.
 
     Raises:
-        BundleExistsError: if something is in this place and may not be replaced.
-        BundleError: if what was written would not load.
+        BundleExistsError: if ``folder`` exists and may not be replaced.
+        BundleError: if the written bundle does not verify.
     """
     require_free(folder, overwrite=overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
     try:
-        draft.chmod(0o755)
+        draft.chmod(0o755)  # mkdtemp makes it 0700, but a worker of another user must read it
         digests = Digests(
             weights=_write(draft / WEIGHTS, safetensors.torch.save(_tensors(network))),
             clean=None if clean is None else _write_clean(draft, description, clean, clean_labels),
@@ -83,10 +83,10 @@ def write_bundle(
 
 
 def require_free(folder: Path, *, overwrite: bool = False, key: str = "folder") -> None:
-    """Refuse a place where something is already, unless it is a bundle that may be replaced.
+    """Refuse a folder that exists, unless it is a bundle that may be replaced.
 
     Raises:
-        BundleExistsError: if it is so; it names the place by ``key``.
+        BundleExistsError: if it is refused; the message calls the folder ``key``.
     """
     if folder.exists() and not (overwrite and (folder / CARD).is_file()):
         rule = "be a bundle, with a card, to be replaced" if overwrite else "not exist yet"
@@ -102,8 +102,8 @@ def _tensors(network: nn.Module) -> dict[str, Tensor]:
     state = network.state_dict()
     foreign = [key for key, value in state.items() if not isinstance(value, Tensor)]
     if foreign:
-        raise WeightsError(f"the state dict must hold tensors only, got others in: {', '.join(foreign)}")
-    # Copies, because tied weights share memory, which the format does not allow.
+        raise WeightsError(f"the state dict must contain only tensors, got others in: {', '.join(foreign)}")
+    # Copies, because safetensors does not allow shared memory, which tied weights have.
     return {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
 
 

@@ -1,4 +1,4 @@
-"""Data sets by name. Each is called as ``load(root, download=False)`` and gives a :class:`Dataset`."""
+"""Data sets by name. ``load(root, download=False)`` returns a :class:`Dataset`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
 
 
 def load_dataset(name: str, root: Path | None = None, *, download: bool = False) -> Dataset:
-    """Load a registered data set from ``root``, or from where it usually lies.
+    """Load a registered data set from ``root``, or from its usual folders.
 
     Raises:
         DatasetError: if the name is not registered, or the files are missing or damaged.

@@ -1,4 +1,4 @@
-"""CIFAR-10: 60 000 colour 32×32 pictures in ten classes.
+"""CIFAR-10: 60 000 colour 32×32 images in ten classes.
 
 Reference: Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", technical report, 2009.
 """
@@ -21,7 +21,7 @@ Learning Multiple Layers of Features from Tiny Images, Alex Krizhevsky, 2009.
 def load_cifar10(root: Path | None = None, *, download: bool = False) -> Dataset:
     """Read both splits; the pixels stay 8-bit, ``(50000, 3, 32, 32)`` and ``(10000, 3, 32, 32)``.
 
-    The files are Python pickles; torchvision reads them only if their checksums are the published ones.
+    The files are Python pickles; torchvision reads them only if they have the published checksums.
 
     Raises:
         DatasetError: if the folder ``cifar-10-batches-py`` is not in ``root`` (or the cache folder), is

@@ -1,4 +1,4 @@
-"""What a data set is: 8-bit images with labels, and what a card has to say about them."""
+"""Data sets: 8-bit images with labels, and what a card states about them."""
 
 from dataclasses import dataclass
 
@@ -14,10 +14,10 @@ class LabelledImages:
     """Images and their classes.
 
     Attributes:
-        images: ``(n, c, h, w)`` uint8, in memory or decoded when indexed.
+        images: ``(n, c, h, w)`` uint8, in memory or decoded on access.
         labels: ``(n,)`` int64.
-        margin: pixels by which images are larger, on each side, than what a classifier takes: room for
-            random crops.
+        margin: pixels on each side by which images are larger than the classifier's input: room for random
+            crops.
     """
 
     images: NDArray[np.uint8] | Pictures
@@ -31,7 +31,7 @@ class LabelledImages:
             )
         if self.labels.shape != (len(self.images),):
             raise DatasetError(
-                f"'labels' must hold one label per image ({len(self.images)}), got {self.labels.shape}"
+                f"'labels' must have one label per image ({len(self.images)}), got {self.labels.shape}"
             )
 
     def __len__(self) -> int:
@@ -55,7 +55,7 @@ class LabelledImages:
     def balanced(self, count: int, generator: np.random.Generator) -> "LabelledImages":
         """Draw up to ``count`` different images, as evenly over the classes as the labels allow."""
         order = generator.permutation(len(self))
-        rank = np.zeros(len(self), dtype=np.int64)  # how many of its own class come before an image
+        rank = np.zeros(len(self), dtype=np.int64)  # number of images of the same class before this one
         for label in np.unique(self.labels):
             members = np.flatnonzero(self.labels[order] == label)
             rank[members] = np.arange(len(members))
@@ -65,17 +65,17 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A training and a test split, and what training has to know about them.
+    """A training and a test split, and what training needs to know about them.
 
     Attributes:
         name: as in ``DATASETS``.
         classes: names, in the order of the labels.
         train, test: the splits.
         mean, std: of each channel of the training images, in pixel units [0, 1].
-        crop_padding: pixels by which training may shift its images; 0 where they are centred by construction,
-            or have a margin.
-        resize: shorter side to which pictures of another size are brought; None takes the images' own.
-        licence, licence_text: one line for a card, and the text that has to travel with the images.
+        crop_padding: pixels by which training may shift its images; 0 if they are centred by construction, or
+            have a margin.
+        resize: length of the shorter side to which images of another size are resized; None: the images' own.
+        licence, licence_text: one line for a card, and the text to distribute with the images.
     """
 
     name: str
@@ -91,6 +91,6 @@ class Dataset:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """Shape ``(c, h, w)`` of one image, as a classifier takes it."""
+        """Shape ``(c, h, w)`` of a classifier's input."""
         channels, height, width = self.test.images.shape[1:]
         return channels, height, width

@@ -1,4 +1,4 @@
-"""Fashion-MNIST: 70 000 grey 28×28 pictures of clothing in ten classes.
+"""Fashion-MNIST: 70 000 grey 28×28 images of clothing in ten classes.
 
 Reference: Xiao, Rasul and Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning
 Algorithms", arXiv 1708.07747. Debian ships it as the package ``dataset-fashion-mnist``.
@@ -75,11 +75,11 @@ def load_fashion_mnist(root: Path | None = None, *, download: bool = False) -> D
 def find_fashion_mnist(root: Path | None = None, *, download: bool = False) -> Path:
     """Find the folder with the four idx files.
 
-    A given ``root`` is the only folder looked in; without one, Debian's and then the cache folder are.
-    A download by torchvision goes into ``root``, or the cache folder.
+    Only ``root`` is searched if it is given; else Debian's folder, then the cache. torchvision downloads into
+    ``root``, or the cache.
 
     Raises:
-        DatasetError: if the files are in none of these places and may not be downloaded.
+        DatasetError: if the files are in none of these folders and may not be downloaded.
     """
     cache = Path.home() / ".cache" / "radii"
     bases = [root] if root is not None else [DEBIAN_FOLDER, cache]

@@ -1,4 +1,4 @@
-"""Reader of the idx format of MNIST and its relatives, plain or gzipped.
+"""Reads the idx format of MNIST and similar data sets, plain or gzipped.
 
 Layout: two zero bytes, a type byte (0x08: unsigned 8-bit), the number of dimensions, each dimension as a
 big-endian 32-bit integer, then the values in C order.
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from models.errors import DatasetError
 
 _UNSIGNED_BYTE = 0x08
-_MAX_BYTES = 1 << 32  # a header that asks for more is damaged
+_MAX_BYTES = 1 << 32  # no such data set is larger: stops gzip bombs
 
 
 def read_idx(path: Path, *, dimensions: int) -> NDArray[np.uint8]:
     """Read an idx file of unsigned bytes with the given number of dimensions.
 
     Raises:
-        DatasetError: if the file cannot be read, is not idx, or is shorter or longer than its header says.
+        DatasetError: if the file cannot be read, is not idx, or its length does not match its header.
     """
     content = _read_bytes(path)
     if len(content) < 4:

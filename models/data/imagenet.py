@@ -1,4 +1,4 @@
-"""ImageNet 2012: 1.28 million colour pictures in a thousand classes, decoded as they are needed.
+"""ImageNet 2012: 1.28 million colour images in a thousand classes, decoded on access.
 
 Reference: Russakovsky, Deng, Su et al., "ImageNet Large Scale Visual Recognition Challenge", IJCV 2015.
 """
@@ -23,25 +23,27 @@ education, under the terms of access that they have agreed to with ImageNet.
 
 
 def load_imagenet(root: Path | None = None, *, download: bool = False) -> Dataset:
-    """Find both splits; nothing is decoded yet.
+    """Find both splits, without decoding any image.
 
-    Training images are the centres of 256×256 pixels, of which training cuts random windows of 224×224; all
-    others are the centres of 224×224.
+    Training images are centre crops of 256×256, from which training takes random crops of 224×224. Test
+    images are centre crops of 224×224.
 
     Args:
-        root: folder with torchvision's ``meta.bin`` and the folders ``train`` and ``val``, one folder a
-            class, or with the three archives, which torchvision then unpacks.
+        root: folder with torchvision's ``meta.bin`` and the folders ``train`` and ``val``, one folder per
+            class; or with the three archives, which torchvision then unpacks.
         download: ImageNet cannot be downloaded by a program.
 
     Raises:
         DatasetError: if neither the folders nor the archives are in ``root`` (or the cache folder),
-            ``meta.bin`` is damaged, a folder is no class of it, or the splits have different classes.
+            ``meta.bin`` is damaged, a folder is not one of its classes, or the splits have different classes.
     """
     from torchvision.datasets import ImageNet  # slow to import
 
     folder = root or Path.home() / ".cache" / "radii" / "imagenet"
     if download:
-        raise DatasetError("'download' must be false for imagenet: one has to ask for access to it")
+        raise DatasetError(
+            "'download' must be false for imagenet, got true: its owners give access on request"
+        )
     try:
         train, test = (ImageNet(str(folder), split) for split in ("train", "val"))
     except (OSError, RuntimeError, ImportError) as error:
@@ -53,7 +55,7 @@ def load_imagenet(root: Path | None = None, *, download: bool = False) -> Datase
         ) from error
     except (EOFError, UnpicklingError, TypeError, IndexError, ValueError) as error:
         raise DatasetError(f"'dataset' imagenet: {folder}/meta.bin is damaged") from error
-    # Each split is numbered by its own folders: other folders would be other classes of the same numbers.
+    # Each split numbers its own folders, so different folders would give classes the same number.
     odd = sorted(set(train.wnids) ^ set(test.wnids))
     if odd:
         raise DatasetError(
@@ -82,7 +84,7 @@ def _split(samples: list[tuple[str, int]], margin: int) -> LabelledImages:
 
 
 def _names(synonyms: list[tuple[str, ...]]) -> tuple[str, ...]:
-    """The first name of each class, or all of them where the first is not its own: there are two cranes."""
+    """Return the first name of each class, or all its names if the first is not unique (\"crane\" is not)."""
     first = [names[0] for names in synonyms]
     return tuple(
         name if first.count(name) == 1 else ", ".join(names)

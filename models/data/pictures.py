@@ -1,4 +1,4 @@
-"""Images that lie on disk as pictures and are decoded when they are asked for."""
+"""Image files on disk that are decoded on access."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,17 +13,17 @@ from models.bundles import Fit
 from models.errors import DatasetError, ImageError
 from models.images import read_image
 
-_THREADS = 8  # decoders spend their time outside of Python's lock
+_THREADS = 8  # decoding releases Python's lock
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures that are indexed like an array ``(n, c, h, w)`` uint8.
+    """Image files that can be indexed like an array ``(n, c, h, w)`` uint8.
 
     Attributes:
         paths: one file per image.
-        image_shape: ``(c, h, w)`` of what is decoded: the centre of the resized picture.
-        fit: how pictures are resized.
+        image_shape: ``(c, h, w)`` of a decoded image: the centre of the resized one.
+        fit: how images are resized.
     """
 
     paths: tuple[Path, ...]
@@ -34,10 +34,10 @@ class Pictures:
         return len(self.paths)
 
     def __getitem__(self, index: Any) -> NDArray[np.uint8]:
-        """Decode one image ``(c, h, w)``, or those of a slice or of an integer array ``(m, c, h, w)``.
+        """Decode one image ``(c, h, w)``, or several ``(m, c, h, w)`` for a slice or an integer array.
 
         Raises:
-            DatasetError: if one of them is no picture; it names the file.
+            DatasetError: if a file is not an image; the message names the file.
         """
         chosen = np.arange(len(self))[index]
         if chosen.ndim == 0:
@@ -48,25 +48,25 @@ class Pictures:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """As of the array."""
+        """Shape of the array."""
         return (len(self), *self.image_shape)
 
     @property
     def ndim(self) -> int:
-        """As of the array."""
+        """Number of dimensions of the array."""
         return 4
 
     @property
     def dtype(self) -> np.dtype[np.uint8]:
-        """As of the array."""
+        """Data type of the array."""
         return np.dtype(np.uint8)
 
     def take(self, indices: Sequence[int] | NDArray[np.int64]) -> "Pictures":
-        """Return the pictures at these positions, not yet decoded."""
+        """Return the images at these positions, without decoding them."""
         return replace(self, paths=tuple(self.paths[index] for index in indices))
 
     def centred(self, margin: int) -> "Pictures":
-        """Return the pictures with a border of so many pixels cut off each side."""
+        """Return the images with ``margin`` pixels cropped on each side."""
         channels, height, width = self.image_shape
         return replace(self, image_shape=(channels, height - 2 * margin, width - 2 * margin))
 

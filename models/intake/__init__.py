@@ -1,4 +1,4 @@
-"""Making a bundle of any pretrained classifier."""
+"""Makes a bundle from any pretrained classifier."""
 
 from models.intake.clean import read_clean
 from models.intake.create import create_bundle, parse_arguments, parse_classes

@@ -1,4 +1,4 @@
-"""Reading a clean set, the images that adaptation takes its statistics from."""
+"""Reads a clean set: the images from which adaptation estimates batch-norm statistics."""
 
 import zipfile
 import zlib
@@ -19,19 +19,19 @@ CLEAN_SET_SIZE = 512
 def read_clean(
     path: Path, input_shape: tuple[int, int, int], fit: Fit | None = None, *, count: int = CLEAN_SET_SIZE
 ) -> NDArray[np.uint8]:
-    """Read up to ``count`` images ``(m, c, h, w)`` uint8 from a folder of pictures or an npz or npy file.
+    """Read up to ``count`` images ``(m, c, h, w)`` uint8 from a folder of image files, an npz or npy file.
 
-    The images are taken at even steps in the order of their paths, so that a folder per class gives a
-    balanced set.
+    Images are taken at even steps in the order of their paths. With one folder per class, the set is
+    balanced.
 
     Raises:
-        CleanSetError: if there are none, or they do not have the shape (and may not be fitted).
+        CleanSetError: if there are no images, or they have another shape and ``fit`` is None.
     """
     if not path.is_dir():
         return check_clean(_evenly(_read_arrays(path), count), input_shape)
     files = np.array(sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in PICTURES))
     if len(files) == 0:
-        raise CleanSetError(f"'clean' must hold pictures, found none in {path}")
+        raise CleanSetError(f"'clean' must contain image files, found none in {path}")
     images = []
     for file in _evenly(files, count):
         try:
@@ -56,11 +56,13 @@ def _read_arrays(path: Path) -> NDArray[np.generic]:
             names = content.files
             if "images" not in names and len(names) != 1:
                 raise CleanSetError(
-                    f"'clean' must hold one array, or one named 'images', got {sorted(names)}"
+                    f"'clean' must contain one array, or one named 'images', got {sorted(names)}"
                 )
             images: NDArray[np.generic] = content["images" if "images" in names else names[0]]
             return images
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, CleanSetError):
             raise
-        raise CleanSetError(f"'clean' must be a folder of pictures or an npz, got {path}: {error}") from error
+        raise CleanSetError(
+            f"'clean' must be a folder of image files or an npz file, got {path}: {error}"
+        ) from error

@@ -1,4 +1,4 @@
-"""From a name and a file of weights to a bundle."""
+"""Makes a bundle from an architecture and a file of weights."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -45,41 +45,41 @@ def create_bundle(
     seed: int = 0,
     say: Callable[[str], None] = lambda _: None,
 ) -> Card:
-    """Build a network, give it weights, try it on an image, and write it as a bundle.
+    """Build a network, load its weights, try it on an image, and write a bundle.
 
     Args:
-        folder: where the bundle goes.
+        folder: the folder of the new bundle.
         source: a registered architecture, ``torchvision:NAME``, ``timm:NAME``, or ``pkg.module:callable``.
-            The callable is imported as Python would, now and whenever the bundle is loaded: its package must
-            be installed, or on ``PYTHONPATH``, where the bundle is served. The current folder is not added.
+            The callable is imported now, and whenever the bundle is loaded. So its package must be installed,
+            or on ``PYTHONPATH``, on every machine that serves the bundle. The current folder is not added.
         classes: names, in the order of the logits.
         input_shape: ``(c, h, w)``.
-        mean: per channel, in pixel units [0, 1]; None takes that of the checkpoint's normalisation layer.
-            Where the file of weights holds none, as with most public checkpoints, it has to be given. Numbers
-            are assumed, and this is said, only for random weights and for a library's network with weights in
-            the library's own form: the library's or else ImageNet's.
-        std: per channel, in pixel units; likewise. One of the two is never assumed for the other.
-        weights: a ``.safetensors`` file, or one that ``torch.save`` wrote, of which no code runs; None keeps
-            random weights, which is for trials.
-        arguments: of the architecture, besides classes and channels, or of the callable.
-        clean: a folder of pictures or an npz file, which makes adaptation possible.
+        mean: per channel, in pixel units [0, 1]. None takes the mean of the checkpoint's normalisation layer.
+            Most public checkpoints have no such layer; then ``mean`` is required. Only for random weights,
+            and for a library's network with weights in the library's own format, are values assumed: those
+            of the library, else those of ImageNet. ``say`` reports them.
+        std: per channel, in pixel units; as ``mean``. Both are assumed, or none.
+        weights: a ``.safetensors`` file, or a file written by ``torch.save``, from which no code runs. None
+            keeps random weights, for trials.
+        arguments: keyword arguments of the architecture (besides classes and channels) or of the callable.
+        clean: a folder of image files or an npz file; without it the bundle cannot be adapted.
         fit: how images of another size are fitted; None refuses them.
-        name: of the bundle; None takes the folder's.
-        sigma_train: noise level of the training, when there was noise.
-        recommended: settings for requests that leave them out.
+        name: name of the bundle; None takes the name of the folder.
+        sigma_train: noise level of the training, if there was noise.
+        recommended: defaults of requests for this bundle.
         training_data: what the weights were trained on.
         command: recorded in the card.
-        allow_unused: whether weights that the network has no place for are left out instead of refused.
-        overwrite: whether a bundle in the same place is replaced.
-        seed: of random weights.
-        say: is told what became of everything in the checkpoint that is not a weight of the network, and of
-            numbers that were assumed.
+        allow_unused: whether weights that the network does not have are ignored; otherwise they are an error.
+        overwrite: whether an existing bundle in ``folder`` is replaced.
+        seed: seed of random weights.
+        say: gets one sentence about each part of the checkpoint that is not a weight of the network, and
+            about assumed values.
 
     Returns:
         The card of the bundle.
 
     Raises:
-        BundleError: the subclass and the message say what does not fit, naming every missing or unused key.
+        BundleError: something does not fit. The message names every missing or unused key.
     """
     channels = input_shape[0]
     given = _description(
@@ -88,7 +88,7 @@ def create_bundle(
         arguments=dict(arguments or {}),
         classes=classes,
         input_shape=input_shape,
-        mean=(0.0,) * channels if mean is None else mean,  # for now: the checkpoint may hold one
+        mean=(0.0,) * channels if mean is None else mean,  # placeholder until the checkpoint is read
         std=(1.0,) * channels if std is None else std,
         fit=fit,
         sigma_train=sigma_train,
@@ -113,17 +113,17 @@ def create_bundle(
 
 
 def _account(checkpoint: Checkpoint | None, network: nn.Module) -> tuple[str, ...]:
-    """What became of everything in the checkpoint besides the weights that the network has now."""
+    """Return one sentence about each part of the checkpoint that the network does not use."""
     if checkpoint is None:
         return ()
     known = network.state_dict()
     unused = [key for key in checkpoint.weights if key not in known]
-    left_out = (f"left out, as the network has no place for it: {', '.join(unused)}",) if unused else ()
-    return (*checkpoint.notes, *left_out)
+    ignored = (f"ignored, because the network has no such weight: {', '.join(unused)}",) if unused else ()
+    return (*checkpoint.notes, *ignored)
 
 
 def parse_classes(text: str) -> tuple[str, ...]:
-    """Read class names from a count (``10``), a comma-separated list, or a file with one name a line."""
+    """Read class names from a count (``10``), a comma-separated list, or a file with one name per line."""
     if text.isdecimal():
         return tuple(str(number) for number in range(int(text)))
     if "," not in text and Path(text).is_file():
@@ -133,7 +133,7 @@ def parse_classes(text: str) -> tuple[str, ...]:
 
 
 def parse_arguments(words: Sequence[str]) -> dict[str, JsonValue]:
-    """Read ``key=value`` words; a value is JSON where it can be, else text.
+    """Read ``key=value`` words; a value is JSON if it parses as JSON, else text.
 
     >>> parse_arguments(["width=16", "act=relu"])
     {'width': 16, 'act': 'relu'}

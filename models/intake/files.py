@@ -1,4 +1,4 @@
-"""Reading a file of weights that was saved elsewhere, without running code from it."""
+"""Reads a file of weights from elsewhere, without running code from it."""
 
 import pickle
 import warnings
@@ -13,11 +13,11 @@ from models.intake.pickles import read_pickle
 
 
 def read_file(path: Path) -> tuple[object, tuple[str, ...]]:
-    """Read a ``.safetensors`` file; of anything else, a pickle, the tensors and plain values.
+    """Read a ``.safetensors`` file, or the tensors and plain values of a pickle.
 
     Returns:
-        The content, in which ``UNKNOWN`` stands for each other object, and the names of the classes and
-        functions that would have made these objects: none of them is imported or run.
+        The content, with ``UNKNOWN`` in place of every other object, and the names of the classes and
+        functions of these objects, none of which is imported or run.
 
     Raises:
         WeightsError: if it cannot be read.
@@ -36,7 +36,7 @@ def _read(path: Path) -> tuple[object, tuple[str, ...]]:
             raise WeightsError(f"'weights' {path} must be in the safetensors format: {error}") from error
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about old formats, which are what this is for
+            warnings.simplefilter("ignore")  # of old formats, which this function is for
             return torch.load(path, map_location="cpu", weights_only=True), ()
     except pickle.UnpicklingError:
         return _read_pickle(path)
@@ -51,6 +51,5 @@ def _read_pickle(path: Path) -> tuple[object, tuple[str, ...]]:
         return read_pickle(path)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"'weights' {path} must be a PyTorch file that holds tensors; without running code it cannot be "
-            f"read: {error}"
+            f"'weights' {path} must be a PyTorch file of tensors, readable without running code: {error}"
         ) from error

@@ -1,10 +1,11 @@
-"""An unpickler that makes tensors and plain values, and imports, calls and changes nothing else.
+"""An unpickler for untrusted files: it makes tensors and plain values, and imports and calls nothing else.
 
-A pickle is a program: it names globals, calls them, and sets the state and the items of what it has. All that
-it can work with is what ``find_class`` gives it. Here these are the few builders below, which a pickle cannot
-change, and for every other name a stand-in that takes whatever is done to it and does nothing.
+A pickle is a program. It names globals, calls them, and sets state and items of its objects. It reaches only
+what ``find_class`` returns. Here that is one of the few builders below, which a pickle cannot change, or for
+any other name a stand-in that accepts every operation and does nothing.
 
-Reference: Lib/pickle.py of Python for what a program can do, torch/_utils.py for the builders' arguments.
+Reference: Lib/pickle.py of Python for the operations of a pickle, torch/_utils.py for the builders'
+arguments.
 """
 
 import io
@@ -34,7 +35,7 @@ _Storage = Callable[[torch.dtype, str, int], Tensor]
 
 
 def _nothing(*_: object) -> None:
-    """What becomes of a state, or of items, that a pickle gives to an object of unknown code."""
+    """Ignore the state or items that a pickle sets on an object of unknown code."""
 
 
 class _Inert(type):
@@ -45,9 +46,9 @@ class _Inert(type):
 
 
 class UNKNOWN(metaclass=_Inert):
-    """Stands for every class, function and object of unknown code; called or made, it is itself again.
+    """Stand-in for every class, function and object of unknown code. Calling it returns the class itself.
 
-    It is a class, since a pickle may also make instances of what a call has returned.
+    It is a class because a pickle may also make instances of the result of a call.
     """
 
     def __new__(cls, *_: object, **__: object) -> Any:
@@ -58,16 +59,16 @@ class UNKNOWN(metaclass=_Inert):
 
 
 class _Dict(dict[Any, Any]):
-    """Stands for ``OrderedDict``, without the attributes that a pickle could set on one."""
+    """Stand-in for ``OrderedDict``, without the attributes that a pickle could set."""
 
     __slots__ = ()
 
     def __setstate__(self, *_: object) -> None:
-        """Drops the versions of layers that a state dict carries."""
+        """Drop the layer versions in a state dict."""
 
 
 class _BuildTensor:
-    __slots__ = ()  # a function would have attributes, which a pickle could set
+    __slots__ = ()  # not a function: a pickle could set the attributes of one
 
     def __call__(
         self,
@@ -79,7 +80,7 @@ class _BuildTensor:
         _hooks: object = None,
         metadata: object = None,
     ) -> Any:
-        # Neither complex storages nor metadata, by which numbers are negated or conjugated, occur in weights.
+        # Metadata marks negated or conjugated numbers. Weights have none, nor complex storages.
         if metadata or not isinstance(storage, Tensor):
             return UNKNOWN
         return torch.as_strided(storage, size, stride, offset)
@@ -103,23 +104,23 @@ _BUILDERS: Final[Mapping[tuple[str, str], object]] = MappingProxyType(
 
 
 class InertUnpickler(pickle.Unpickler):
-    """Reads one pickle of ``torch.save``, of whatever it was made.
+    """Reads one pickle that ``torch.save`` wrote.
 
     Args:
-        file: where the pickle starts.
-        storage: gives the flat tensor of a data type, a storage's key and its number of elements.
-        unknown: gets the names for which ``UNKNOWN`` stands, as keys.
+        file: the file, positioned at the pickle.
+        storage: returns the flat tensor for a data type, a storage's key and its number of elements.
+        unknown: gets the names of the objects replaced by ``UNKNOWN``, as keys.
     """
 
     def __init__(
         self, file: io.BufferedReader | io.BytesIO, storage: _Storage, unknown: dict[str, None]
     ) -> None:
-        super().__init__(file, encoding="latin1")  # takes any bytes of Python 2
+        super().__init__(file, encoding="latin1")  # accepts any bytes that Python 2 pickled
         self._storage = storage
         self._unknown = unknown
 
     def find_class(self, module: str, name: str, /) -> Any:
-        """Return a builder or ``UNKNOWN``, by comparing names and never by importing them."""
+        """Return a builder or ``UNKNOWN``. Names are only compared, never imported."""
         if module in ("torch", "torch.cuda") and name in _DTYPES:
             return name
         if (module, name) in _BUILDERS:
@@ -128,7 +129,7 @@ class InertUnpickler(pickle.Unpickler):
         return UNKNOWN
 
     def persistent_load(self, pid: Any) -> Any:
-        """Return a storage; other kinds, such as the source of a module, are unknown objects."""
+        """Return a storage; any other kind, such as the source of a module, is an unknown object."""
         match pid:
             case ("storage", str(kind), str(key), _, int(numel), *view) if view in ([], [None]):
                 return self._storage(_DTYPES[kind], key, numel)

@@ -1,10 +1,10 @@
-"""The names that public code gives to the layers of our architectures.
+"""Translates the layer names of public code into those of our architectures.
 
-The networks are the same, layer by layer; only their names differ.
+The networks are the same, layer by layer; only the names differ.
 
 Reference: archs/cifar_resnet.py of locuslab/smoothing and of its descendants (Salman et al., MACER,
 consistency), preactresnet.py of locuslab/robust_overfitting, and wideresnet.py of
-xternalz/WideResNet-pytorch, whose names yaodongyu/TRADES and the code after it keep.
+xternalz/WideResNet-pytorch, whose names yaodongyu/TRADES and its descendants keep.
 """
 
 import re
@@ -36,7 +36,7 @@ def _preact_resnet18(key: str) -> str:
 def _wide_resnet(key: str) -> str:
     """``conv1, block1.layer.0.conv1, block1.layer.0.convShortcut, bn1, fc`` of WideResNet-pytorch.
 
-    TRADES' own checkpoints also hold a ``sub_block1``, which its network never uses; it has no name here.
+    TRADES' own checkpoints also contain a ``sub_block1``, which its network never uses. It has no name here.
     """
     if found := _WIDE_BLOCK.fullmatch(key):
         stage, rest = found.groups()

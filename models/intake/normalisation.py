@@ -1,4 +1,4 @@
-"""Which normalisation a new bundle gets: with another one than in training it would be another classifier."""
+"""Chooses the normalisation of a new bundle: it must be the one of training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ PUBLIC_NORMALISATIONS: Final = (
     "0.2471,0.2435,0.2616, MACER, TRADES and AWP none: 0,0,0 and 1,1,1; "
     "of ImageNet's, most have 0.485,0.456,0.406 and 0.229,0.224,0.225 (again, smoothing-adversarial 1,1,1)"
 )
-"""What public code normalises by and most of its checkpoints do not hold.
+"""Normalisations of public code, which most of its checkpoints do not contain.
 
 Reference: code/datasets.py and code/architectures.py of locuslab/smoothing and of
 Hadisalman/smoothing-adversarial; train_cifar.py of locuslab/robust_overfitting, with the constants of
@@ -28,7 +28,7 @@ yaodongyu/TRADES; trades_AWP/train_trades_cifar.py of csdongxian/AWP.
 
 @dataclass(frozen=True)
 class Normalisation:
-    """What is subtracted from pixels in [0, 1], and what the difference is divided by, per channel."""
+    """The mean to subtract from pixels in [0, 1], and the standard deviation to divide by, per channel."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -46,21 +46,21 @@ def choose_normalisation(
     network: nn.Module,
     channels: int,
 ) -> tuple[Normalisation, tuple[str, ...]]:
-    """Return the normalisation, and a sentence about it if it was assumed.
+    """Return the normalisation, and a sentence about it if it is assumed.
 
-    What the checkpoint holds counts, then what the user gives. Numbers are assumed only where both leave them
-    out and it is known which: a library's for weights in its own form; any for random weights.
+    The checkpoint's values come first, then the user's. If both have none, values are assumed in two cases:
+    those of a library for weights in its own format, and any values for random weights.
 
     Args:
-        mean: per channel, as the user gives it, or None.
-        std: likewise.
-        checkpoint: what the file of weights held; None for random weights.
-        source: of the network, such as ``timm:NAME``.
-        network: that was built from it.
-        channels: of an image.
+        mean: the user's mean per channel, or None.
+        std: the user's standard deviation per channel, or None.
+        checkpoint: the content of the file of weights; None for random weights.
+        source: source of the network, such as ``timm:NAME``.
+        network: the network built from it.
+        channels: channels of an image.
 
     Raises:
-        WeightsError: if the user contradicts the checkpoint, or if a number is neither given, held nor known.
+        WeightsError: if the user contradicts the checkpoint, or a value is neither given nor known.
     """
     held = (None, None) if checkpoint is None else (checkpoint.mean, checkpoint.std)
     for field, asked, found in (("mean", mean, held[0]), ("std", std, held[1])):
@@ -74,7 +74,7 @@ def choose_normalisation(
     if chosen_mean is None and chosen_std is None and _is_conventional(source, checkpoint):
         whose, assumed = _convention(source, network, channels)
         numbers = f"mean {_listed(assumed.mean)} and std {_listed(assumed.std)}"
-        return assumed, (f"no mean and std are given, so {whose} are assumed: {numbers}",)
+        return assumed, (f"no mean and std given, so {whose} are assumed: {numbers}",)
     raise WeightsError(_demand(chosen_mean, chosen_std, checkpoint))
 
 
@@ -85,7 +85,7 @@ def _close(asked: Sequence[float], held: Sequence[float]) -> bool:
 def _is_conventional(source: str, checkpoint: Checkpoint | None) -> bool:
     if checkpoint is None:
         return True
-    # Behind a layer of somebody's own, a library's network need not get what the library would give it.
+    # With a normalisation layer of its own, the network may expect other input than the library's.
     return source.partition(":")[0] in LIBRARIES and not checkpoint.behind_layer
 
 
@@ -102,11 +102,11 @@ def _convention(source: str, network: nn.Module, channels: int) -> tuple[str, No
 def _demand(mean: Sequence[float] | None, std: Sequence[float] | None, checkpoint: Checkpoint | None) -> str:
     missing = [f"'{field}'" for field, value in (("mean", mean), ("std", std)) if value is None]
     if checkpoint is None:
-        return f"{missing[0]} must be given, since the other one is, got None"
+        return f"{missing[0]} must be given together with the other one, got None"
     held = checkpoint.mean or checkpoint.std
-    why = "holds no normalisation" if held is None else f"holds the other one alone, {held}"
+    why = "has no normalisation" if held is None else f"has only the other one, {held}"
     return (
-        f"{' and '.join(missing)} must be given, since the file of weights {why}, got None; "
+        f"{' and '.join(missing)} must be given, because the file of weights {why}, got None; "
         f"{PUBLIC_NORMALISATIONS}"
     )
 

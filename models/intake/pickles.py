@@ -1,9 +1,9 @@
-"""Reading the tensors of a PyTorch file that also holds objects of unknown code, without running any of it.
+"""Reads the tensors of a PyTorch file that also contains objects of unknown code, without running that code.
 
-MadryLab's robustness, for one, saves NumPy's numbers with the state of its schedule, and whatever else dill
-can pickle. ``torch.load`` refuses such a file or trusts it: it takes another unpickler only where it would
-also load TorchScript, unpack tar files and compare the sources of modules. So its two formats are read here,
-and reading them does nothing else.
+MadryLab's robustness, for example, saves NumPy numbers and other objects, pickled by dill. ``torch.load``
+either refuses such a file or trusts it. It does accept another unpickler, but then it also loads TorchScript,
+unpacks tar files and compares the sources of modules. So its two formats are read here, and nothing else
+happens.
 
 Reference: torch/serialization.py.
 """
@@ -27,12 +27,12 @@ def read_pickle(path: Path) -> tuple[object, tuple[str, ...]]:
     """Read a file that ``torch.save`` wrote, with any pickle module, in the zip or the legacy format.
 
     Returns:
-        The content, in which ``UNKNOWN`` stands for each object that is neither a tensor nor a plain value,
-        and the names of the classes and functions that would have made these objects.
+        The content, with ``UNKNOWN`` in place of every object that is neither a tensor nor a plain value, and
+        the names of the classes and functions of these objects.
 
     Raises:
         OSError: if the file cannot be read.
-        UnpicklingError: if it is not such a file.
+        UnpicklingError: if ``torch.save`` did not write it.
     """
     unknown: dict[str, None] = {}
     with path.open("rb") as file:
@@ -42,7 +42,7 @@ def read_pickle(path: Path) -> tuple[object, tuple[str, ...]]:
             return read(file, unknown), tuple(unknown)
         except OSError:
             raise
-        except Exception as error:  # what a damaged or hostile file raises depends on how it is made
+        except Exception as error:  # a damaged or hostile file may raise anything
             raise pickle.UnpicklingError(f"{type(error).__name__}: {error}") from error
 
 
@@ -65,7 +65,7 @@ def _read_archive(file: io.BufferedReader, unknown: dict[str, None]) -> object:
 
 
 def _read_legacy(file: io.BufferedReader, unknown: dict[str, None]) -> object:
-    """Several pickles one after the other, then the numbers of each storage behind their count."""
+    """Read the legacy format: several pickles, then for each storage its length and its numbers."""
     contents: dict[str, tuple[int, bytearray]] = {}
 
     def storage(dtype: torch.dtype, key: str, numel: int) -> Tensor:
@@ -77,18 +77,18 @@ def _read_legacy(file: io.BufferedReader, unknown: dict[str, None]) -> object:
         return InertUnpickler(file, storage, unknown).load()
 
     if load() != MAGIC_NUMBER or load() != PROTOCOL_VERSION:
-        raise pickle.UnpicklingError("the file must start as torch.save starts one")
+        raise pickle.UnpicklingError("the file must start with the header of torch.save")
     _require_order("little" if load()["little_endian"] else "big")
     result = load()
     for key in load():
         numel, content = contents[key]
         if int.from_bytes(file.read(8), "little") != numel or file.readinto(content) != len(content):
-            raise pickle.UnpicklingError(f"storage {key} must be whole")
+            raise pickle.UnpicklingError(f"storage {key} must be complete")
     return result
 
 
 def _flat(content: bytearray, dtype: torch.dtype, numel: int) -> Tensor:
-    if numel == 0:  # which frombuffer refuses
+    if numel == 0:  # frombuffer refuses an empty buffer
         return torch.empty(0, dtype=dtype)
     return torch.frombuffer(content, dtype=dtype, count=numel)
 

@@ -1,4 +1,4 @@
-"""From what a checkpoint holds to the weights of a network, with an account of everything else in it."""
+"""Finds the weights of a network in a checkpoint, and reports everything else in it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,28 +16,28 @@ from models.intake.names import own_name
 _NESTED: Final = ("state_dict", "model_state_dict", "model", "network", "net")
 _WRAPPERS: Final = ("module.", "_orig_mod.", "model.", "network.", "net.")
 _SECOND_COPY: Final = "attacker."
-"""MadryLab's robustness saves the network once more, within its attacker."""
+"""Prefix of the second copy of the network that MadryLab's robustness saves with its attacker."""
 
 _LAYERS: Final = ("0", "normalize", "normalizer")
 _MEANS: Final = frozenset(f"{layer}.{name}" for layer in _LAYERS for name in ("mean", "means", "new_mean"))
 _STDS: Final = frozenset(f"{layer}.{name}" for layer in _LAYERS for name in ("std", "stds", "sds", "new_std"))
-"""Where a layer of public code keeps the input normalisation, if as buffers or parameters.
+"""Keys under which public code saves an input normalisation.
 
-MadryLab's InputNormalize does, and so do descendants of locuslab's NormalizeLayer. This layer itself and
-SmoothAdv's InputCenterLayer do not: of them a file holds nothing.
+MadryLab's InputNormalize and descendants of locuslab's NormalizeLayer save theirs. NormalizeLayer itself and
+SmoothAdv's InputCenterLayer do not: their values are not in the file.
 """
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file of weights held.
+    """The content of a file of weights.
 
     Attributes:
-        weights: under the names that the network has; what it has no place for keeps its own name.
-        mean: of the checkpoint's normalisation layer, per channel, or None if it has none.
-        std: likewise.
-        behind_layer: whether the network was second in a ``Sequential``, behind its normalisation.
-        notes: what became of everything else, one sentence each.
+        weights: the weights under the network's names; unknown weights keep their own names.
+        mean: mean of the checkpoint's normalisation layer, per channel; None without such a layer.
+        std: standard deviation of that layer, or None.
+        behind_layer: whether the network is second in a ``Sequential``, after a normalisation layer.
+        notes: one sentence about each other part of the file.
     """
 
     weights: dict[str, Tensor]
@@ -50,34 +50,34 @@ class Checkpoint:
 def read_checkpoint(path: Path, expected_keys: Iterable[str], architecture: str = "") -> Checkpoint:
     """Read a state dict from a ``.safetensors`` file or a legacy ``.pth`` pickle.
 
-    A state dict inside a checkpoint is found; objects of unknown code are left out. Prefixes that wrappers
-    put before keys (``DataParallel``, a ``Sequential`` of normalisation and network, an attacker) are taken
-    off where the network does not have them, and the names of public code become ours.
+    The state dict may be nested in a checkpoint. Objects of unknown code are ignored. Prefixes of wrappers
+    (``DataParallel``, a ``Sequential`` of normalisation and network, an attacker) are removed unless the
+    network has them, and names of public code are translated into ours.
 
     Args:
-        path: the file; anything but ``.safetensors`` is read as a pickle, of which no code runs.
+        path: the file; any file but ``.safetensors`` is read as a pickle, from which no code runs.
         expected_keys: the keys of the network.
-        architecture: its name, if it is one of ours.
+        architecture: name of the network, if it is a registered architecture.
 
     Raises:
-        WeightsError: if it cannot be read, holds anything but tensors, or two copies that differ.
+        WeightsError: if it cannot be read, contains anything but tensors, or two copies that differ.
     """
     content, unknown = read_file(path)
     if content is UNKNOWN:
         raise WeightsError(
-            f"'weights' {path} must hold a state dict, got an object of {', '.join(unknown[:10])}"
+            f"'weights' {path} must contain a state dict, got an object of {', '.join(unknown[:10])}"
         )
     state, notes = _state_dict(content, path)
     if unknown:
-        notes.append(f"left out, as nothing of their code runs: objects of {', '.join(unknown[:10])}")
+        notes.append(f"ignored, because no code of the file runs: objects of {', '.join(unknown[:10])}")
     expected = frozenset(expected_keys)
     behind_layer = not _numbered(expected) and any(_unwrapped(key).startswith("1.") for key in state)
     mean, std = _take(state, _MEANS, expected), _take(state, _STDS, expected)
     if mean is not None:
         what = "means and standard deviations" if std is not None else "means, and no standard deviations"
-        notes.append(f"its normalisation layer holds {what}{_shown(mean)}{_shown(std)}")
+        notes.append(f"its normalisation layer has {what}{_shown(mean)}{_shown(std)}")
     elif std is not None:
-        notes.append(f"its normalisation layer holds standard deviations, and no means{_shown(std)}")
+        notes.append(f"its normalisation layer has standard deviations, and no means{_shown(std)}")
     keys: dict[tuple[str, bool], list[str]] = {}
     for key in state:
         keys.setdefault(_located(key, expected, architecture), []).append(key)
@@ -95,14 +95,14 @@ def _state_dict(content: object, path: Path) -> tuple[dict[str, Tensor], list[st
         if found is None:
             break
         if others := [str(key) for key in content if key != found]:
-            notes.append(f"'{found}' holds the weights; left out besides it: {', '.join(others)}")
+            notes.append(f"'{found}' contains the weights; ignored entries: {', '.join(others)}")
         content = content[found]
     if not isinstance(content, Mapping) or not content:
-        raise WeightsError(f"'weights' {path} must hold a state dict, got {type(content).__name__}")
+        raise WeightsError(f"'weights' {path} must contain a state dict, got {type(content).__name__}")
     foreign = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
     if foreign:
         raise WeightsError(
-            f"'weights' {path} must hold tensors only, got others in: {', '.join(foreign[:10])}"
+            f"'weights' {path} must contain only tensors, got others in: {', '.join(foreign[:10])}"
         )
     return {str(key): value for key, value in content.items()}, notes
 
@@ -110,7 +110,7 @@ def _state_dict(content: object, path: Path) -> tuple[dict[str, Tensor], list[st
 def _take(
     state: dict[str, Tensor], names: frozenset[str], expected: frozenset[str]
 ) -> tuple[float, ...] | None:
-    """Takes a normalisation's numbers out of the state; of several copies, the first one counts."""
+    """Remove the values of a normalisation from the state and return them; several copies must agree."""
     found = [key for key in state if key not in expected and _unwrapped(key) in names]
     values = [tuple(float(number) for number in state.pop(key).flatten()) for key in found]
     if len(set(values)) > 1:
@@ -119,7 +119,7 @@ def _take(
 
 
 def _unwrapped(key: str) -> str:
-    """A key of a normalisation without the wrappers round it; ``0.`` is its place in a ``Sequential``."""
+    """Return a key without the prefixes of wrappers; ``0.``, the index in a ``Sequential``, stays."""
     outer = (*_WRAPPERS, _SECOND_COPY)
     while prefix := next((wrapper for wrapper in outer if key.startswith(wrapper)), None):
         key = key.removeprefix(prefix)
@@ -127,12 +127,12 @@ def _unwrapped(key: str) -> str:
 
 
 def _numbered(expected: frozenset[str]) -> bool:
-    """Whether the network is itself a ``Sequential``, whose keys start with numbers of their own."""
+    """Whether the network is itself a ``Sequential``, so that its keys start with numbers."""
     return any(key[0].isdigit() for key in expected)
 
 
 def _located(key: str, expected: frozenset[str], architecture: str) -> tuple[str, bool]:
-    """The network's name for a key, and whether it is a second copy's; an unknown key keeps its own name."""
+    """Return the network's name of a key, or the key if unknown; and whether it is of a second copy."""
     name, copy = key, False
     wrappers = _WRAPPERS if _numbered(expected) else (*_WRAPPERS, "1.")
     while name not in expected:
@@ -148,7 +148,7 @@ def _located(key: str, expected: frozenset[str], architecture: str) -> tuple[str
 
 
 def _require_agreement(same_weight: Iterable[Sequence[str]], state: Mapping[str, Tensor]) -> None:
-    """Refuse keys that stand for one weight, under several wrappers, and hold several values."""
+    """Refuse keys of one weight, under several wrappers, with different values."""
     differing = [
         " and ".join(keys)
         for keys in same_weight
@@ -165,7 +165,7 @@ def _equal(one: Tensor, other: Tensor) -> bool:
 
 
 def _compared(copies: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:
-    """Says what became of a second copy, which has to be equal to the first."""
+    """Return a sentence about a second copy of the network, which must equal the first."""
     differing = [
         name for name, value in copies.items() if name not in weights or not _equal(value, weights[name])
     ]
@@ -175,11 +175,10 @@ def _compared(copies: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> li
         )
     if not copies:
         return []
-    # Its library also cuts pixels to [0, 1] before it normalises, which matters under noise only.
     return [
         (
-            f"left out a second copy of the network, under '{_SECOND_COPY}': {len(copies)} keys; "
-            "its library's cut of pixels to [0, 1] is not repeated, so noise reaches the network whole"
+            f"ignored a second copy of the network, under '{_SECOND_COPY}': {len(copies)} keys; "
+            "its library clips pixels to [0, 1] before normalising, radii does not clip the noise"
         )
     ]
 

@@ -78,7 +78,7 @@ def test_int8_that_votes_otherwise_is_not_used_for_that_variant(
     variant = Variants(SharedStatistics(redis), capacity=2).get(model, LAW)
     assert variant.executable.dtype in ("bfloat16", "float32")
     insisting = replace(model, dtype_asked="int8")
-    with pytest.raises(BackendError, match=r"'dtype' int8 must give the votes of float32"):
+    with pytest.raises(BackendError, match=r"'dtype' int8 must vote like float32"):
         _ = Variants(SharedStatistics(redis), capacity=2).get(insisting, LAW).executable
 
 

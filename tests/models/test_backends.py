@@ -222,7 +222,10 @@ def test_a_vision_transformer_runs_in_bfloat16() -> None:
             {"calibration": torch.zeros(2, 1, 9, 9)},
             r"'calibration' must be float32 images .* got torch.float32 \(2, 1, 9, 9\)",
         ),
-        ({"calibration": torch.zeros(0, *SHAPE)}, "'calibration' must be some images of finite values"),
+        (
+            {"calibration": torch.zeros(0, *SHAPE)},
+            "'calibration' must be at least one image, with finite values",
+        ),
         ({"num_classes": 4}, r"float32 logits \(2, 4\), got torch.float32 \(2, 3\)"),
         ({"input_shape": (2, 8, 8)}, r"must run on images \(2, 2, 8, 8\)"),
     ],

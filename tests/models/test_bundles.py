@@ -144,7 +144,7 @@ def with_clean(**arrays: object) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("damage", "error", "reason"),
     [
-        (flip_byte, DigestError, r"sha256 of weights.safetensors must be"),
+        (flip_byte, DigestError, r"SHA-256 of weights.safetensors must be"),
         (
             lambda folder: (folder / "weights.safetensors").unlink(),
             BundleNotFoundError,
@@ -310,7 +310,7 @@ def test_a_place_is_a_bundle_or_a_folder_of_bundles(tiny_bundle: Path) -> None:
 def test_two_bundles_of_one_name_are_refused(tiny_bundle: Path, tmp_path: Path) -> None:
     """A request could not say which it means."""
     shutil.copytree(tiny_bundle, tmp_path / "copies" / "other")
-    with pytest.raises(BundleExistsError, match="'name' must be one bundle's, got tiny"):
+    with pytest.raises(BundleExistsError, match="'name' must be unique, got tiny"):
         find_bundles([tiny_bundle, tmp_path / "copies"])
 
 

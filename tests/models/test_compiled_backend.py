@@ -102,7 +102,9 @@ def test_automatic_choice_on_a_cpu_never_compiles(monkeypatch: pytest.MonkeyPatc
 def test_what_cannot_be_compiled_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the compiler's reason."""
     monkeypatch.setattr(torch, "compile", _refuse)
-    with pytest.raises(BackendError, match="'module' must be one that PyTorch can compile: RuntimeError: no"):
+    with pytest.raises(
+        BackendError, match="'module' must be supported by the compiler of PyTorch: RuntimeError: no"
+    ):
         prepare(network(), input_shape=SHAPE, num_classes=3, backend="compiled", device="cpu", batch_size=4)
 
 

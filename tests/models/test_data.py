@@ -277,7 +277,7 @@ def test_imagenet_of_other_folders_than_classes_is_refused(
 def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
     jpeg_folders(tmp_path)
     (tmp_path / "val" / "n02" / "n02_1.JPEG").write_bytes(b"no picture")
-    with pytest.raises(DatasetError, match=r"n02_1\.JPEG: 'image' must be a picture"):
+    with pytest.raises(DatasetError, match=r"n02_1\.JPEG: 'image' must be an image file"):
         load_dataset("imagenet", tmp_path).test.images[:]
 
 

@@ -57,7 +57,7 @@ def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
     """Bytes of another kind have no pixels."""
     path = tmp_path / "notes.png"
     path.write_text("not a picture")
-    with pytest.raises(ImageError, match="'image' must be a picture"):
+    with pytest.raises(ImageError, match="'image' must be an image file"):
         read_image(path, (3, 8, 8))
 
 

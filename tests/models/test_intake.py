@@ -132,7 +132,7 @@ def test_standard_deviations_alone_are_used_with_the_mean_that_is_given(tmp_path
     said: list[str] = []
     card = create_bundle(tmp_path / "bundle", say=said.append, **asked)
     assert (card.mean, card.std) == ((0.3,), pytest.approx((0.2,)))
-    assert said == ["its normalisation layer holds standard deviations, and no means (0.2)"]
+    assert said == ["its normalisation layer has standard deviations, and no means (0.2)"]
     with pytest.raises(WeightsError, match=r"'mean' must be given, .* \(0\.2.*got None"):
         create_bundle(tmp_path / "guessed", **{**asked, "mean": None})
     with pytest.raises(WeightsError, match=r"'std' must be that of the checkpoint's .* got \(0.4,\)"):
@@ -178,8 +178,8 @@ def test_files_of_another_kind_are_refused(tmp_path: Path, content: bytes, reaso
         ({"arguments": {}}, ModuleError, r"hidden"),
         ({"source": "nowhere_at_all:build"}, ModuleError, r"nowhere_at_all"),
         ({"source": "own_code:missing"}, ModuleError, r"missing"),
-        ({"source": "own_code:text", "arguments": {}}, ModuleError, r"must give a torch module, got str"),
-        ({"input_shape": (1, 9, 9)}, ModuleError, r"must take images \(2, 1, 9, 9\)"),
+        ({"source": "own_code:text", "arguments": {}}, ModuleError, r"must return a torch module, got str"),
+        ({"input_shape": (1, 9, 9)}, ModuleError, r"must accept images \(2, 1, 9, 9\)"),
         ({"std": (0.0,)}, CardError, r"'std.0' .*got 0.0"),
         ({"name": "Not A Name"}, CardError, r"'name' .*got Not A Name"),
         ({"weights": Path("nowhere.pth")}, WeightsError, r"nowhere.pth cannot be read"),

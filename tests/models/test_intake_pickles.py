@@ -77,9 +77,9 @@ def test_tensors_beside_a_function_that_dill_pickled_become_a_bundle(
     monkeypatch.delitem(sys.modules, "dill._dill")
     notes: list[str] = []
     create_bundle(tmp_path / "bundle", weights=tmp_path / "theirs.pt", say=notes.append, **TINY)
-    assert notes[0] == "'model' holds the weights; left out besides it: schedule"
+    assert notes[0] == "'model' contains the weights; ignored entries: schedule"
     assert notes[1].startswith(
-        "left out, as nothing of their code runs: objects of dill._dill._create_function"
+        "ignored, because no code of the file runs: objects of dill._dill._create_function"
     )
     found = load_bundle(tmp_path / "bundle").base_classifier.network.state_dict()
     assert all(torch.equal(found[key], value) for key, value in network.state_dict().items())
@@ -114,8 +114,8 @@ def test_a_command_in_a_file_is_not_run(tmp_path: Path, zipped: bool) -> None:
     create_bundle(tmp_path / "bundle", weights=tmp_path / "beside.pth", say=notes.append, **TINY)
     assert notes[1].endswith(f"objects of {os.system.__module__}.system")
     for name, content, reason in (
-        ("whole", command, "must hold a state dict, got an object of"),
-        ("nested", {"state_dict": command}, "must hold tensors only, got others in: state_dict"),
+        ("whole", command, "must contain a state dict, got an object of"),
+        ("nested", {"state_dict": command}, "must contain only tensors, got others in: state_dict"),
         ("key", tiny_network().state_dict() | {"bn.weight": command}, "got others in: bn.weight"),
     ):
         save(content, tmp_path / name, zipped)

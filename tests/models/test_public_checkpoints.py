@@ -254,7 +254,7 @@ def check(folder: Path, content: Any, network: nn.Module, source: str, **fields:
     return notes
 
 
-OF_LOCUSLAB = ["'state_dict' holds the weights; left out besides it: epoch, arch, optimizer"]
+OF_LOCUSLAB = ["'state_dict' contains the weights; ignored entries: epoch, arch, optimizer"]
 
 
 @pytest.mark.parametrize("wrap", [nn.Sequential, nn.DataParallel])
@@ -271,7 +271,7 @@ def test_macer(tmp_path: Path) -> None:
     """Its checkpoints hold the network alone, under 'net'."""
     network = trained(ThinResNet())
     notes = check(tmp_path, {"net": network.state_dict(), "epoch": 440}, network, "cifar_resnet20")
-    assert notes == ["'net' holds the weights; left out besides it: epoch"]
+    assert notes == ["'net' contains the weights; ignored entries: epoch"]
 
 
 def create(folder: Path, content: Any, source: str, **fields: Any) -> tuple[Card, list[str]]:
@@ -288,14 +288,14 @@ def create(folder: Path, content: Any, source: str, **fields: Any) -> tuple[Card
 def test_a_normalisation_that_the_file_does_not_hold_is_demanded(tmp_path: Path) -> None:
     """ImageNet's would be another classifier's; the message knows what public code takes."""
     content = locuslab(trained(ThinResNet()))
-    with pytest.raises(WeightsError, match=r"'mean' and 'std' must be given, since .*got None") as both:
+    with pytest.raises(WeightsError, match=r"'mean' and 'std' must be given, because .*got None") as both:
         create(tmp_path, content, "cifar_resnet20")
     for known in ("0.4914,0.4822,0.4465 and std 0.2023,0.1994,0.2010", "only centres: this mean and std 1,1,1",
                   "0.485,0.456,0.406 and 0.229,0.224,0.225"):  # fmt: skip
         assert known in str(both.value)
-    with pytest.raises(WeightsError, match=r"^'std' must be given, since"):
+    with pytest.raises(WeightsError, match=r"^'std' must be given, because"):
         create(tmp_path, content, "cifar_resnet20", mean=MEAN)
-    with pytest.raises(WeightsError, match=r"^'mean' must be given, since"):
+    with pytest.raises(WeightsError, match=r"^'mean' must be given, because"):
         create(tmp_path, content, "cifar_resnet20", std=STD)
     assert not (tmp_path / "bundle").exists()
     card, _ = create(tmp_path, content, "cifar_resnet20", mean=MEAN, std=(1.0, 1.0, 1.0))
@@ -308,7 +308,7 @@ def test_weights_in_a_librarys_own_form_get_its_normalisation_and_it_is_said(tmp
     card, notes = create(tmp_path, network.state_dict(), "torchvision:squeezenet1_1", input_shape=(3, 32, 32))
     assert (card.mean, card.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     assert notes == [
-        "no mean and std are given, so ImageNet's are assumed: mean 0.485,0.456,0.406 and std 0.229,0.224,0.225"
+        "no mean and std given, so ImageNet's are assumed: mean 0.485,0.456,0.406 and std 0.229,0.224,0.225"
     ]
     behind = nn.Sequential(PlainNormalize(), nn.DataParallel(network)).state_dict()
     with pytest.raises(WeightsError, match="'mean' and 'std' must be given"):
@@ -320,7 +320,7 @@ def test_random_weights_get_a_normalisation_that_is_said(tmp_path: Path) -> None
     card, notes = create(tmp_path, None, "cifar_resnet20")
     assert card.std == (0.229, 0.224, 0.225)
     assert "ImageNet's are assumed: mean 0.485,0.456,0.406 and std 0.229,0.224,0.225" in notes[0]
-    with pytest.raises(WeightsError, match="'std' must be given, since the other one is, got None"):
+    with pytest.raises(WeightsError, match="'std' must be given together with the other one, got None"):
         create(tmp_path, None, "cifar_resnet20", mean=MEAN, overwrite=True)
 
 
@@ -339,12 +339,12 @@ def test_buffers_of_a_normalisation_are_used(tmp_path: Path, sds: tuple[float, .
     content = locuslab(network)
     content["state_dict"]["0.means"] = torch.tensor(MEAN)
     if sds is None:
-        with pytest.raises(WeightsError, match=r"'std' must be given, since .* the other one alone, \(0\.49"):
+        with pytest.raises(
+            WeightsError, match=r"'std' must be given, because .* only the other one, \(0\.49"
+        ):
             check(tmp_path, content, network, "cifar_resnet20", mean=None, std=None)
         notes = check(tmp_path, content, network, "cifar_resnet20", mean=None)
-        assert (
-            notes[1] == "its normalisation layer holds means, and no standard deviations (0.49, 0.48, 0.45)"
-        )
+        assert notes[1] == "its normalisation layer has means, and no standard deviations (0.49, 0.48, 0.45)"
     else:
         content["state_dict"]["0.sds"] = torch.tensor(sds)
         check(tmp_path, content, network, "cifar_resnet20", mean=None, std=None)
@@ -358,7 +358,7 @@ def test_locuslab_robust_overfitting(tmp_path: Path, nested: bool) -> None:
     content = {"state_dict": state, "test_robust_acc": 0.53, "test_acc": 0.81} if nested else state
     notes = check(tmp_path, content, network, "preact_resnet18", arguments={"width": 4})
     assert notes == (
-        ["'state_dict' holds the weights; left out besides it: test_robust_acc, test_acc"] if nested else []
+        ["'state_dict' contains the weights; ignored entries: test_robust_acc, test_acc"] if nested else []
     )
 
 
@@ -378,22 +378,24 @@ def test_the_unused_block_of_trades_is_left_out_on_request(tmp_path: Path) -> No
     with pytest.raises(WeightsError, match=r"unexpected keys: sub_block1\.layer\.0\.bn1\.weight"):
         check(tmp_path, state, network, "wide_resnet", arguments=WIDE)
     notes = check(tmp_path, state, network, "wide_resnet", arguments=WIDE, allow_unused=True)
-    assert notes[0].startswith("left out, as the network has no place for it: sub_block1.layer.0.bn1.weight")
+    assert notes[0].startswith(
+        "ignored, because the network has no such weight: sub_block1.layer.0.bn1.weight"
+    )
 
 
 def test_madrylab_robustness(tmp_path: Path) -> None:
     """The network is there twice, its normalisation is taken from the file, and NumPy's numbers are not read."""
     network = trained(build_architecture("small_image_resnet18", 4, 3))
     notes = check(tmp_path, madrylab(network), network, "small_image_resnet18", mean=None, std=None)
-    assert notes[0] == "'model' holds the weights; left out besides it: optimizer, schedule, epoch, amp"
+    assert notes[0] == "'model' contains the weights; ignored entries: optimizer, schedule, epoch, amp"
     assert re.match(
-        r"left out, as nothing of their code runs: objects of numpy\S*\.scalar, numpy\.dtype", notes[1]
+        r"ignored, because no code of the file runs: objects of numpy\S*\.scalar, numpy\.dtype", notes[1]
     )
     assert notes[2:] == [
-        "its normalisation layer holds means and standard deviations (0.49, 0.48, 0.45) (0.2, 0.21, 0.22)",
+        "its normalisation layer has means and standard deviations (0.49, 0.48, 0.45) (0.2, 0.21, 0.22)",
         (
-            f"left out a second copy of the network, under 'attacker.': {len(network.state_dict())} keys; "
-            "its library's cut of pixels to [0, 1] is not repeated, so noise reaches the network whole"
+            f"ignored a second copy of the network, under 'attacker.': {len(network.state_dict())} keys; "
+            "its library clips pixels to [0, 1] before normalising, radii does not clip the noise"
         ),
     ]
 
@@ -421,7 +423,7 @@ def test_keys_without_a_place_are_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"unexpected keys: module\.rotation\.weight"):
         check(tmp_path, state, network, "preact_resnet18", arguments={"width": 4})
     notes = check(tmp_path, state, network, "preact_resnet18", arguments={"width": 4}, allow_unused=True)
-    assert notes == ["left out, as the network has no place for it: module.rotation.weight"]
+    assert notes == ["ignored, because the network has no such weight: module.rotation.weight"]
 
 
 def test_the_command_line_says_what_became_of_every_key(tmp_path: Path) -> None:
@@ -434,7 +436,7 @@ def test_the_command_line_says_what_became_of_every_key(tmp_path: Path) -> None:
          "--input-shape", "3x16x16", "--weights", str(tmp_path / "theirs.pt")],
     )  # fmt: skip
     assert ran.exit_code == 0, ran.output
-    assert "left out a second copy" in ran.output
+    assert "ignored a second copy" in ran.output
     assert load_bundle(tmp_path / "bundle").card.std == pytest.approx(STD)
 
 

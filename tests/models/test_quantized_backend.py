@@ -46,9 +46,7 @@ def test_other_votes_than_float32_are_refused(
 ) -> None:
     """By name it is an error that says the share; by itself, the next precision is taken."""
     monkeypatch.setattr(checks, "LEAST_AGREEMENT", 1.01)
-    with pytest.raises(
-        BackendError, match=r"'dtype' int8 must give the votes of float32 .* got \d+\.\d% of 128"
-    ):
+    with pytest.raises(BackendError, match=r"'dtype' int8 must vote like float32 .* got \d+\.\d% of 128"):
         prepare(shipped.base_classifier, **WISHES, dtype="int8", calibration=noisy)
     assert prepare(shipped.base_classifier, **WISHES, calibration=noisy).dtype != "int8"
 
