@@ -22,7 +22,7 @@ from typing import Any, Final
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from contract.choices import ProblemCode
 from contract.limits import MAX_BODY_BYTES, MAX_HEADER_BYTES
@@ -88,6 +88,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._write_timer: asyncio.TimerHandle | None = None
         self._in_headers = True
         self._header_bytes = 0
+        self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn does
         """Starts the clock for the headers of the first request."""
@@ -95,10 +96,21 @@ class LimitedProtocol(HttpToolsProtocol):
         self._limit_reading(self.settings.header_seconds, self._refuse_slow_headers)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stops all clocks."""
+        """Stops all clocks, and tells the running request that its client has gone.
+
+        uvicorn tells only the request that came last, which is another one if the client pipelines: the
+        running one would then write to a closed connection.
+        """
         _cancel(self._read_timer)
         _cancel(self._write_timer)
+        if self._running is not None:
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
         """Counts headers that come in many pieces; uvicorn would collect them without end."""

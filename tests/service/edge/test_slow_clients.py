@@ -132,7 +132,7 @@ def test_kept_connection_may_not_dawdle_either(impatient: ApiProcess) -> None:
 
 
 def test_client_that_takes_nothing(impatient: ApiProcess) -> None:
-    """It asks for megabytes and reads none of them: dropped in the middle of one."""
+    """It asks for megabytes and reads none of them: dropped in the middle of one, which is no internal error."""
     with connection(impatient) as greedy:
         for _ in range(200):
             greedy.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -142,6 +142,9 @@ def test_client_that_takes_nothing(impatient: ApiProcess) -> None:
                 time.sleep(0.02)
         answers = read_all(greedy)
     assert 0 < answers.count(b"HTTP/1.1 200") < 200
+    metrics = httpx.get(f"{impatient.url}/metrics").text
+    assert 'route="/openapi.json",status="200"' in metrics
+    assert "internal_error" not in metrics
 
 
 @pytest.mark.parametrize(
