@@ -1,1 +1,1 @@
-"""What is measured, against whom. ``make bench`` prints it all."""
+"""Benchmarks of speed and of certified radii. ``make bench`` prints them."""

@@ -1,4 +1,4 @@
-"""Prints the benchmarks that are named, as in ``python -m benchmarks anytime``; by default those of speed."""
+"""Runs the named benchmarks, as in ``python -m benchmarks anytime``; by default those of speed."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""How few votes answer "is this radius certified?", and what it costs to watch a certificate grow."""
+"""Votes needed to decide whether a radius is certified, and the cost of looks during sampling."""
 
 import statistics
 import time
@@ -17,7 +17,7 @@ SHARES = (0.5, 0.9, 1.1, 2.0)
 
 
 class _LastRecord(Observer):
-    """Keeps the votes as they were reported last."""
+    """Keeps the last reported votes."""
 
     votes: Votes
 
@@ -26,7 +26,7 @@ class _LastRecord(Observer):
 
 
 def run(console: Console) -> None:
-    """Prints votes and decisions, per target, as shares of the radius that all votes certify."""
+    """Prints votes and decisions per target radius, relative to the radius that all votes certify."""
     subject = Subject("fashion-mnist-gaussian")
     images = test_images(IMAGES)
     classifier = subject.plain
@@ -86,7 +86,7 @@ def run(console: Console) -> None:
                     Gaussian(SIGMA),
                     **common,
                     stop=Target(target, give_up=BETA),
-                    seed=index,  # the same votes select the class
+                    seed=index,  # so that the same votes select the class
                 )
                 taken.append(time.perf_counter() - started)
                 votes.append(answer.n_drawn)

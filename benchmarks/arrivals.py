@@ -1,8 +1,8 @@
-"""Sends one request at a fixed rate, whatever becomes of the ones before, and tells how long each took.
+"""Sends requests at a fixed rate, without waiting for earlier answers, and reports how long answers take.
 
-Run as a process of its own: ``python -m benchmarks.arrivals``, with a `Load` as JSON on standard input. A
-time is counted from the moment at which the request was due, not from when there was a connection for it:
-else a server that stalls would make its own clients wait, and seem fast.
+Runs as its own process: ``python -m benchmarks.arrivals``, with a `Load` as JSON on standard input. Times
+count from the moment when a request is due, not from when it gets a connection. Otherwise a stalled server
+would delay its own clients and look fast (coordinated omission).
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Load:
-    """What to send: ``request`` is a whole HTTP request in base64, sent ``rate`` times a second."""
+    """The load: ``request`` is a complete HTTP request in base64, sent ``rate`` times per second."""
 
     host: str
     port: int
@@ -27,14 +27,14 @@ class Load:
 
 @dataclass(frozen=True)
 class Answers:
-    """Seconds from due to answered, and how many answers had which status."""
+    """Seconds from due to answered for each request, and the number of answers by status."""
 
     times: list[float]
     statuses: dict[str, int]
 
 
 class Sender:
-    """Connections that are kept, and as many more as are needed."""
+    """Reuses idle connections, and opens more as needed."""
 
     def __init__(self, load: Load) -> None:
         self._load = load
@@ -52,7 +52,7 @@ class Sender:
         return head[9:12].decode()
 
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """The one that was used last, since the server closes those that idle."""
+        """Returns the connection used last, since the server closes idle ones; else a new one."""
         while self._idle:
             reader, writer = self._idle.pop()
             if not reader.at_eof():
@@ -62,7 +62,7 @@ class Sender:
 
 
 async def run(load: Load) -> Answers:
-    """Sends at random moments, as independent clients do, so many a second on average."""
+    """Sends at random moments (a Poisson process), as independent clients do."""
     sender, drawn = Sender(load), random.Random(0)
     statuses: dict[str, int] = {}
     times: list[float] = []

@@ -1,4 +1,4 @@
-"""What the methods are worth: average certified radii of the shipped models on test images."""
+"""Average certified radii of the methods: shipped models on test images."""
 
 import time
 from collections.abc import Callable
@@ -30,7 +30,7 @@ SIGMAS = (0.25, 0.5, 0.75, 1.0)
 
 Answer = Certification | HybridCertification
 Certify = Callable[[int, Tensor], Answer]
-"""The number of an image, which seeds its votes, and the image to its certificate."""
+"""Returns the certificate of an image; the first argument is its number, which seeds the votes."""
 
 
 def run(console: Console) -> None:
@@ -44,7 +44,7 @@ def run(console: Console) -> None:
 
 
 def _accuracies(subject: Subject) -> Table:
-    """Accuracy under one draw of noise, over all test images."""
+    """Measures the accuracy under one draw of noise, over all test images."""
     title = f"{subject.name}: accuracy under noise, 10 000 test images"
     table = Table("sigma", "as trained", "adapted", title=title, title_justify="left")
     test = load_dataset("fashion-mnist").test
@@ -70,7 +70,7 @@ def _adaptation(subject: Subject, images: Images) -> Table:
         ),
         "adapted, Auto-Noise": auto,
     }
-    for sigma in AUTO_GRID:  # so that no scheme pays for preparing them
+    for sigma in AUTO_GRID:  # before the schemes are timed
         subject.adapted(Gaussian(sigma))
     return _measured(table, schemes, images)
 

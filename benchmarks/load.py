@@ -1,4 +1,4 @@
-"""How fast the service lets jobs in while its workers are busy, what a full queue says, jobs by workers."""
+"""Latency of submissions while all workers are busy, answers of a full queue, jobs per second by workers."""
 
 import base64
 import contextlib
@@ -20,18 +20,18 @@ from benchmarks.arrivals import Answers, Load
 from models.bundles import ZOO
 from radii.stack import Stack, StackPlan, free_port, quiet_log
 
-RATE = 100  # requests a second
+RATE = 100  # requests per second
 SECONDS = 20.0
 WORKERS = (1, 2, 3)
-JOBS = 60  # to be finished
-VOTES = 1000  # of each of them
-CAP = 40  # jobs that may wait, where the answer to more of them is measured
-# Nothing is refused; that the limits are counted belongs to what is measured.
+JOBS = 60  # jobs to finish
+VOTES = 1000  # votes per job
+CAP = 40  # jobs that may wait, when a full queue is measured
+# Limits so high that nothing is refused, but still counted, since counting is part of the measurement.
 SETTINGS = {"RADII_MAX_QUEUED": "1000000", "RADII_RATE_LIMIT_SUBMIT": "1000000/minute"}
 
 
 def run(console: Console) -> None:
-    """Prints percentiles of submitting and of asking under load, what a full queue says, jobs a second."""
+    """Prints latencies under load, the answers of a full queue, and jobs per second."""
     with _stack(workers=2) as (stack, http):
         busy = [_submit(http, n=10_000_000) for _ in range(2)]
         _wait_until_running(http, busy)
@@ -43,7 +43,7 @@ def run(console: Console) -> None:
     console.print(_latencies(rows))
     with _stack(workers=2, RADII_MAX_QUEUED=str(CAP)) as (_, http):
         console.print(_past_the_cap(http))
-    table = Table("workers", "jobs a second", title=f"{JOBS} jobs of {VOTES} votes", title_justify="left")
+    table = Table("workers", "jobs per second", title=f"{JOBS} jobs of {VOTES} votes", title_justify="left")
     for workers in WORKERS:
         with _stack(workers) as (_, http):
             table.add_row(str(workers), f"{_throughput(http):.1f}")
@@ -65,7 +65,7 @@ def _stack(workers: int, **settings: str) -> Iterator[tuple[Stack, httpx.Client]
             http.headers["X-API-Key"] = stack.api_key
             stack.wait_until_ready()
             _wait_for_workers(http, workers)
-            for _ in range(3 * workers):  # so that every worker is warm
+            for _ in range(3 * workers):  # warm up every worker
                 _submit(http, n=VOTES)
             _wait_until_idle(http)
             yield stack, http
@@ -88,7 +88,7 @@ def _submit(http: httpx.Client, n: int) -> str:
 
 
 def _wire(request: httpx.Request) -> bytes:
-    """The request as it goes over the wire."""
+    """Returns the bytes of the request on the wire."""
     first = f"{request.method} {request.url.path} HTTP/1.1".encode()
     lines = [first, *(name + b": " + value for name, value in request.headers.raw)]
     return b"\r\n".join([*lines, b"", request.read()])
@@ -112,7 +112,7 @@ def _measure(stack: Stack, request: httpx.Request) -> Answers:
 def _latencies(rows: list[tuple[str, Answers]]) -> Table:
     table = Table(
         "milliseconds", "p50", "p95", "p99", "most", "answers",
-        title=f"{RATE} requests a second for {SECONDS:g} s, two workers busy", title_justify="left",
+        title=f"{RATE} requests per second for {SECONDS:g} s, two workers busy", title_justify="left",
     )  # fmt: skip
     for name, answers in rows:
         cuts = statistics.quantiles(answers.times, n=100, method="inclusive")
@@ -122,7 +122,7 @@ def _latencies(rows: list[tuple[str, Answers]]) -> Table:
 
 
 def _past_the_cap(http: httpx.Client) -> Table:
-    """Submits until jobs are refused, and sees how long those that wait really take."""
+    """Submits until jobs are refused, and compares ``Retry-After`` with the time until the queue is empty."""
     accepted: list[httpx.Response] = []
     refused: list[httpx.Response] = []
     for _ in range(3 * CAP):
@@ -142,7 +142,7 @@ def _past_the_cap(http: httpx.Client) -> Table:
 
 
 def _throughput(http: httpx.Client) -> float:
-    """Jobs finished a second, from the moment at which the first was sent: sending goes much faster."""
+    """Returns finished jobs per second, from the first submission on; submitting is much faster."""
     began = time.perf_counter()
     for job_id in [_submit(http, n=VOTES) for _ in range(JOBS)]:
         _wait_until_done(http, job_id)
@@ -155,7 +155,7 @@ def _wait_for_workers(http: httpx.Client, workers: int) -> None:
 
 
 def _wait_until_idle(http: httpx.Client) -> None:
-    """The queue is first in, first out: what is submitted last ends last."""
+    """Waits for a new job. The queue is first in, first out, so this one ends last."""
     _wait_until_done(http, _submit(http, n=VOTES))
 
 
@@ -170,7 +170,7 @@ def _wait_until_running(http: httpx.Client, jobs: list[str]) -> None:
 
 
 def _require_busy(http: httpx.Client, jobs: list[str]) -> None:
-    """A measurement during which a worker had nothing to do says less than it seems to."""
+    """Checks that the workers were busy during the whole measurement."""
     for job_id in jobs:
         assert http.get(f"/jobs/{job_id}").json()["status"] == "running", "the long jobs were too short"
 

@@ -1,4 +1,4 @@
-"""What the memory of certified regions costs: a million regions, against the published linear scan."""
+"""Cost of the memory of certified regions: a million regions, compared with the published linear scan."""
 
 import hashlib
 import statistics
@@ -36,14 +36,14 @@ LABELS = 10
 
 
 def run(console: Console) -> None:
-    """Prints what a region takes and how long reconciling lasts; it needs 8 GB of memory and some minutes."""
+    """Prints the size of a region and the time to reconcile; needs 8 GB of memory and some minutes."""
     for name in ("fashion-mnist-gaussian", "fashion-mnist-adv-l2"):
         share(console, name)
     with ValkeyServer(save="", appendonly="no") as server, Redis.from_url(server.connection_url) as redis:
         store = RegionStore(redis, "b" * 64, "benchmark")
         before = _used(redis)
         _fill(redis, store)
-        console.print(f"in Redis: {(_used(redis) - before) / REGIONS:,.0f} bytes a region")
+        console.print(f"in Redis: {(_used(redis) - before) / REGIONS:,.0f} bytes per region")
         mirror = Mirror(store, SHAPE)
         loads: list[int] = []
         started = time.perf_counter()
@@ -51,13 +51,13 @@ def run(console: Console) -> None:
         seconds = time.perf_counter() - started
         console.print(
             f"first load: {seconds:.1f} s in {len(loads)} steps; "
-            f"{mirror.nbytes / REGIONS:,.0f} bytes a region"
+            f"{mirror.nbytes / REGIONS:,.0f} bytes per region"
         )
         _measure(console, mirror)
 
 
 def share(console: Console, name: str) -> None:
-    """Prints what part of a certificate's time its memory takes: reading, reconciling, committing to disk."""
+    """Prints the share of a certificate's time for its memory: reading, reconciling, committing to disk."""
     subject = Subject(name)
     votes = subject.bundle.card.recommended.n
     spent, whole = [], []
@@ -86,7 +86,7 @@ def share(console: Console, name: str) -> None:
 def _remember(
     redis: Redis, mirror: Mirror, job_id: str, image: NDArray[np.uint8], found: Certification
 ) -> None:
-    """What a worker does once the votes are made."""
+    """Reconciles and commits a certificate, as a worker does after sampling."""
     radius = found.radius.rounded_down()
     finding = Finding(
         None if found.abstained else found.top_class, Radius(l2=radius.l2, l1=radius.l1, linf=radius.linf)
@@ -127,7 +127,7 @@ def _measure(console: Console, mirror: Mirror) -> None:
 
 
 def _queries() -> NDArray[np.uint8]:
-    """Half of them new, half of them pictures that are stored, a little changed."""
+    """Returns test images: half of them new, half slightly changed copies of stored images."""
     chance = np.random.default_rng(1)
     new = next(_images(chance, QUERIES // 2))
     known = next(_images(np.random.default_rng(0), CHUNK))[: QUERIES // 2].astype(np.int16)
@@ -136,7 +136,7 @@ def _queries() -> NDArray[np.uint8]:
 
 
 def _scan(stored: NDArray[np.uint8], image: NDArray[np.uint8]) -> float:
-    """The published procedure: the distance to every stored image, in float32."""
+    """Returns the distance to the nearest image by the published procedure: all distances, in float32."""
     flat, nearest = image.reshape(-1).astype(np.float32), np.inf
     for start in range(0, len(stored), CHUNK):
         some = stored[start : start + CHUNK].reshape(-1, flat.size).astype(np.float32)
@@ -145,7 +145,7 @@ def _scan(stored: NDArray[np.uint8], image: NDArray[np.uint8]) -> float:
 
 
 def _fill(redis: Redis, store: RegionStore) -> None:
-    """Regions as they would be after so many certificates, without reconciling each of them."""
+    """Stores `REGIONS` regions, as after as many certificates, but without reconciling them."""
     chain = ""
     chunks = _images(np.random.default_rng(0), REGIONS)
     for images in track(chunks, description="filling", total=REGIONS // CHUNK):
@@ -182,7 +182,7 @@ def _record(digest: str, label: int, l2: float) -> bytes:
 
 
 def _images(chance: np.random.Generator, count: int) -> Iterator[NDArray[np.uint8]]:
-    """Chunks of pictures with large structures, edges and grain, as photographs have them."""
+    """Yields chunks of images with large structures, edges and grain, as in photographs."""
     for start in range(0, count, CHUNK):
         size = min(CHUNK, count - start)
         coarse, middle = (
@@ -198,7 +198,7 @@ def _label(image: NDArray[np.uint8]) -> int:
 
 
 def _finding(image: NDArray[np.uint8]) -> Finding:
-    radius = 0.2 + 0.8 * (int(image[0, 0, 0]) / 255)  # as certificates at sigma 0.25 to 0.5 have
+    radius = 0.2 + 0.8 * (int(image[0, 0, 0]) / 255)  # the range of certificates at sigma 0.25 to 0.5
     return Finding(_label(image), Radius(l2=radius, l1=radius, linf=radius / 56))
 
 

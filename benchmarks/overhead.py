@@ -1,4 +1,4 @@
-"""The service's overhead: from enqueued to finished, less the time spent sampling, on a warm worker."""
+"""The service's overhead: time of a job minus its sampling time, on a warm worker."""
 
 import statistics
 import tempfile

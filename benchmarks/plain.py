@@ -1,4 +1,4 @@
-"""What others run: the loop of the papers' scripts, and ART's randomized smoothing."""
+"""The competitors: the loop of the papers' scripts, and ART's randomized smoothing."""
 
 import copy
 import importlib.util
@@ -12,7 +12,7 @@ ART_SELECTION = 100
 
 
 def plain_counts(classifier: nn.Module, image: Tensor, n: int, num_classes: int, batch: int = 1000) -> Tensor:
-    """The procedure of the papers' scripts: float32, repeat the image, add noise, argmax, count."""
+    """Counts votes as the papers' scripts do: in float32, repeat the image, add noise, argmax, count."""
     counts = torch.zeros(num_classes, dtype=torch.int64)
     with torch.no_grad():
         while n > 0:
@@ -30,7 +30,7 @@ def art_installed() -> bool:
 
 
 def art_votes(module: nn.Module, image: Tensor, num_classes: int) -> Callable[[int], object]:
-    """ART's ``certify`` at its default batch of 32; of n votes, `ART_SELECTION` select the class."""
+    """Returns ART's ``certify`` at its default batch of 32; `ART_SELECTION` of n votes select the class."""
     from art.estimators.certification.randomized_smoothing import PyTorchRandomizedSmoothing
 
     smoothed = PyTorchRandomizedSmoothing(

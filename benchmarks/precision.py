@@ -1,4 +1,4 @@
-"""What a precision costs in accuracy: smoothed accuracy in float32, bfloat16 and int8 on the same images."""
+"""Accuracy by precision: smoothed accuracy in float32, bfloat16 and int8 on the same images."""
 
 import time
 
@@ -19,7 +19,7 @@ VOTES = 100
 
 
 def run(console: Console) -> None:
-    """Prints one row per precision; every image gets the same noise in each of them."""
+    """Prints one row per precision; an image gets the same noise in all of them."""
     bundle = load_bundle(ZOO / "fashion-mnist-gaussian")
     test = load_dataset("fashion-mnist").test
     images = torch.as_tensor(test.images[:IMAGES]) / 255
@@ -46,7 +46,7 @@ def run(console: Console) -> None:
 
 
 def majorities(bundle: LoadedBundle, images: Tensor, dtype: str) -> Tensor:
-    """The most frequent class of each image ``(m,)``."""
+    """Returns the most frequent class of each image ``(m,)``."""
     classifier = prepare(
         bundle.base_classifier,
         input_shape=bundle.card.input_shape,

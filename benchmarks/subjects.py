@@ -1,4 +1,4 @@
-"""The shipped models and the test images that the benchmarks certify."""
+"""The shipped models and the test images of the benchmarks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,14 +29,14 @@ class Images:
 
 
 def test_images(count: int) -> Images:
-    """Returns the first so many of Fashion-MNIST's test images, which nobody has picked."""
+    """Returns the first ``count`` test images of Fashion-MNIST, without any selection."""
     test = load_dataset("fashion-mnist").test
     pixels = torch.from_numpy(np.ascontiguousarray(test.images[:count])).float() / 255
     return Images(pixels, [int(label) for label in test.labels[:count]])
 
 
 class Subject:
-    """A shipped model, executed as a worker would execute it."""
+    """A shipped model, executed as in a worker."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -67,7 +67,7 @@ class Subject:
             module = self.adapted_module(noise)
             try:
                 self._adapted[noise] = self._prepare(module, calibration, like=self.plain)
-            except BackendError:  # too few votes of int8 are those of float32: as workers do then
+            except BackendError:  # int8 does not vote like float32: choose anew, as workers do
                 self._adapted[noise] = self._prepare(module, calibration)
         return self._adapted[noise]
 

@@ -1,4 +1,4 @@
-"""Votes per second: `count_classes` against the papers' loop and ART, same model, same cores, same run."""
+"""Votes per second: radii compared with the papers' loop and ART, on the same model and cores in one run."""
 
 import statistics
 import time
@@ -29,7 +29,7 @@ INSTALL_ART = "not installed: pip install '.[bench]'"
 
 @dataclass(frozen=True)
 class Case:
-    """A model to be measured with."""
+    """A model and an image for the measurement."""
 
     name: str
     module: nn.Module
@@ -39,7 +39,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Procedure:
-    """A way to get votes: ``count(n)`` gets n of them."""
+    """A way to make votes: ``count(n)`` makes n votes; `smallest` is its batch."""
 
     name: str
     count: Callable[[int], object]
@@ -66,7 +66,7 @@ def run(console: Console) -> None:
 
 
 def cases() -> list[Case]:
-    """The shipped model, and one of the size common for CIFAR-10 with the values it starts training from."""
+    """Returns the shipped model, and an untrained one of the usual size for CIFAR-10."""
     generator = torch.Generator().manual_seed(0)
     bundle = load_bundle(ZOO / "fashion-mnist-gaussian")
     clean = clean_images(bundle, CALIBRATION_SIZE)
@@ -86,7 +86,7 @@ def _case(name: str, module: nn.Module, images: Tensor, generator: torch.Generat
 
 
 def measure(case: Case) -> dict[str, float]:
-    """Returns votes per second of each procedure, each measured in turn in every round."""
+    """Returns votes per second of each procedure; the procedures take turns in every round."""
     procedures = _procedures(case)
     steps = {one.name: _step(one) for one in procedures}
     rates: dict[str, list[float]] = {one.name: [] for one in procedures}
@@ -99,7 +99,7 @@ def measure(case: Case) -> dict[str, float]:
 
 
 def _step(procedure: Procedure) -> int:
-    """A number of votes that takes about `SECONDS`, in whole batches; finding it is the warm-up."""
+    """Returns a number of votes, in whole batches, that takes about `SECONDS`. This is also the warm-up."""
     started = time.perf_counter()
     procedure.count(procedure.smallest)
     batches = SECONDS / (time.perf_counter() - started)
