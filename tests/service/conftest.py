@@ -33,6 +33,8 @@ from radii.stack import free_port
 from service.app import create_app
 from service.settings import Auth, ServiceSettings
 from tests.service.examples import DIGITS, make_certificate
+from tests.support.service import is_there
+from tests.support.waiting import until
 
 
 class DeafWorker(SimpleWorker):
@@ -264,15 +266,11 @@ def run_api(redis_url: str, **settings: object) -> Iterator[ApiProcess]:
 
 
 def _wait_until_it_answers(process: subprocess.Popen[bytes], url: str) -> None:
-    for _ in range(600):
-        assert process.poll() is None, "it did not start"
-        try:
-            httpx.get(f"{url}/livez")
-        except httpx.TransportError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError("it does not answer")
+    def ended_or_answers() -> bool:
+        return process.poll() is not None or is_there(url)
+
+    until(ended_or_answers)
+    assert process.poll() is None, "it did not start"
 
 
 @pytest.fixture(scope="module")

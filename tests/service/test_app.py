@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,8 @@ from contract import __version__
 from contract.choices import ProblemCode
 from service.app import create_app, create_app_from_environment
 from service.settings import ServiceSettings
+from tests.support.service import is_there
+from tests.support.waiting import until
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +49,7 @@ def test_open_streams_do_not_keep_it_from_stopping(
     )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-            wait_for(client)
+            until(lambda: is_there(str(client.base_url)))
             fields = {"model": "toy"}
             job_id = client.post("/certify", files={"image": ("image", png)}, data=fields).json()["id"]
             with client.stream("GET", f"/jobs/{job_id}/events") as response:
@@ -60,17 +61,6 @@ def test_open_streams_do_not_keep_it_from_stopping(
     finally:
         process.kill()
         process.wait()
-
-
-def wait_for(client: httpx.Client) -> None:
-    for _ in range(200):
-        try:
-            client.get("/livez")
-        except httpx.ConnectError:
-            time.sleep(0.05)
-        else:
-            return
-    pytest.fail("the server did not start")
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,6 @@
 """What docs/operations.md tells of bytes, as far as it takes no engine: queued jobs, and an API full of images."""
 
 import io
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,9 +11,9 @@ import yaml
 from PIL import Image
 from redis import Redis
 
-from radii.stack import free_port
 from tests.docs.pages import ROOT
 from tests.docs.settings_table import told
+from tests.service.conftest import run_api
 
 
 def test_a_queued_job_takes_what_the_page_says(submit: Callable[..., str], redis: Redis) -> None:
@@ -33,36 +29,17 @@ def test_an_api_full_of_large_images_stays_within_its_container(
 ) -> None:
     """Sixteen clients at a time send as many pixels as an image may have; few are decoded at a time."""
     beat()
-    port, buffer = free_port(), io.BytesIO()
+    buffer = io.BytesIO()
     Image.new("RGB", (4000, 4000), (1, 2, 3)).save(buffer, "PNG")
-    environment = {**os.environ, "RADII_REDIS_URL": redis_url, "RADII_AUTH": "off"}
-    api = subprocess.Popen([sys.executable, "-m", "radii", "api", "--port", str(port)], env=environment)
+    with run_api(redis_url) as api, ThreadPoolExecutor(16) as clients:
 
-    def send(_: int) -> int:
-        fields = {"model": "colour", "fit": "resize"}
-        url = f"http://127.0.0.1:{port}/certify"
-        return httpx.post(url, files={"image": buffer.getvalue()}, data=fields, timeout=60).status_code
+        def send(_: int) -> int:
+            fields = {"model": "colour", "fit": "resize"}
+            files = {"image": buffer.getvalue()}
+            return httpx.post(f"{api.url}/certify", files=files, data=fields, timeout=60).status_code
 
-    try:
-        wait_until_it_answers(port)
-        with ThreadPoolExecutor(16) as clients:
-            assert set(clients.map(send, range(16))) == {202}
+        assert set(clients.map(send, range(16))) == {202}
         peak = int(Path(f"/proc/{api.pid}/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
-    finally:
-        api.terminate()
-        api.wait(20)
     limit = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["api"]["mem_limit"]
     assert limit == "1g"
     assert 0.3 * told("api") < peak <= told("api") < 0.7 * 2**30
-
-
-def wait_until_it_answers(port: int) -> None:
-    """Until it is up."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            httpx.get(f"http://127.0.0.1:{port}/livez")
-            return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise AssertionError("the API did not come up")
