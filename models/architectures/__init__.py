@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping
 from torch import nn
 
 from models.architectures.cifar_resnet import cifar_resnet20, cifar_resnet110
-from models.architectures.libraries import LIBRARIES
+from models.architectures.libraries import LIBRARIES, torchvision_resnet
 from models.architectures.preact_resnet import preact_resnet18
 from models.architectures.small_image_resnet import small_image_resnet18, small_image_resnet50
-from models.architectures.torchvision_resnet import torchvision_resnet18, torchvision_resnet50
 from models.architectures.wide_resnet import wide_resnet
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
@@ -21,8 +20,8 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "cifar_resnet110": cifar_resnet110,
     "small_image_resnet18": small_image_resnet18,
     "small_image_resnet50": small_image_resnet50,
-    "torchvision_resnet18": torchvision_resnet18,
-    "torchvision_resnet50": torchvision_resnet50,
+    "torchvision_resnet18": functools.partial(torchvision_resnet, "resnet18"),
+    "torchvision_resnet50": functools.partial(torchvision_resnet, "resnet50"),
     "wide_resnet": wide_resnet,
 }
 

@@ -24,6 +24,14 @@ def from_torchvision(name: str, num_classes: int, in_channels: int, **arguments:
     return network
 
 
+def torchvision_resnet(name: str, num_classes: int, in_channels: int = 3) -> nn.Module:
+    """Build a ResNet under torchvision's own keys; its stem takes any number of channels."""
+    network = from_torchvision(name, num_classes, 3)
+    if in_channels != 3:
+        network.conv1 = nn.Conv2d(in_channels, 64, 7, 2, 3, bias=False)
+    return network
+
+
 def from_timm(name: str, num_classes: int, in_channels: int, **arguments: Any) -> nn.Module:
     """Build ``timm.create_model(name)``.
 

@@ -8,7 +8,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.architectures.preact_resnet import PreActBlock
+from models.architectures.blocks import PreActBlock, he_initialised, stage
 
 
 class WideResNet(nn.Module):
@@ -17,18 +17,14 @@ class WideResNet(nn.Module):
     def __init__(self, blocks_per_stage: int, widen_factor: int, num_classes: int, in_channels: int) -> None:
         super().__init__()
         self.stem = nn.Conv2d(in_channels, 16, 3, 1, 1, bias=False)
-        stages = []
-        planes = 16
-        for stage in range(3):
-            blocks = []
-            for block in range(blocks_per_stage):
-                out_planes = 16 * widen_factor * 2**stage
-                blocks.append(PreActBlock(planes, out_planes, stride=2 if stage and block == 0 else 1))
-                planes = out_planes
-            stages.append(nn.Sequential(*blocks))
-        self.stages = nn.Sequential(*stages)
-        self.bn = nn.BatchNorm2d(planes)
-        self.linear = nn.Linear(planes, num_classes)
+        widths = [16 * widen_factor * 2**number for number in range(3)]
+        self.stages = nn.Sequential(
+            nn.Sequential(*stage(PreActBlock, 16, widths[0], blocks_per_stage, stride=1)),
+            nn.Sequential(*stage(PreActBlock, widths[0], widths[1], blocks_per_stage, stride=2)),
+            nn.Sequential(*stage(PreActBlock, widths[1], widths[2], blocks_per_stage, stride=2)),
+        )
+        self.bn = nn.BatchNorm2d(widths[2])
+        self.linear = nn.Linear(widths[2], num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map normalised images ``(b, c, h, w)`` to logits ``(b, k)``."""
@@ -46,8 +42,4 @@ def wide_resnet(num_classes: int, in_channels: int = 3, depth: int = 34, widen_f
         raise ValueError(f"'depth' must be 6n + 4 with n >= 1 (10, 16, 22, ...), got {depth}")
     if widen_factor < 1:
         raise ValueError(f"'widen_factor' must be >= 1, got {widen_factor}")
-    network = WideResNet((depth - 4) // 6, widen_factor, num_classes, in_channels)
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    return network
+    return he_initialised(WideResNet((depth - 4) // 6, widen_factor, num_classes, in_channels))
