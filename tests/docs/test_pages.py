@@ -39,9 +39,21 @@ def test_runners_run_what_the_pages_give_them() -> None:
         assert f'commands_of("{where}")' in (ROOT / file).read_text()
 
 
-@pytest.mark.parametrize(
-    "page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES], ids=lambda page: page.name
-)
+WRITTEN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
+# Folders of the repository, in which a path in a code span is a file or a folder, unless it has a `<name>`.
+FOLDERS = sorted(path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.name)
+def test_paths_in_code_spans_exist(page: Path) -> None:
+    """A page names files of the repository as they are called now."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for path in re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]+)`", text):
+        made = path.startswith("bundles/")  # by commands of the pages
+        assert made or (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.name)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     """To a file, and to a heading of it where one is named."""
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
