@@ -123,4 +123,4 @@ def _write_to_stderr(*_: Any) -> structlog.WriteLogger:
 
 def _log_last_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if not issubclass(kind, KeyboardInterrupt):
-        structlog.get_logger().critical("process ends by an error", exc_info=(kind, error, trace))
+        structlog.get_logger().critical("process ended by an exception", exc_info=(kind, error, trace))

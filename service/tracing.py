@@ -21,7 +21,7 @@ def trace_requests(app: FastAPI, settings: ServiceSettings) -> Callable[[], None
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
-        log.warning("no traces: a library is missing", missing=error.name, install="radii[otel]")
+        log.warning("tracing is off: a library is missing", missing=error.name, install="radii[otel]")
         return lambda: None
 
     provider = TracerProvider(resource=Resource.create({"service.name": "radii-api"}), shutdown_on_exit=False)

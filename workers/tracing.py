@@ -23,7 +23,7 @@ def begin(settings: WorkerSettings) -> None:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
-        log.warning("no traces: a library is missing", missing=error.name, install="radii[otel]")
+        log.warning("tracing is off: a library is missing", missing=error.name, install="radii[otel]")
         return
 
     provider = TracerProvider(resource=Resource.create({"service.name": "radii-engine"}))

@@ -79,8 +79,8 @@ def parse_keys(text: str, file: Path) -> KeyFile:
     try:
         return KeyFile.model_validate_json(text)
     except ValidationError as error:
-        told = "; ".join(_describe(one["loc"], one["msg"], one["input"]) for one in error.errors())
-        raise Misconfiguration(f"'api_keys_file' = '{file}': {told}") from None
+        reasons = "; ".join(_describe(one["loc"], one["msg"], one["input"]) for one in error.errors())
+        raise Misconfiguration(f"'api_keys_file' = '{file}': {reasons}") from None
 
 
 def _describe(place: Sequence[int | str], rule: str, value: object) -> str:

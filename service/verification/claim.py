@@ -26,7 +26,7 @@ def _spent(certificate: Certificate) -> Check:
     shares = fsum(evidence.alpha for evidence in certificate.noise)
     return check(
         "alpha_spent",
-        f"the noises spend {shares:g} of {certificate.alpha_spent:g}; {certificate.alpha:g} was asked for",
+        f"the noises spend {shares:g} of {certificate.alpha_spent:g}; {certificate.alpha:g} was requested",
         shares <= certificate.alpha_spent * SUM_SLACK,
         certificate.alpha_spent <= certificate.alpha * SUM_SLACK,
         0 < certificate.alpha < 0.5,
@@ -157,14 +157,14 @@ def _reasons(certificate: Certificate) -> set[AbstainReason]:
 def _target(certificate: Certificate) -> Check:
     target, decision = certificate.target_radius, certificate.target_certified
     if target is None:
-        return check("target", "no radius was asked about", decision is None)
+        return check("target", "no target radius was requested", decision is None)
     kind = certificate.noise_kind
     radius = certificate.radius.of(kind)
     # The decision was made before the radius was rounded down.
     near = not certificate.abstained and abs(radius - target) <= RADIUS_STEP
     return check(
         "target",
-        f"the {kind.norm} radius {radius} is held against the target {target}",
+        f"the {kind.norm} radius {radius} is compared with the target {target}",
         target > 0,
         decision is not None and (near or decision is (radius >= target)),
     )

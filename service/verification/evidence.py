@@ -146,10 +146,10 @@ def _level(certificate: Certificate, evidence: NoiseEvidence) -> Check:
 
 
 def _bounds(evidence: NoiseEvidence) -> Check:
-    """Without these, nothing can be computed again."""
+    """The conditions under which bounds and radii can be recomputed."""
     return check(
         "bounds",
-        f"the top class above {evidence.p_lower!r} and every other below {evidence.p_upper!r} can be checked",
+        f"the bounds {evidence.p_lower!r} and {evidence.p_upper!r} can be recomputed",
         evidence.top_class in range(len(evidence.counts)),
         0 < evidence.n == sum(evidence.counts) and min(evidence.counts) >= 0,
         0 <= evidence.p_lower < 1 and 0 < evidence.p_upper <= 1,

@@ -70,7 +70,7 @@ def _log(context: Any, value: Fraction) -> Any:
 
 
 def _precise() -> Any:
-    """A context of our own: the precision of the shared one belongs to every thread."""
+    """Returns a new context: the precision of the shared one would change for every thread."""
     context = mp.clone()
     context.dps = _DIGITS
     return context

@@ -1,4 +1,4 @@
-"""What the memory of certified regions may make of a claim: its part cannot be computed again from votes."""
+"""Checks the memory's part of a claim, as far as that is possible without the memory itself."""
 
 from collections.abc import Callable, Iterator
 from math import isfinite
@@ -13,7 +13,7 @@ _STORED: Final = (MemoryOutcome.ADDED, MemoryOutcome.CLIPPED, MemoryOutcome.REPE
 
 
 def combined(choose: Callable[[list[float]], float], radii: list[Radius]) -> Radius:
-    """Chooses in each norm by itself."""
+    """Chooses a radius in each norm separately."""
     return Radius(
         l2=choose([radius.l2 for radius in radii]),
         l1=choose([radius.l1 for radius in radii]),
@@ -27,11 +27,11 @@ def within(least: Radius, radius: Radius, most: Radius) -> bool:
 
 
 def radius_limits(certificate: Certificate, proved: Radius) -> tuple[Radius, Radius]:
-    """Returns the least and the largest radius that may be stated where the votes prove this one.
+    """Returns the smallest and largest radius that may be stated, given the radius that the votes prove.
 
-    Without a memory that is the proved one. A memory that holds nothing about the image keeps nothing that
-    could be claimed. One that stores the answer may cut it, unless it says that it did not, and may add what
-    older regions promise; a label of its own has only the latter.
+    Without a memory, both are the proved radius. With the outcome `none`, nothing may be claimed. A memory
+    that stores the region may clip it, unless the outcome is `added`, and may add what older regions
+    guarantee. A relabelled result has only the latter.
     """
     memory, outcome = certificate.memory, certificate.memory.outcome
     if outcome is MemoryOutcome.OFF:
@@ -46,17 +46,17 @@ def radius_limits(certificate: Certificate, proved: Radius) -> tuple[Radius, Rad
 
 
 def memory_check(certificate: Certificate) -> Check:
-    """Checks what is stated of the memory, as far as it can be known without it."""
+    """Checks what is stated about the memory."""
     memory = certificate.memory
     if memory.outcome is MemoryOutcome.OFF:
         stated = (memory.namespace, memory.epoch, memory.index, memory.inherited)
-        message = "no memory was asked, and none is told of"
+        message = "no memory was used, and none is stated"
         return check("memory", message, stated == (None,) * 4, not memory.neighbours)
     return check("memory", _words(memory), *_conditions(certificate, memory))
 
 
 def _own_norms(certificate: Certificate, proved: Radius) -> Radius:
-    """In the norms that the noises are about, a region that was not cut is all of what was proved."""
+    """The least radius of a region that was not clipped: all that was proved in the noises' own norms."""
     noises = {evidence.noise for evidence in certificate.noise}
     l2 = proved.l2 if NoiseKind.GAUSSIAN in noises else 0
     return Radius(l2=l2, l1=proved.l1 if NoiseKind.UNIFORM in noises else 0, linf=0)
@@ -65,10 +65,10 @@ def _own_norms(certificate: Certificate, proved: Radius) -> Radius:
 def _words(memory: Memory) -> str:
     where = f"memory '{memory.namespace}', epoch {memory.epoch}"
     if memory.outcome is MemoryOutcome.NONE:
-        return f"{where}: it held nothing about the image, so nothing is claimed and nothing was stored"
+        return f"{where}: it has no region around the image, so nothing is claimed and nothing was stored"
     return (
         f"{where}: {memory.outcome.value} as region {memory.index}, decided by regions {memory.neighbours}; "
-        f"what rests on the memory cannot be computed again from votes, but by `radii memory check`"
+        f"the memory's part cannot be recomputed from votes; `radii memory check` does it"
     )
 
 
