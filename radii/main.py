@@ -14,7 +14,6 @@ from radii.commands import (
     memory,
     openapi,
     running,
-    training,
 )
 from radii.commands.later import add_later
 from radii.extras import Commands
@@ -55,8 +54,18 @@ app.command("predict")(client.predict)
 app.command("models")(client.models)
 app.command("verify")(client.verify)
 app.command("openapi")(openapi.openapi)
-app.command("train")(training.train)
-app.command("recipes")(training.recipes)
+add_later(
+    app,
+    "train",
+    "radii.commands.training:train",
+    "Train a base classifier by RECIPE and write it as a bundle that workers can serve.",
+)
+add_later(
+    app,
+    "recipes",
+    "radii.commands.training:recipes",
+    "List the training recipes, their options with defaults, and what each claims.",
+)
 add_later(
     app,
     "evaluate",

@@ -21,7 +21,7 @@ class Later(TyperCommand):
     def whole(self) -> Any:  # typer does not say whose click it uses
         """The command with its options."""
         module, _, function = self.place.partition(":")
-        app = typer.Typer(rich_markup_mode="rich")
+        app = typer.Typer(rich_markup_mode="rich", add_completion=False)
         app.command(self.name)(getattr(import_module(module), function))
         return typer.main.get_command(app)
 

@@ -162,8 +162,7 @@ def test_cifar10_trains_from_the_files_of_its_authors(
 ) -> None:
     """Two steps on colour images that are cropped and mirrored, and a bundle that takes such."""
     pickled_cifar(tmp_path, monkeypatch)
-    plan = TrainingPlan(
-        "gaussian", tmp_path / "out", dataset="cifar10", data_root=tmp_path, architecture_arguments={"width": 2},
+    plan = TrainingPlan(recipe="gaussian", out=tmp_path / "out", dataset="cifar10", data_root=tmp_path, architecture_arguments={"width": 2},
         epochs=1, batch_size=16, held_out=28, device="cpu", precision="float32",
     )  # fmt: skip
     card = load_bundle(train(plan)).card
@@ -212,8 +211,7 @@ def test_imagenet_is_read_as_torchvision_unpacks_it(tmp_path: Path) -> None:
 def test_imagenet_trains_from_pictures_on_disk(tmp_path: Path) -> None:
     """From folders of JPEGs to a bundle whose clean images are the centres."""
     jpeg_folders(tmp_path)
-    plan = TrainingPlan(
-        "gaussian", tmp_path / "out", dataset="imagenet", data_root=tmp_path,
+    plan = TrainingPlan(recipe="gaussian", out=tmp_path / "out", dataset="imagenet", data_root=tmp_path,
         architecture_arguments={"width": 2}, epochs=1, batch_size=4, held_out=4, device="cpu", precision="float32",
     )  # fmt: skip
     bundle = load_bundle(train(plan))
@@ -225,8 +223,7 @@ def test_imagenet_trains_from_pictures_on_disk(tmp_path: Path) -> None:
 
 def test_imagenet_has_a_margin_to_crop_from_and_takes_no_border(tmp_path: Path) -> None:
     jpeg_folders(tmp_path)
-    plan = TrainingPlan(
-        "gaussian", tmp_path / "out", dataset="imagenet", data_root=tmp_path, crop_padding=4,
+    plan = TrainingPlan(recipe="gaussian", out=tmp_path / "out", dataset="imagenet", data_root=tmp_path, crop_padding=4,
         architecture_arguments={"width": 2}, epochs=1, batch_size=4, held_out=4, device="cpu",
     )  # fmt: skip
     with pytest.raises(TrainingError, match=r"'crop_padding' must be left out for imagenet, .* got 4"):

@@ -17,7 +17,7 @@ from scipy.stats import norm
 from torch import Tensor, nn
 
 from models.training import TrainingError, TrainingPlan
-from models.training.recipes import RECIPES, Step, recipe_parameters, rule_of
+from models.training.recipes import RECIPES, Step, checked_arguments, recipe_parameters
 
 Array = NDArray[np.float64]
 Oracle = Callable[[Array], float]
@@ -366,29 +366,49 @@ def test_data_dependent_takes_the_arguments_of_the_recipe_within(around: str) ->
 @pytest.mark.parametrize(
     ("recipe", "arguments", "reason"),
     [
-        ("smoothadv", {"copies": 0}, "'copies' must be an integer >= 1, got 0"),
-        ("macer", {"copies": 2.5}, "'copies' must be an integer >= 1, got 2.5"),
-        ("consistency", {"copies": 1}, "'copies' must be an integer >= 2, got 1"),
-        ("smoothadv", {"epsilon": -1.0}, "'epsilon' must be finite and > 0, got -1.0"),
-        ("adversarial", {"epsilon": INFINITE}, "'epsilon' must be finite and > 0, got inf"),
-        ("adversarial", {"norm": "l3"}, "'norm' must be one of ['l2', 'linf'], got 'l3'"),
-        ("smoothadv", {"warm_up": 2.0}, "'warm_up' must be in [0, 1], got 2.0"),
-        ("adre_adv", {"attack_steps": 0}, "'attack_steps' must be an integer >= 1, got 0"),
-        ("adre", {"weight": -0.1}, "'weight' must be finite and >= 0, got -0.1"),
-        ("macer", {"weight": float("nan")}, "'weight' must be finite and >= 0, got nan"),
-        ("macer", {"margin": 0.0}, "'margin' must be finite and > 0, got 0.0"),
-        ("macer", {"inverse_temperature": -1.0}, "'inverse_temperature' must be finite and > 0, got -1.0"),
-        ("consistency", {"entropy": -0.5}, "'entropy' must be finite and >= 0, got -0.5"),
-        ("normal_uniform", {"similarity": -1.0}, "'similarity' must be finite and >= 0, got -1.0"),
+        ("smoothadv", {"copies": 0}, "'copies' Input should be greater than or equal to 1, got 0"),
+        (
+            "macer",
+            {"copies": 2.5},
+            "'copies' Input should be a valid integer, got a number with a fractional part, got 2.5",
+        ),
+        ("consistency", {"copies": 1}, "'copies' Input should be greater than or equal to 2, got 1"),
+        ("smoothadv", {"epsilon": -1.0}, "'epsilon' Input should be greater than 0, got -1.0"),
+        ("adversarial", {"epsilon": INFINITE}, "'epsilon' Input should be a finite number, got inf"),
+        ("adversarial", {"norm": "l3"}, "'norm' Input should be 'l2' or 'linf', got l3"),
+        ("smoothadv", {"warm_up": 2.0}, "'warm_up' Input should be less than or equal to 1, got 2.0"),
+        ("adre_adv", {"attack_steps": 0}, "'attack_steps' Input should be greater than or equal to 1, got 0"),
+        ("adre", {"weight": -0.1}, "'weight' Input should be greater than or equal to 0, got -0.1"),
+        ("macer", {"weight": float("nan")}, "'weight' Input should be a finite number, got nan"),
+        ("macer", {"margin": 0.0}, "'margin' Input should be greater than 0, got 0.0"),
+        (
+            "macer",
+            {"inverse_temperature": -1.0},
+            "'inverse_temperature' Input should be greater than 0, got -1.0",
+        ),
+        ("consistency", {"entropy": -0.5}, "'entropy' Input should be greater than or equal to 0, got -0.5"),
+        (
+            "normal_uniform",
+            {"similarity": -1.0},
+            "'similarity' Input should be greater than or equal to 0, got -1.0",
+        ),
         (
             "data_dependent",
             {"around": "standard"},
-            "'around' must be one of ['gaussian', 'smoothadv', 'macer']",
+            "'around' Input should be 'gaussian', 'smoothadv' or 'macer', got standard",
         ),
-        ("data_dependent", {"fixed_share": 2.0}, "'fixed_share' must be in [0, 1], got 2.0"),
-        ("data_dependent", {"step_size": INFINITE}, "'step_size' must be finite and >= 0, got inf"),
-        ("data_dependent", {"samples": 0}, "'samples' must be an integer >= 1, got 0"),
-        ("data_dependent", {"around": "macer", "margin": 0.0}, "'margin' must be finite and > 0, got 0.0"),
+        (
+            "data_dependent",
+            {"fixed_share": 2.0},
+            "'fixed_share' Input should be less than or equal to 1, got 2.0",
+        ),
+        ("data_dependent", {"step_size": INFINITE}, "'step_size' Input should be a finite number, got inf"),
+        ("data_dependent", {"samples": 0}, "'samples' Input should be greater than or equal to 1, got 0"),
+        (
+            "data_dependent",
+            {"around": "macer", "margin": 0.0},
+            "'margin' Input should be greater than 0, got 0.0",
+        ),
         ("gaussian", {"epsilon": 1.0}, "'epsilon' is no argument of the recipe 'gaussian'"),
         ("data_dependent", {"epsilon": 1.0}, "'epsilon' is no argument of the recipe 'data_dependent'"),
     ],
@@ -398,13 +418,16 @@ def test_a_plan_refuses_arguments_that_its_recipe_cannot_take(
 ) -> None:
     """When it is made, before data are loaded; also those of the recipe within."""
     with pytest.raises(TrainingError, match=re.escape(reason)):
-        TrainingPlan(recipe, Path("out"), recipe_arguments=arguments)
+        TrainingPlan(recipe=recipe, out=Path("out"), recipe_arguments=arguments)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_argument_has_a_rule_that_its_default_keeps(recipe: str) -> None:
-    for key, parameter in recipe_parameters(recipe, {}).items():
-        rule_of(parameter).require(key, parameter.default)
+    defaults = {name: parameter.default for name, parameter in recipe_parameters(recipe, {}).items()}
+    assert checked_arguments(recipe, defaults) == defaults
+    for name in defaults:
+        with pytest.raises(TrainingError, match=f"'{name}' Input should be"):
+            checked_arguments(recipe, {**defaults, name: "nonsense"})
 
 
 def test_every_recipe_says_what_it_claims() -> None:

@@ -3,12 +3,13 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal
 
 import torch
+from pydantic import BaseModel, ValidationError, create_model
 from torch import Tensor
 
-from models.errors import TrainingError
+from models.errors import TrainingError, faults
 from models.training.recipes.adre import adre, adre_adv
 from models.training.recipes.adversarial import adversarial
 from models.training.recipes.consistency import consistency
@@ -19,7 +20,6 @@ from models.training.recipes.normal_uniform import normal_uniform
 from models.training.recipes.smoothadv import smoothadv
 from models.training.recipes.standard import standard
 from models.training.recipes.step import Step
-from models.training.rules import Rule
 
 
 def no_memory(training_size: int, sigma: float, device: torch.device) -> dict[str, Tensor]:  # noqa: ARG001
@@ -33,7 +33,7 @@ class Recipe:
 
     Attributes:
         loss: a :class:`Step`, and arguments of its own by keyword, to the loss of the batch. The arguments'
-            annotations are their rules, which a plan checks; the loss itself does not.
+            annotations are rules of pydantic's, which a plan checks; the loss itself does not.
         noise: whether the classifier is shown noise; if not, a plan's sigma is only that of the measurements.
         attacked: whether epochs are compared under its own attack on the held-out images; the recipe then has
             the arguments ``norm``, ``epsilon`` and ``attack_steps``.
@@ -77,24 +77,22 @@ def recipe_parameters(recipe: str, arguments: Mapping[str, object]) -> dict[str,
     return _keywords(recipe) | (_keywords(within) if within in RECIPES else {})
 
 
-def check_arguments(recipe: str, arguments: Mapping[str, object]) -> None:
-    """Refuse arguments that a recipe does not have, or that break their rules.
+def checked_arguments(recipe: str, arguments: Mapping[str, object]) -> dict[str, Any]:
+    """Return the arguments of a recipe, checked by its annotations.
 
     Raises:
-        TrainingError: if there are any; it names the first.
+        TrainingError: The recipe does not have one of them, or it breaks its rule.
     """
     known = recipe_parameters(recipe, arguments)
-    for key, value in arguments.items():
-        if key not in known:
-            raise TrainingError(f"'{key}' is no argument of the recipe '{recipe}'")
-        rule_of(known[key]).require(key, value)
-
-
-def rule_of(parameter: inspect.Parameter) -> Rule:
-    """Return the rule that the annotation of a recipe's parameter carries."""
-    _, rule = get_args(parameter.annotation)
-    assert isinstance(rule, Rule)  # noqa: S101
-    return rule
+    for name in arguments:
+        if name not in known:
+            raise TrainingError(f"'{name}' is no argument of the recipe '{recipe}'")
+    fields: dict[str, Any] = {name: (known[name].annotation, known[name].default) for name in known}
+    try:
+        checked: BaseModel = create_model(recipe, **fields)(**arguments)
+    except ValidationError as error:
+        raise TrainingError(faults(error, recipe)) from error
+    return checked.model_dump(exclude_unset=True)
 
 
 def _keywords(recipe: str) -> dict[str, inspect.Parameter]:
@@ -110,8 +108,7 @@ __all__ = [
     "RECIPES",
     "Recipe",
     "Step",
-    "check_arguments",
+    "checked_arguments",
     "recipe_parameters",
     "recipe_within",
-    "rule_of",
 ]

@@ -9,6 +9,7 @@ Smoothed Classifier with Provable Robustness", AAAI 2020, Algorithm 1 and equati
 
 from torch import Tensor
 
+from models.training.recipes.arguments import AttackSteps, Copies, Radius, Weight
 from models.training.recipes.copies import (
     cross_entropy_of_copies,
     gaussian_draws,
@@ -19,10 +20,9 @@ from models.training.recipes.copies import (
 )
 from models.training.recipes.smoothadv import attack_smoothed
 from models.training.recipes.step import Step
-from models.training.rules import Count, NotNegative, Positive
 
 
-def adre(step: Step, *, copies: Count = 8, weight: NotNegative = 0.2) -> Tensor:
+def adre(step: Step, *, copies: Copies = 8, weight: Weight = 0.2) -> Tensor:
     """Return mean cross entropy − ``weight`` · cross entropy of the mean probabilities with the runner-up.
 
     Args:
@@ -36,10 +36,10 @@ def adre(step: Step, *, copies: Count = 8, weight: NotNegative = 0.2) -> Tensor:
 def adre_adv(
     step: Step,
     *,
-    copies: Count = 8,
-    weight: NotNegative = 0.2,
-    epsilon: Positive = 0.5,
-    attack_steps: Count = 2,
+    copies: Copies = 8,
+    weight: Weight = 0.2,
+    epsilon: Radius = 0.5,
+    attack_steps: AttackSteps = 2,
 ) -> Tensor:
     """Return `adre` on images that were attacked: what is trained against is what the attack raises.
 

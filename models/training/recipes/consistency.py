@@ -8,8 +8,10 @@ NeurIPS 2020, section 3.
 
 from typing import Annotated
 
+from pydantic import Field
 from torch import Tensor
 
+from models.training.recipes.arguments import Copies, NotNegative, Weight
 from models.training.recipes.copies import (
     cross_entropy_of_copies,
     gaussian_draws,
@@ -18,14 +20,14 @@ from models.training.recipes.copies import (
     mean_probabilities,
 )
 from models.training.recipes.step import Step
-from models.training.rules import NotNegative, integer
 
-Copies = Annotated[int, integer(2)]
+SeveralCopies = Annotated[Copies, Field(ge=2)]
 """One copy agrees with itself."""
+Entropy = Annotated[NotNegative, Field(description="η, weight of the mean's entropy.")]
 
 
 def consistency(
-    step: Step, *, copies: Copies = 2, weight: NotNegative = 5.0, entropy: NotNegative = 0.5
+    step: Step, *, copies: SeveralCopies = 2, weight: Weight = 5.0, entropy: Entropy = 0.5
 ) -> Tensor:
     """Return cross entropy + ``weight`` · mean KL(p̄‖pᵢ) + ``entropy`` · H(p̄), p̄ the mean of the copies' pᵢ.
 

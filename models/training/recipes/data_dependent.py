@@ -9,18 +9,19 @@ Reference: Alfarra, Bibi, Torr and Ghanem, "Data Dependent Randomized Smoothing"
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from models.training.attacks import undisturbed
+from models.training.recipes.arguments import Count, NotNegative, Share
 from models.training.recipes.copies import logits_of_copies, mean_probabilities
 from models.training.recipes.gaussian import gaussian
 from models.training.recipes.macer import macer
 from models.training.recipes.smoothadv import smoothadv
 from models.training.recipes.step import Step
-from models.training.rules import Count, NotNegative, Share, one_of
 from smoothing.noise_level import soft_proxy_radius
 from smoothing.noises import Gaussian
 
@@ -29,7 +30,12 @@ AROUND: Mapping[str, Callable[..., Tensor]] = MappingProxyType(
 )
 """Recipes that can be trained around."""
 
-Around = Annotated[str, one_of(AROUND)]
+Around = Annotated[
+    Literal["gaussian", "smoothadv", "macer"], Field(description="The recipe that it is trained around.")
+]
+FixedShare = Annotated[Share, Field(description="Share of the training at one level.")]
+StepSize = Annotated[NotNegative, Field(description="Of a level's step.")]
+Samples = Annotated[Count, Field(description="Noisy copies behind a level's step.")]
 
 LOWEST, HIGHEST = 0.25, 2.0
 """Bounds on a level, as multiples of the plan's sigma; without them easy images drift off."""
@@ -39,9 +45,9 @@ def data_dependent(
     step: Step,
     *,
     around: Around = "gaussian",
-    fixed_share: Share = 0.3,
-    step_size: NotNegative = 0.06,
-    samples: Count = 4,
+    fixed_share: FixedShare = 0.3,
+    step_size: StepSize = 0.06,
+    samples: Samples = 4,
     **arguments: float,
 ) -> Tensor:
     """Return another recipe's loss, each image's noise being of its own level.

@@ -7,9 +7,13 @@ Reference: Zhai, Dan, He, Zhang, Gong, Ravikumar, Hsieh and Wang, "MACER: Attack
 Training via Maximizing Certified Radius", ICLR 2020, section 4.
 """
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from models.training.recipes.arguments import Copies, Positive, Weight
 from models.training.recipes.copies import (
     gaussian_draws,
     logits_of_copies,
@@ -17,16 +21,18 @@ from models.training.recipes.copies import (
     negative_log,
 )
 from models.training.recipes.step import Step
-from models.training.rules import Count, NotNegative, Positive
+
+Margin = Annotated[Positive, Field(description="γ: beyond it a radius is large enough.")]
+InverseTemperature = Annotated[Positive, Field(description="β, sharpens the probabilities of the radius.")]
 
 
 def macer(
     step: Step,
     *,
-    copies: Count = 16,
-    weight: NotNegative = 12.0,
-    margin: Positive = 8.0,
-    inverse_temperature: Positive = 16.0,
+    copies: Copies = 16,
+    weight: Weight = 12.0,
+    margin: Margin = 8.0,
+    inverse_temperature: InverseTemperature = 16.0,
 ) -> Tensor:
     """Return −log of the mean probability of the true class, and a hinge on the radius of right answers.
 

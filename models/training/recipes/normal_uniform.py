@@ -8,20 +8,24 @@ Bounds", 2023, sections 4.3 and 4.4.
 """
 
 from dataclasses import replace
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from models.training.recipes.arguments import NotNegative
 from models.training.recipes.copies import gaussian_draws, logits_of_copies, uniform_draws
 from models.training.recipes.step import Step
-from models.training.rules import NotNegative
 
 _UNIFORM_SHARE = 3**0.5 / 2
 """σ_U over σ_N: it gives the sum the kurtosis −0.22, the paper's choice."""
 
+Similarity = Annotated[NotNegative, Field(description="β, weight of the divergences; 0: without them.")]
 
-def normal_uniform(step: Step, *, similarity: NotNegative = 2.0) -> Tensor:
+
+def normal_uniform(step: Step, *, similarity: Similarity = 2.0) -> Tensor:
     """Return CE(f(x+NU), y) + ``similarity`` · (KL(f(x+NU)‖f(x+N)) + KL(f(x+NU)‖f(x+U))).
 
     NU is the sum of Gaussian noise of the step's level and uniform noise of √3/2 of it; N and U are fresh

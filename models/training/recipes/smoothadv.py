@@ -7,9 +7,13 @@ Reference: Salman, Yang, Li, Zhang, Zhang, Razenshteyn and Bubeck, "Provably Rob
 Adversarially Trained Smoothed Classifiers", NeurIPS 2019, section 2 and appendix.
 """
 
+from typing import Annotated
+
+from pydantic import Field
 from torch import Tensor
 
 from models.training.attacks import Loss, pgd, undisturbed
+from models.training.recipes.arguments import AttackSteps, Copies, Radius, Share
 from models.training.recipes.copies import (
     cross_entropy_of_copies,
     gaussian_draws,
@@ -18,11 +22,17 @@ from models.training.recipes.copies import (
     negative_log,
 )
 from models.training.recipes.step import Step
-from models.training.rules import Count, Positive, Share
+
+WarmUp = Annotated[Share, Field(description="Share of the training in which the attack's radius grows.")]
 
 
 def smoothadv(
-    step: Step, *, copies: Count = 2, epsilon: Positive = 0.5, attack_steps: Count = 2, warm_up: Share = 0.1
+    step: Step,
+    *,
+    copies: Copies = 2,
+    epsilon: Radius = 0.5,
+    attack_steps: AttackSteps = 2,
+    warm_up: WarmUp = 0.1,
 ) -> Tensor:
     """Return the cross entropy on noisy copies of images that were attacked under the very same noise.
 
