@@ -20,7 +20,6 @@ from certifier.answers import (
     Identity,
     certificate,
     prediction,
-    remembered_prediction,
     repeated_certificate,
 )
 from certifier.certify import Findings, certify
@@ -57,7 +56,6 @@ __all__ = [
     "model_info",
     "predict",
     "prediction",
-    "remembered_prediction",
     "repeated_certificate",
     "runs_on_gpu",
     "unremembered",

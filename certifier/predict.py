@@ -14,7 +14,7 @@ from certifier.variants import Variants
 from contract.choices import AbstainReason, Stage
 from contract.tasks import PredictQuestion
 from models.backends import ExecutableClassifier
-from smoothing import Noise, combine_predictions
+from smoothing import combine_predictions
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,6 @@ class PredictedNoise:
     """What one noise has to say about the label alone."""
 
     plan: NoisePlan
-    noise: Noise
     smoothed: smoothing.Prediction
     statistics_digest: str | None
     classifier: ExecutableClassifier
@@ -120,4 +119,4 @@ def _predict_noise(
             seed=plan.seed,
             observer=Reports(observer),
         )
-    return PredictedNoise(plan, noise, smoothed, variant.digest, classifier)
+    return PredictedNoise(plan, smoothed, variant.digest, classifier)

@@ -2,6 +2,6 @@
 
 from certifier.answers.certificates import certificate, repeated_certificate
 from certifier.answers.parts import Identity
-from certifier.answers.predictions import prediction, remembered_prediction
+from certifier.answers.predictions import prediction
 
-__all__ = ["Identity", "certificate", "prediction", "remembered_prediction", "repeated_certificate"]
+__all__ = ["Identity", "certificate", "prediction", "repeated_certificate"]

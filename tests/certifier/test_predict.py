@@ -14,7 +14,6 @@ from certifier import (
     Variants,
     predict,
     prediction,
-    remembered_prediction,
 )
 from certifier.verdict import NO_MEMORY
 from contract.certificates import Radius
@@ -41,7 +40,8 @@ def test_a_prediction_is_that_of_the_library(plane: LoadedModel, image: Tensor, 
     assert np.array_equal(found.runs[0].smoothed.counts, alone.counts)
     assert observer.stages == [(Stage.SAMPLING, 1000)]
     assert observer.completed == 1000
-    stated = prediction(found, plane.original_class(image), IDENTITY)
+    asked, base_class = question(label=0), plane.original_class(image)
+    stated = prediction(asked, plane, base_class, IDENTITY, found=found)
     assert stated.label is not None
     assert (stated.label.index, stated.agrees, stated.correct) == (0, True, True)
     assert (stated.noise[0].counts, stated.compute.samples) == (alone.counts.tolist(), 1000)
@@ -64,7 +64,7 @@ def test_a_hybrid_predicts_what_both_noises_do(plane: LoadedModel, image: Tensor
 def test_a_coin_flip_has_no_label(tie: LoadedModel, image: Tensor, variants: Variants) -> None:
     """It abstains, and says why."""
     found = predict(image, tie, question(), variants=variants)
-    stated = prediction(found, 0, IDENTITY)
+    stated = prediction(question(), tie, 0, IDENTITY, found=found)
     assert (stated.label, stated.abstain_reason) == (None, AbstainReason.TOP_CLASS_NOT_SEPARATED)
 
 
@@ -78,8 +78,8 @@ def test_what_a_region_says_rests_on_no_votes(plane: LoadedModel, image: Tensor,
     """Those that were made meanwhile are counted, and not stated."""
     held = Statement(1, Radius(l2=0.1, l1=0.1, linf=0.1), NO_MEMORY)
     found = predict(image, plane, question(), variants=variants)
-    before = remembered_prediction(held, question(), plane, 0, IDENTITY)
-    after = remembered_prediction(held, question(), plane, 0, IDENTITY, found)
+    before = prediction(question(), plane, 0, IDENTITY, held=held)
+    after = prediction(question(), plane, 0, IDENTITY, held=held, found=found)
     for stated in (before, after):
         assert stated.label is not None
         assert (stated.label.index, stated.noise, stated.agrees) == (1, [], False)

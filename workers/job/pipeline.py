@@ -10,7 +10,6 @@ from redis import Redis
 
 import certifier
 from certifier import Findings, Identity, LoadedModel, Predictions, Variants
-from certifier.verdict import NO_MEMORY
 from contract import keys
 from contract.choices import JobKind, ProblemCode, Stage
 from contract.keys import pixel_digest
@@ -135,20 +134,14 @@ class Pipeline:
         outcome = CommitOutcome.CONFLICT
         while outcome is CommitOutcome.CONFLICT:
             # Again, when votes were made since, or another worker committed a region.
-            placed = _held(recall)
-            if placed is not None and placed.label is not None:
-                answer = certifier.remembered_prediction(
-                    placed, task.question, model, base_class, identity, found
-                )
-            elif found is not None:
-                memory = NO_MEMORY if placed is None else placed.memory
-                answer = certifier.prediction(found, base_class, identity, memory)
-            else:
+            held = _held(recall)
+            if found is None and (held is None or held.label is None):
                 found = certifier.predict(
                     image, model, task.question, variants=self._variants, observer=progress
                 )
                 continue
-            agreement = None if recall is None or placed is None else recall.agreement(placed)
+            answer = certifier.prediction(task.question, model, base_class, identity, found=found, held=held)
+            agreement = None if recall is None or held is None else recall.agreement(held)
             outcome = self.answers.commit(task, answer, progress, agreement)
         return pointer
 
