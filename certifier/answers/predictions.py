@@ -7,7 +7,7 @@ from certifier.loading import LoadedModel
 from certifier.predict import PredictedNoise, Predictions
 from certifier.verdict import NO_MEMORY, Statement
 from contract.certificates import PredictedLabel, PredictionVotes
-from contract.choices import MemoryOutcome
+from contract.choices import AbstainReason, MemoryOutcome
 from contract.tasks import PredictQuestion
 
 
@@ -32,9 +32,10 @@ def prediction(
         held: What the memory of regions says; None: no memory was asked.
     """
     memory = NO_MEMORY if held is None else held.memory
+    label = None if held is None else held.label
+    reason: AbstainReason | None = None
     runs: tuple[PredictedNoise, ...] = ()
-    if held is not None and held.label is not None:
-        label, reason = held.label, None
+    if label is not None:
         memory = memory.model_copy(update={"outcome": MemoryOutcome.REPEATED})
     else:
         assert found is not None  # noqa: S101 (without a region there are votes)
