@@ -8,8 +8,8 @@ from contract.choices import JobStatus
 from contract.jobs import Job
 from tests.support.processes import kill
 from tests.support.service import Service
+from tests.support.timings import RUDE
 from tests.support.waiting import until
-from workers.settings import WorkerSettings
 
 LONG = 2_000_000  # votes: minutes of sampling
 
@@ -81,7 +81,7 @@ def test_killing_an_engine_loses_no_job(running: Service) -> None:
 
 def test_engines_let_the_api_go_first(running: Service) -> None:
     """On a machine that they share, somebody waits for the API."""
-    polite = min(19, os.nice(0) + WorkerSettings.model_fields["niceness"].default)
+    polite = min(19, os.nice(0) + int(RUDE["RADII_NICENESS"]))
     alive = [engine.pid for engine in running.living_engines()]
     assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in alive} == {polite}
 

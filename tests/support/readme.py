@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command_line import ROOT
+from tests.support.timings import RUDE
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [
@@ -35,7 +36,7 @@ def make_desk(folder: Path) -> Path:
 def environment(desk: Path, **more: str) -> dict[str, str]:
     """As after `make demo`, with `.venv/bin` on the path and the reader's own package importable."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "PYTHONPATH": f"{desk}{os.pathsep}{ROOT}", **more}
+    return {**os.environ, "PATH": path, "PYTHONPATH": f"{desk}{os.pathsep}{ROOT}", **RUDE, **more}
 
 
 def run(command: str, desk: Path, **more: str) -> str:

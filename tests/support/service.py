@@ -132,7 +132,7 @@ class Service:
         """Reads a job's state."""
         return read(self.http, job_id, wait)
 
-    def until(self, job_id: str, reached: Callable[[Job], bool], seconds: float = 120) -> Job:
+    def until(self, job_id: str, reached: Callable[[Job], bool], seconds: float = 240) -> Job:
         """Polls a job until it is as wanted."""
         found: list[Job] = []
 

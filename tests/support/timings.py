@@ -11,3 +11,5 @@ FAST = {
     "worker_ttl_seconds": 9,
 }
 FAST_ENVIRONMENT = {f"RADII_TIMING__{name.upper()}": str(value) for name, value in FAST.items()}
+RUDE = {"RADII_NICENESS": "1"}
+"""Engines that give way to others hardly get on where four lanes share two cores."""

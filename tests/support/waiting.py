@@ -8,7 +8,7 @@ Found = TypeVar("Found")
 _POLL_SECONDS = 0.03
 
 
-def until(look: Callable[[], Found], what: object = "it did not happen", seconds: float = 120) -> Found:
+def until(look: Callable[[], Found], what: object = "it did not happen", seconds: float = 240) -> Found:
     """Looks again and again until it sees something; returns that.
 
     The time limit ends a test that has failed. It is long, as the machine may be busy.
