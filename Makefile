@@ -8,7 +8,7 @@ SECONDS ?= 600
 SEED := $(or $(SEED),$(shell $(PYTHON) -c 'import secrets; print(secrets.randbelow(2**32))'))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test explore compose-test chaos lint format bench load docs examples lock clean
+.PHONY: help demo serve test clients-test explore compose-test chaos lint format bench load docs examples lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,6 +26,11 @@ $(VENV)/.develop: pyproject.toml | $(BIN)/python
 	@echo "installing radii and what its tests need into $(VENV) (PyTorch is large: a minute or more)"
 	@$(PIP) install -e '.[all,dev]'
 	@touch $@ $(VENV)/.run
+
+$(VENV)/.clients: pyproject.toml | $(BIN)/python
+	@echo "installing Node, Java and what generates clients into $(VENV)"
+	@$(PIP) install -e '.[all,dev,clients]'
+	@touch $@ $(VENV)/.develop $(VENV)/.run
 
 $(VENV)/.bench: pyproject.toml | $(BIN)/python
 	@echo "installing radii and what it is compared with into $(VENV) (PyTorch is large: a minute or more)"
@@ -45,10 +50,13 @@ REPORT ?=
 test: $(VENV)/.develop ## run all tests (LANES=4; REPORT=file, for JUnit's XML)
 	@$(BIN)/python -m pytest --numprocesses=$(LANES) --no-loadscope-reorder $(addprefix --junitxml=,$(REPORT))
 
+clients-test: $(VENV)/.clients ## make clients of the API by three generators, and check types and schemas of others (fetches packages of Node)
+	@$(BIN)/python -m pytest tests/clients $(addprefix --junitxml=,$(REPORT))
+
 explore: $(VENV)/.develop ## look for counterexamples at random, ten times as many (ONLY="tests/smoothing")
 	@$(BIN)/python -m pytest --hypothesis-profile=explore -m hypothesis --timeout=3600 $(ONLY)
 
-compose-test: $(VENV)/.develop ## build the images, bring docker-compose.yml up and test it (needs a Docker engine)
+compose-test: $(VENV)/.clients ## build the images, bring docker-compose.yml up and test it (needs a Docker engine)
 	@$$(docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) build
 	@RADII_COMPOSE=1 $(BIN)/python -m pytest tests/end_to_end/test_compose.py
 

@@ -16,7 +16,7 @@ RUNNERS = {
 # Pages that one test runs from top to bottom, commands and programs.
 WHOLE = {
     "library.md": "tests/end_to_end/test_library_page.py",
-    "clients.md": "tests/end_to_end/clients/test_clients.py",
+    "clients.md": "tests/clients/test_clients.py",
 }
 TYPED = {"console", "sh", "bash", "shell"}
 

@@ -16,9 +16,9 @@ import pytest
 from contract.choices import JobStatus
 from contract.jobs import Job
 from radii.stack import free_port
+from tests.clients.generating import CLIENTS, Target, add_node_packages
 from tests.docs.pages import commands_of
 from tests.docs.settings_table import told
-from tests.end_to_end.clients.generating import CLIENTS, Target, add_node_packages
 from tests.end_to_end.composing import (
     IMAGES,
     PICTURE,

@@ -1,6 +1,5 @@
 """The web page as files: how they are served, and that its words keep up with the API."""
 
-import json
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +11,6 @@ import service
 from contract.choices import AbstainReason, JobStatus, MemoryOutcome, NoiseLevel, Stage, StopReason
 from service.app import create_app
 from service.settings import ServiceSettings
-from tests.end_to_end.clients.generating import add_node_packages, run
 
 FOLDER = Path(service.__file__).parent / "page"
 MODULES = sorted(FOLDER.glob("*.js"))
@@ -134,23 +132,3 @@ def test_every_code_of_the_api_has_words(table: str, kind: type[StrEnum]) -> Non
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
 def test_modules_stay_readable(path: Path) -> None:
     assert len(path.read_text().splitlines()) < 200
-
-
-def test_modules_keep_their_types(tmp_path: Path, pytestconfig: pytest.Config) -> None:
-    """TypeScript reads the types in the modules' comments."""
-    add_node_packages(tmp_path, pytestconfig)
-    options = {
-        "allowJs": True,
-        "checkJs": True,
-        "strict": True,
-        "noUncheckedIndexedAccess": True,
-        "noEmit": True,
-        "target": "ES2022",
-        "module": "ESNext",
-        "moduleResolution": "bundler",
-        "lib": ["ES2023", "DOM", "DOM.Iterable", "DOM.AsyncIterable"],
-        "types": [],
-    }
-    project = {"compilerOptions": options, "files": [str(FOLDER / "main.js"), str(FOLDER / "types.d.ts")]}
-    (tmp_path / "tsconfig.json").write_text(json.dumps(project))
-    assert run(["tsc", "-p", "."], tmp_path) == ""
