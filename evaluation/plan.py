@@ -18,8 +18,6 @@ from pydantic import (
 
 from contract.choices import NoiseKind, NoiseLevel
 from contract.requests import CertifyRequest, Sigma
-from evaluation.statistics.metrics import RADII
-from evaluation.suites.corrupt import CORRUPTIONS, SEVERITIES
 
 
 class SuiteName(StrEnum):
@@ -72,6 +70,29 @@ ONCE = AfterValidator(_once)
 APART = AfterValidator(_apart)
 """Runs are known by six digits of their level: two alike would share their measurements."""
 
+CORRUPTIONS = (
+    "gaussian_noise",
+    "shot_noise",
+    "impulse_noise",
+    "defocus_blur",
+    "glass_blur",
+    "motion_blur",
+    "zoom_blur",
+    "snow",
+    "frost",
+    "fog",
+    "brightness",
+    "contrast",
+    "elastic_transform",
+    "pixelate",
+    "jpeg_compression",
+)
+"""The fifteen of ImageNet-C."""
+
+SEVERITIES = (1, 2, 3, 4, 5)
+
+RADII = tuple(step / 4 for step in range(13))
+"""0, 0.25, … 3: the radii of the papers' tables, pixel units."""
 SIGMAS = (0.25, 0.5, 0.75, 1.0)
 MOMENTA = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 CLEAN_SIZES = (8, 16, 32, 64, 128, 256, 512)

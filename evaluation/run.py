@@ -21,12 +21,12 @@ from rich.progress import (
 from contract.models import ModelInfo
 from contract.settings import ExecutionSettings
 from evaluation.certificates.cases import Certifier, cases, question_for
-from evaluation.certificates.records import record_of
 from evaluation.certificates.tables import as_row
 from evaluation.certificates.tables import outcome as certificate_outcome
 from evaluation.errors import EvaluationError
 from evaluation.journal import Journal
 from evaluation.plan import EvaluationPlan, SuiteName
+from evaluation.records import record_of
 from evaluation.report.contents import Outcome
 from evaluation.report.write import write_report
 from evaluation.subject import Images, Subject, as_pixels, choose_images

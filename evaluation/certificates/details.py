@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from evaluation.certificates.records import CertificateRecord
+from evaluation.records import CertificateRecord
 from evaluation.report.contents import Chart, Line, Table
 from evaluation.statistics.curves import Run
 from evaluation.statistics.metrics import p_lower_histogram

@@ -6,8 +6,8 @@ from math import fsum
 
 from contract.choices import NoiseKind
 from evaluation.certificates.details import every_record, histogram, histogram_chart, timings
-from evaluation.certificates.records import NORMS, CertificateRecord, Norm
 from evaluation.plan import EvaluationPlan
+from evaluation.records import NORMS, CertificateRecord, Norm, Row
 from evaluation.report.contents import Chart, Line, Outcome, Table
 from evaluation.statistics.curves import Run, at_equal_accuracy, envelope
 from evaluation.statistics.intervals import clopper_pearson_interval, guaranteed_accuracy, known_interval
@@ -18,7 +18,6 @@ from evaluation.statistics.metrics import (
     certified_accuracy,
     certified_count,
 )
-from evaluation.suites.suite import Row
 
 _WORDS = {"l2": "ℓ2", "l1": "ℓ1", "linf": "ℓ∞"}
 _CONVENTION = (

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, TypeAdapter
 
 from evaluation.papers.comparisons import Comparison, Difference
-from evaluation.papers.measures import Outcomes, Row
+from evaluation.papers.measures import Entry, Outcomes
 
 
 class Verdict(StrEnum):
@@ -23,7 +23,7 @@ class Verdict(StrEnum):
     MISSING = "not measured yet"
 
 
-class Claim(Row):
+class Claim(Entry):
     """One claim of a paper.
 
     Attributes:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.papers.measures import Gain, Measure, Outcomes, Radius, Row
+from evaluation.papers.measures import Entry, Gain, Measure, Outcomes, Radius
 from evaluation.statistics.corruption_error import jackknifed
 from evaluation.statistics.curves import interpolated
 from evaluation.statistics.intervals import jackknife_interval, mean_interval, paired_proportions_interval
@@ -34,7 +34,7 @@ class Difference:
         return self.first - self.second
 
 
-class Paired(Row):
+class Paired(Entry):
     """Two means over the images that both have, by Student's interval of the differences.
 
     Where both measures count images, by Tango's: few of them may differ, or none.
@@ -62,7 +62,7 @@ class Paired(Row):
         return Difference(means[0], means[1], *interval, images)
 
 
-class CorruptionErrors(Row):
+class CorruptionErrors(Entry):
     """mCE, or relative mCE, of two classifiers in one evaluation, by the jackknife over images."""
 
     evaluation: str
@@ -96,7 +96,7 @@ class CorruptionErrors(Row):
         return Difference(one.value, other.value, *interval, len(without))
 
 
-class EqualAccuracy(Row):
+class EqualAccuracy(Entry):
     """ACR of one run, and the largest of another scheme at the same clean accuracy or a higher one.
 
     On the line between two levels of the scheme counts, too. Where all of its levels are more accurate, the

@@ -7,10 +7,10 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
-from evaluation.papers.measures import Row
+from evaluation.papers.measures import Entry
 
 
-class Evaluation(Row):
+class Evaluation(Entry):
     """One call of ``radii evaluate``.
 
     Attributes:

@@ -13,13 +13,13 @@ Outcomes = Mapping[str, Outcome]
 """Outcomes by the name of their evaluation; what is absent has not been measured."""
 
 
-class Row(BaseModel):
+class Entry(BaseModel):
     """One row of a data file of this package."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class _OfOne(Row):
+class _OfOne(Entry):
     """What is read from one evaluation.
 
     Attributes:
@@ -95,7 +95,7 @@ class Answers(_OfOne):
         return {place * outcome["plan"]["every"]: float(digit) for place, digit in enumerate(digits)}
 
 
-class Gain(Row):
+class Gain(Entry):
     """By how much one measure exceeds another, on the images that both have."""
 
     gain_of: "Measure"

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from evaluation.certificates.records import CertificateRecord, Norm
 from evaluation.errors import require
+from evaluation.records import CertificateRecord, Norm
 from evaluation.statistics.metrics import average_certified_radius, certified_accuracy
 
 

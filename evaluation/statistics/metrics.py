@@ -5,11 +5,8 @@ from math import fsum
 
 import numpy as np
 
-from evaluation.certificates.records import NORMS, CertificateRecord, Norm
 from evaluation.errors import require
-
-RADII = tuple(step / 4 for step in range(13))
-"""0, 0.25, … 3: the radii of the papers' tables, pixel units."""
+from evaluation.records import NORMS, CertificateRecord, Norm
 
 Records = Sequence[CertificateRecord]
 

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from evaluation.plan import EvaluationPlan
+from evaluation.records import Row
 from evaluation.report.contents import Chart, Line, Outcome, Table
 from evaluation.subject import BATCH, Images, Subject, as_digits
-from evaluation.suites.suite import Bench, Cell, Row
+from evaluation.suites.suite import Bench, Cell
 from models.training.attacks import Loss, withstood
 from smoothing import Gaussian, Noise, Uniform, generator_for
 

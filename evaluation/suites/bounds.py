@@ -14,12 +14,13 @@ import numpy as np
 
 from evaluation.errors import require
 from evaluation.plan import EvaluationPlan
+from evaluation.records import Row
 from evaluation.report.contents import Chart, Line, Outcome, Table
 from evaluation.seeds import image_seed
 from evaluation.statistics.intervals import known_interval
 from evaluation.subject import Subject
 from evaluation.suites.execution import executable, executed, record
-from evaluation.suites.suite import Bench, Cell, Row
+from evaluation.suites.suite import Bench, Cell
 from models.backends import ExecutableClassifier
 from smoothing import Gaussian, certify
 from smoothing.bounds import BOUNDS, minimum_samples, split_alpha

@@ -18,27 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.errors import EvaluationError, require
+from evaluation.plan import CORRUPTIONS, SEVERITIES
 
-CORRUPTIONS = (
-    "gaussian_noise",
-    "shot_noise",
-    "impulse_noise",
-    "defocus_blur",
-    "glass_blur",
-    "motion_blur",
-    "zoom_blur",
-    "snow",
-    "frost",
-    "fog",
-    "brightness",
-    "contrast",
-    "elastic_transform",
-    "pixelate",
-    "jpeg_compression",
-)
-"""The fifteen of ImageNet-C."""
-
-SEVERITIES = (1, 2, 3, 4, 5)
 _LEAST_SIDE = 32
 _LEAST_ELASTIC_SIDE = 64
 _SEEDED = ("impulse_noise", "glass_blur")

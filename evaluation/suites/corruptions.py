@@ -13,6 +13,7 @@ from torch import nn
 
 from evaluation.errors import EvaluationError
 from evaluation.plan import EvaluationPlan
+from evaluation.records import Row
 from evaluation.report.contents import Chart, Line, Outcome, Table
 from evaluation.statistics.corruption_error import (
     Mistakes,
@@ -23,7 +24,7 @@ from evaluation.statistics.corruption_error import (
 from evaluation.statistics.intervals import known_interval, mean
 from evaluation.subject import Images, Subject, as_digits, as_pixels, right_answers
 from evaluation.suites.corrupt import applicable, corrupt
-from evaluation.suites.suite import Bench, Cell, Row
+from evaluation.suites.suite import Bench, Cell
 from smoothing import Gaussian
 
 CLEAN = "none"

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 from torch import nn
 
 from evaluation.errors import EvaluationError
+from evaluation.records import Row
 from evaluation.subject import BATCH, Subject
-from evaluation.suites.suite import Bench, Row
+from evaluation.suites.suite import Bench
 from models.backends import BackendError, ExecutableClassifier, prepare
 from models.clean_images import calibration_images
 from smoothing import generator_for

@@ -16,9 +16,10 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from evaluation.plan import EvaluationPlan
+from evaluation.records import Row
 from evaluation.report.contents import Outcome, Picture
 from evaluation.subject import Subject
-from evaluation.suites.suite import Bench, Cell, Row
+from evaluation.suites.suite import Bench, Cell
 from models.training.attacks import cross_entropy_of, undisturbed
 from smoothing import Gaussian, generator_for
 

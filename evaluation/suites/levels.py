@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 
 from evaluation.errors import require
 from evaluation.plan import EvaluationPlan
+from evaluation.records import Row
 from evaluation.report.contents import Chart, Line, Outcome, Table
 from evaluation.seeds import image_seed
 from evaluation.statistics.intervals import clopper_pearson_interval, known_interval, mean
 from evaluation.subject import Subject, as_digits
 from evaluation.suites.execution import executable, executed, record
-from evaluation.suites.suite import Bench, Cell, Row
+from evaluation.suites.suite import Bench, Cell
 from models.backends import ExecutableClassifier
 from smoothing import Gaussian, certify, optimize_sigma, round_down
 from smoothing.bounds import minimum_samples

@@ -10,10 +10,11 @@ from itertools import groupby
 from torch import Tensor
 
 from evaluation.plan import EvaluationPlan
+from evaluation.records import Row
 from evaluation.report.contents import Chart, Line, Outcome, Table
 from evaluation.statistics.intervals import deviation, known_interval, mean
 from evaluation.subject import Subject, as_digits, right_answers
-from evaluation.suites.suite import Bench, Cell, Row
+from evaluation.suites.suite import Bench, Cell
 from smoothing import Gaussian
 
 _TRAINED, _ADAPTED = "as trained", "adapted"

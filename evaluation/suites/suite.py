@@ -1,15 +1,13 @@
 """What every suite is given and gives: subjects and images in, cells and tables out."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from evaluation.plan import EvaluationPlan
+from evaluation.records import Row
 from evaluation.report.contents import Outcome
 from evaluation.subject import Images, Subject
-
-Row = Mapping[str, Any]
-"""What one cell measured, as JSON."""
 
 
 @dataclass(frozen=True, eq=False)

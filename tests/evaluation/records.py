@@ -1,6 +1,6 @@
 """Records of certificates made by hand, for the tests of the tables."""
 
-from evaluation.certificates.records import CertificateRecord, CertifiedRadii, VoteSummary
+from evaluation.records import CertificateRecord, CertifiedRadii, VoteSummary
 
 
 def record(

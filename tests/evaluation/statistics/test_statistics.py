@@ -8,6 +8,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import binom
 
 from evaluation.errors import EvaluationError
+from evaluation.plan import RADII
 from evaluation.statistics.curves import Run, at_equal_accuracy, envelope
 from evaluation.statistics.intervals import (
     clopper_pearson_interval,
@@ -16,7 +17,6 @@ from evaluation.statistics.intervals import (
     paired_proportions_interval,
 )
 from evaluation.statistics.metrics import (
-    RADII,
     abstention_rate,
     average_certified_radius,
     base_accuracy,

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from evaluation.errors import EvaluationError
+from evaluation.plan import CORRUPTIONS
 from evaluation.statistics.corruption_error import (
     corruption_errors,
     mean_of_known,
     relative_corruption_errors,
 )
-from evaluation.suites.corrupt import CORRUPTIONS, applicable, corrupt
+from evaluation.suites.corrupt import applicable, corrupt
 from tests.models.support import grey_images, require_corruptions
 
 MINE = {"fog": [0.2, 0.4], "snow": [0.3, 0.3]}

@@ -1,10 +1,14 @@
-"""What one certification says about one test image: the row that every table of certificates is made from."""
+"""What one measurement leaves: a row of JSON, or the record of one certificate."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from contract.certificates import Certificate, NoiseEvidence, Radius
+
+Row = Mapping[str, Any]
+"""What a suite measured at once, as JSON."""
 
 Norm = str
 """``l2``, ``l1`` or ``linf``."""
