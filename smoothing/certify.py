@@ -60,10 +60,12 @@ def certify(
     _require_arguments(image, n0, alpha, bound)
     rules = stop_rules(stop, n, alpha)
     poll = Poll(base_classifier, image, noise, n0, rules, batch_size, seed, resume, observer)
-    selection_counts = poll.select()
-    top_class = int(selection_counts.argmax())
+
+    selection_counts = poll.select()  # counts0 ← SampleUnderNoise(f, x, n0, σ)
+    top_class = int(selection_counts.argmax())  # ĉA ← top index in counts0
 
     def certify_votes(counts: Counts, look: Look) -> Certification:
+        # pA ← LowerConfBound(counts[ĉA], n, 1 − α); the radius is 0, an abstention, where it is too small
         split = split_alpha(selection_counts, look.alpha)
         bounded = BOUNDS[bound](counts, top_class, look.alpha, alpha_upper=split)
         radius = noise.radius(bounded.p_lower, bounded.p_upper, dimension=image.numel())
@@ -71,7 +73,7 @@ def certify(
 
     best = None if poll.best_look is None else certify_votes(*poll.best_look)
     for look in rules.looks_after(poll.last_look):
-        counts = poll.estimate(look.n)
+        counts = poll.estimate(look.n)  # counts ← SampleUnderNoise(f, x, n, σ)
         if poll.n < look.n:  # the time is up
             break
         best = _better(best, certify_votes(counts, look))

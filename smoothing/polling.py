@@ -1,4 +1,4 @@
-"""Polling: the votes on one image, batch by batch, recorded so that they can go on after a crash."""
+"""Polling: the votes on one image, batch by batch, recorded so that a crash loses none."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -66,6 +66,7 @@ class Tally:
         Raises:
             SmallerBatch: Nothing was added.
         """
+        # The batch size decides what a generator draws: votes of another size need a stream of their own.
         if self._generator is None or not self.segments or self.segments[-1].batch_size != batch_size:
             segment = Segment(stream_name(self._name, len(self.segments)), n, batch_size)
             self._generator = self._open_stream(segment.stream)
@@ -113,6 +114,7 @@ class Poll:
         num_classes = count_of_classes(base_classifier, image)
         votes = no_votes(num_classes) if resume is None else resume
         require_same_arguments(votes, num_classes, n0, rules.looks)
+        # A part of the selection votes must not decide whether the others are drawn: all or none count.
         complete = int(votes.selection_counts.sum()) == n0
         selected = votes.selection_counts if complete else np.zeros_like(votes.selection_counts)
         sample = _sampler(base_classifier, image, noise, num_classes)
@@ -186,13 +188,15 @@ class Poll:
                 tally.draw(min(left, self._batch_size) if in_batches else left, self._batch_size)
             except SmallerBatch as smaller:
                 self._batch_size = smaller.batch_size
-                if tally is self._selection:  # it is one segment, or it starts over
+                if tally is self._selection:
+                    # A certificate states one segment for its selection votes: they start over in this size.
                     tally.discard()
                 continue
             if self._observer is not None:
                 completed = self._selection.n + self._estimation.n
                 self._observer.on_progress(completed, self._n0 + self._rules.looks[-1].n)
                 self._observer.on_votes(self._record())
+            # Stopping between looks costs the votes since the last one; at a look, `certify` asks itself.
             if may_stop and tally.n < n and self._rules.stopped:
                 break
 
