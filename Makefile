@@ -10,7 +10,7 @@ SEED := $(or $(SEED),$(shell $(PYTHON) -c 'import secrets; print(secrets.randbel
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test clients-test explore compose-test chaos lint format bench load docs examples lock clean
 
-help: ## what can be made
+help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(BIN)/python:
@@ -50,17 +50,17 @@ REPORT ?=
 test: $(VENV)/.develop ## run all tests (LANES=4; REPORT=file, for JUnit's XML)
 	@$(BIN)/python -m pytest --numprocesses=$(LANES) --no-loadscope-reorder $(addprefix --junitxml=,$(REPORT))
 
-clients-test: $(VENV)/.clients ## make clients of the API by three generators, and check types and schemas of others (fetches packages of Node)
+clients-test: $(VENV)/.clients ## generate clients with three generators and test them, with page types and KEDA's schemas (fetches packages of Node)
 	@$(BIN)/python -m pytest tests/clients $(addprefix --junitxml=,$(REPORT))
 
-explore: $(VENV)/.develop ## look for counterexamples at random, ten times as many (ONLY="tests/smoothing")
+explore: $(VENV)/.develop ## search for counterexamples at random, with ten times as many examples (ONLY="tests/smoothing")
 	@$(BIN)/python -m pytest --hypothesis-profile=explore -m hypothesis --timeout=3600 $(ONLY)
 
-compose-test: $(VENV)/.clients ## build the images, bring docker-compose.yml up and test it (needs a Docker engine)
+compose-test: $(VENV)/.clients ## build the images, start docker-compose.yml and test it (needs Docker)
 	@$$(docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose) build
 	@RADII_COMPOSE=1 $(BIN)/python -m pytest tests/end_to_end/test_compose.py
 
-chaos: $(VENV)/.develop ## kill, pause, cut and fill everything under load for ten minutes (SECONDS=600 SEED=)
+chaos: $(VENV)/.develop ## inject faults under load for ten minutes (SECONDS=600 SEED=)
 	@echo "SEED=$(SEED)"
 	@RADII_CHAOS_SECONDS=$(SECONDS) RADII_CHAOS_SEED=$(SEED) $(BIN)/python -m pytest tests/chaos/test_chaos.py
 
@@ -69,29 +69,29 @@ lint: $(VENV)/.develop ## check style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-format: $(VENV)/.develop ## rewrite the code in the house style
+format: $(VENV)/.develop ## format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
 bench: $(VENV)/.bench ## measure votes per second and the service's overhead (ONLY="certificates anytime")
 	@$(BIN)/python -m benchmarks $(ONLY)
 
-load: $(VENV)/.run ## measure how fast jobs are let in while the workers are busy, and jobs a second by workers
+load: $(VENV)/.run ## measure the latency of submissions under load, and jobs per second by workers
 	@$(BIN)/python -m benchmarks.load
 
-docs: $(VENV)/.develop ## check that links and commands in README and docs are true
+docs: $(VENV)/.develop ## test the links, commands and programs of README and docs
 	@$(BIN)/python -m pytest tests/docs tests/end_to_end/test_readme.py tests/end_to_end/test_library_page.py tests/end_to_end/test_operations_page.py
 
 .PHONY: results
-results: $(VENV)/.develop ## measure what docs/results.md tells, three and a half hours, and write its tables (ONLY="NAME NAME", or page)
+results: $(VENV)/.develop ## measure the tables of docs/results.md in three and a half hours, and write the page (ONLY="NAME NAME", or page)
 	@$(BIN)/python -m evaluation.papers $(ONLY)
 
 examples: $(VENV)/.develop ## record the answers of a real service for the OpenAPI document
 	@$(BIN)/python -m tests.support.record_examples
 
-lock: $(BIN)/python ## resolve what the images install into docker/*.txt
+lock: $(BIN)/python ## pin the libraries of the images in docker/*.txt
 	@$(PIP) install uv
 	@UV=$(BIN)/uv docker/lock $(UPGRADE)
 
-clean: ## remove what was built
+clean: ## remove everything that make built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
