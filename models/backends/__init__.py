@@ -8,11 +8,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from models.backends.base import Backend, ExecutableClassifier, Logits
+from models.backends.base import Backend, BuildRequest, ExecutableClassifier, Logits
 from models.backends.calibrate import fastest_batch_size, votes_per_second
 from models.backends.checks import (
-    INT8_TOLERANCE,
-    TOLERANCE,
     check_agreement,
     check_calibration,
     check_logits,
@@ -80,7 +78,9 @@ def prepare(
     candidates = _candidates(backend, place, dtype, calibrated=calibration is not None)
     for name, precision in candidates:
         try:
-            call = _build(name, precision, module, input_shape, num_classes, place, batch_size, calibration)
+            fitted = calibration if precision == "int8" else None
+            request = BuildRequest(module, input_shape, num_classes, place, precision, batch_size, fitted)
+            call = _build(name, request)
         except BackendError:
             if (name, precision) == candidates[-1]:
                 raise
@@ -88,36 +88,20 @@ def prepare(
         if like is not None:
             return replace(like, call=call)
         if batch_size is None:
-            size, rate = fastest_batch_size(call, input_shape, place, name)
+            size, rate = fastest_batch_size(call, request, name)
         else:
-            size, rate = batch_size, votes_per_second(call, input_shape, place, batch_size, name)
+            size, rate = batch_size, votes_per_second(call, request, batch_size, name)
         return ExecutableClassifier(call, name, place, precision, size, rate, num_classes)
     raise BackendError(f"'backend' must run on {place}, got {backend!r}")
 
 
-def _build(
-    name: str,
-    dtype: str,
-    module: nn.Module,
-    input_shape: tuple[int, int, int],
-    num_classes: int,
-    device: torch.device,
-    batch_size: int | None,
-    calibration: Tensor | None,
-) -> Logits:
+def _build(backend: str, request: BuildRequest) -> Logits:
     """Build the callable and compare it with the module."""
-    call = BACKENDS[name].build(
-        module,
-        device=device,
-        dtype=dtype,
-        input_shape=input_shape,
-        batch_size=batch_size,
-        calibration=calibration,
-    )
-    check_logits(call, input_shape, num_classes, device)
-    check_agreement(call, module, input_shape, device, INT8_TOLERANCE if dtype == "int8" else TOLERANCE)
-    if dtype == "int8" and calibration is not None:
-        check_votes(call, module, calibration.to(device), dtype)
+    call = BACKENDS[backend].build(request)
+    check_logits(call, request)
+    check_agreement(call, request)
+    if request.calibration is not None:
+        check_votes(call, request.module, request.calibration.to(request.device), request.dtype)
     return call
 
 

@@ -9,10 +9,44 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from models.errors import BackendError
+
 Logits = Callable[[Tensor], Tensor]
 """Maps float32 images ``(b, c, h, w)`` in pixel units, on the device, to float32 logits ``(b, k)``."""
 
 _own_threads: ContextVar[int | None] = ContextVar("own_threads", default=None)
+
+
+@dataclass(frozen=True, eq=False)
+class BuildRequest:
+    """A classifier, and how a backend shall execute it.
+
+    Attributes:
+        module: images ``(b, c, h, w)`` in pixel units to logits ``(b, k)``, in eval mode.
+        input_shape: ``(c, h, w)``.
+        num_classes: k.
+        device: device of the images.
+        dtype: the precision, such as ``bfloat16``.
+        batch_size: images per call, for backends that compile for one size; None measures it.
+        calibration: noisy images ``(m, c, h, w)`` on which int8 is calibrated; None in other precisions.
+
+    Raises:
+        BackendError: if int8 has no calibration images.
+    """
+
+    module: nn.Module
+    input_shape: tuple[int, int, int]
+    num_classes: int
+    device: torch.device
+    dtype: str
+    batch_size: int | None = None
+    calibration: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.dtype == "int8" and self.calibration is None:
+            raise BackendError("'calibration' must be noisy images when 'dtype' is int8, got None")
+        if self.dtype != "int8" and self.calibration is not None:
+            raise BackendError(f"'calibration' must be None unless 'dtype' is int8, got {self.dtype}")
 
 
 class Backend(Protocol):
@@ -24,28 +58,11 @@ class Backend(Protocol):
         Args:
             device: the device.
             emulated: whether to include precisions that are used only by explicit request, such as those
-                that the device only emulates.
+                that the device only emulates. Empty where the backend does not run.
         """
 
-    def build(
-        self,
-        module: nn.Module,
-        *,
-        device: torch.device,
-        dtype: str,
-        input_shape: tuple[int, int, int],
-        batch_size: int | None = None,
-        calibration: Tensor | None = None,
-    ) -> Logits:
+    def build(self, request: BuildRequest) -> Logits:
         """Return a callable, without changing the module. A fixed batch size is its attribute ``batch_size``.
-
-        Args:
-            module: images ``(b, c, h, w)`` in pixel units to logits ``(b, k)``, in eval mode.
-            device: a device for which `dtypes` is not empty.
-            dtype: one of these precisions.
-            input_shape: ``(c, h, w)``.
-            batch_size: images per call, for backends that compile for one size; None measures it.
-            calibration: noisy images ``(m, c, h, w)`` on which int8 is calibrated.
 
         Raises:
             BackendError: if this backend cannot execute the module.

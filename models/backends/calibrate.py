@@ -4,7 +4,7 @@ import time
 
 import torch
 
-from models.backends.base import Logits, alone
+from models.backends.base import BuildRequest, Logits, alone
 
 LONGEST_BATCH_SECONDS = 0.25
 """A cancelled job stops between batches, so a batch must not take longer."""
@@ -17,27 +17,26 @@ CLEAR_LOSS = 0.75  # a size this much slower than the best ends the search
 LARGEST_BATCH = {"cpu": 1024, "cuda": 16384}
 
 
-def fastest_batch_size(
-    call: Logits, input_shape: tuple[int, int, int], device: torch.device, backend: str
-) -> tuple[int, float]:
+def fastest_batch_size(call: Logits, request: BuildRequest, backend: str) -> tuple[int, float]:
     """Return the fastest batch size and its votes per second; the smallest size within 2 % of the fastest.
 
     Only batches under a quarter of a second count. Sizes grow until one is clearly slower; one that is just
     not faster does not end the search, because other work on the machine makes single measurements noisy. A
     callable with a fixed size is measured at that size.
     """
+    largest = LARGEST_BATCH[request.device.type]
     size: int | None = getattr(call, "batch_size", None)
     if size is not None:
-        return size, votes_per_second(call, input_shape, device, size, backend)
+        return size, votes_per_second(call, request, size, backend)
     size = FIRST_BATCH
-    rates = {size: votes_per_second(call, input_shape, device, size, backend)}
+    rates = {size: votes_per_second(call, request, size, backend)}
     while size > 1 and size > LONGEST_BATCH_SECONDS * rates[size]:
         size //= 2
-        rates = {size: votes_per_second(call, input_shape, device, size, backend)}
-    while GROWTH * size <= LARGEST_BATCH[device.type] and GROWTH * size < LONGEST_BATCH_SECONDS * rates[size]:
+        rates = {size: votes_per_second(call, request, size, backend)}
+    while GROWTH * size <= largest and GROWTH * size < LONGEST_BATCH_SECONDS * rates[size]:
         size *= GROWTH
         try:
-            rates[size] = votes_per_second(call, input_shape, device, size, backend)
+            rates[size] = votes_per_second(call, request, size, backend)
         except torch.OutOfMemoryError:
             break
         if rates[size] < CLEAR_LOSS * max(rates.values()):
@@ -47,12 +46,10 @@ def fastest_batch_size(
 
 
 @torch.inference_mode()
-def votes_per_second(
-    call: Logits, input_shape: tuple[int, int, int], device: torch.device, batch_size: int, backend: str
-) -> float:
+def votes_per_second(call: Logits, request: BuildRequest, batch_size: int, backend: str) -> float:
     """Measure votes per second (noise, logits, argmax) on grey images, after a warm-up."""
-    generator = torch.Generator(device).manual_seed(0)
-    images = torch.empty((batch_size, *input_shape), device=device)
+    generator = torch.Generator(request.device).manual_seed(0)
+    images = torch.empty((batch_size, *request.input_shape), device=request.device)
 
     def batch() -> None:
         images.normal_(0.5, 0.25, generator=generator)

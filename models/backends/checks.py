@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from models.backends.base import Logits, together
+from models.backends.base import BuildRequest, Logits, together
 from models.backends.precision import float32_means_float32
 from models.errors import BackendError
 
@@ -24,37 +24,27 @@ COMPARED_IMAGES = 128
 
 
 @torch.inference_mode()
-def check_logits(
-    call: Logits, input_shape: tuple[int, int, int], num_classes: int, device: torch.device
-) -> None:
+def check_logits(call: Logits, request: BuildRequest) -> None:
     """Refuse a callable that does not return finite float32 logits ``(b, k)``.
 
     Raises:
         BackendError: with what it returned instead, or why it failed.
     """
+    shape, expected = (2, *request.input_shape), (2, request.num_classes)
     try:
-        logits = call(torch.full((2, *input_shape), 0.5, device=device))
+        logits = call(torch.full(shape, 0.5, device=request.device))
     except Exception as error:  # a user's network may raise anything
+        raise BackendError(f"'module' must run on images {shape}: {type(error).__name__}: {error}") from error
+    if logits.shape != expected or logits.dtype != torch.float32:
         raise BackendError(
-            f"'module' must run on images {(2, *input_shape)}: {type(error).__name__}: {error}"
-        ) from error
-    if logits.shape != (2, num_classes) or logits.dtype != torch.float32:
-        raise BackendError(
-            f"'module' must return float32 logits {(2, num_classes)}, "
-            f"got {logits.dtype} {tuple(logits.shape)}"
+            f"'module' must return float32 logits {expected}, got {logits.dtype} {tuple(logits.shape)}"
         )
     if not bool(torch.isfinite(logits).all()):
         raise BackendError(f"'module' must return finite logits in this precision, got {logits[0].tolist()}")
 
 
 @torch.inference_mode()
-def check_agreement(
-    call: Logits,
-    module: nn.Module,
-    input_shape: tuple[int, int, int],
-    device: torch.device,
-    tolerance: float = TOLERANCE,
-) -> None:
+def check_agreement(call: Logits, request: BuildRequest) -> None:
     """Refuse a callable whose logits differ from the module's by more than rounding.
 
     A certificate would still hold for the callable, but it would not be about the user's classifier.
@@ -63,14 +53,15 @@ def check_agreement(
         BackendError: with the size of the difference.
     """
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand((8, *input_shape), generator=generator)
+    images = torch.rand((8, *request.input_shape), generator=generator)
     images += 0.25 * torch.randn(images.shape, generator=generator)
-    expected = _float32(module, images.to(device))
-    logits = call(images.to(device))
+    expected = _float32(request.module, images.to(request.device))
+    logits = call(images.to(request.device))
     if logits.shape != expected.shape:
         raise BackendError(
             f"'module' must return logits {tuple(expected.shape)} when executed, got {tuple(logits.shape)}"
         )
+    tolerance = INT8_TOLERANCE if request.dtype == "int8" else TOLERANCE
     spread = float((expected.amax(1) - expected.amin(1)).mean())
     difference = float((logits - expected).abs().mean())
     if not difference <= tolerance * spread + 1e-6:

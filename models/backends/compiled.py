@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from models.backends.base import Logits
+from models.backends.base import BuildRequest, Logits
 from models.backends.calibrate import fastest_batch_size
 from models.backends.eager import EagerBackend, in_precision
 from models.backends.precision import float32_means_float32, native_bfloat16
@@ -36,27 +36,17 @@ class CompiledBackend:
             return ()
         return ("bfloat16", "float32") if native_bfloat16("cpu") else ("float32", "bfloat16")
 
-    def build(
-        self,
-        module: nn.Module,
-        *,
-        device: torch.device,
-        dtype: str,
-        input_shape: tuple[int, int, int],
-        batch_size: int | None = None,
-        calibration: Tensor | None = None,
-    ) -> Logits:
+    def build(self, request: BuildRequest) -> Logits:
         """Return a callable that works on a copy of the module.
 
         Raises:
             BackendError: if the module cannot be compiled or recorded.
         """
-        del calibration
+        batch_size = request.batch_size
         try:
             if batch_size is None:  # the eager module is a good proxy, and needs no compilation per size
-                plain = EagerBackend().build(module, device=device, dtype=dtype, input_shape=input_shape)
-                batch_size, _ = fastest_batch_size(plain, input_shape, device, "eager")
-            return _OneSize(in_precision(module, device, dtype), device, (batch_size, *input_shape))
+                batch_size, _ = fastest_batch_size(EagerBackend().build(request), request, "eager")
+            return _OneSize(in_precision(request), request.device, (batch_size, *request.input_shape))
         except Exception as error:  # the compiler raises many kinds of errors for unsupported code
             raise BackendError(
                 f"'module' must be supported by the compiler of PyTorch: {type(error).__name__}: {error}"

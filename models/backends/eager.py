@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from models.backends.base import Logits
+from models.backends.base import BuildRequest, Logits
 from models.backends.precision import float32_means_float32, native_bfloat16
 
 
@@ -28,39 +28,29 @@ class EagerBackend:
             return ("bfloat16", "float32")
         return ("float32", "bfloat16") if emulated else ("float32",)
 
-    def build(
-        self,
-        module: nn.Module,
-        *,
-        device: torch.device,
-        dtype: str,
-        input_shape: tuple[int, int, int],
-        batch_size: int | None = None,
-        calibration: Tensor | None = None,
-    ) -> Logits:
+    def build(self, request: BuildRequest) -> Logits:
         """Return a callable that works on a copy of the module."""
-        del input_shape, batch_size, calibration
-        forward = in_precision(module, device, dtype)
+        forward = in_precision(request)
 
         @torch.inference_mode()
         def logits(images: Tensor) -> Tensor:
-            with float32_means_float32(device):
+            with float32_means_float32(request.device):
                 return forward(images)
 
         return logits
 
 
-def in_precision(module: nn.Module, device: torch.device, dtype: str) -> Logits:
+def in_precision(request: BuildRequest) -> Logits:
     """Return the forward pass of a channels-last copy of the module; images and logits are float32."""
-    copied = copy.deepcopy(module).to(device).to(memory_format=torch.channels_last)
+    copied = copy.deepcopy(request.module).to(request.device).to(memory_format=torch.channels_last)
     copied.requires_grad_(requires_grad=False)
-    number = getattr(torch, dtype)
+    number = getattr(torch, request.dtype)
     reduced = number != torch.float32
     if reduced:
         _cast_weights(copied, number)
 
     def forward(images: Tensor) -> Tensor:
-        with torch.autocast(device.type, number if reduced else None, enabled=reduced):
+        with torch.autocast(request.device.type, number if reduced else None, enabled=reduced):
             result: Tensor = copied(images.contiguous(memory_format=torch.channels_last))
         return result.float()
 

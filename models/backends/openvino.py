@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from models.backends import quantize
-from models.backends.base import Logits, threads
+from models.backends.base import BuildRequest, Logits, threads
 from models.backends.calibrate import LONGEST_BATCH_SECONDS
 from models.backends.precision import native_bfloat16, native_int8
 from models.backends.silent import import_openvino
@@ -46,30 +46,18 @@ class OpenVINOBackend:
             return ("int8", *floats)
         return (*floats, "int8") if quantize.installed() and emulated else floats
 
-    def build(
-        self,
-        module: nn.Module,
-        *,
-        device: torch.device,
-        dtype: str,
-        input_shape: tuple[int, int, int],
-        batch_size: int | None = None,
-        calibration: Tensor | None = None,
-    ) -> Logits:
+    def build(self, request: BuildRequest) -> Logits:
         """Return a callable, without changing the module.
 
         Raises:
-            BackendError: if OpenVINO cannot convert the network, or int8 has no calibration images.
+            BackendError: if OpenVINO cannot convert the network.
         """
-        del device
-        if dtype == "int8" and calibration is None:
-            raise BackendError("'calibration' must be noisy images when 'dtype' is int8, got None")
         import_openvino()  # first, before another import brings its telemetry
         try:
-            graph = _convert(module, input_shape)
-            if calibration is not None and dtype == "int8":
-                graph = quantize.quantize(graph, calibration)
-            return _Compiled(graph, dtype, input_shape, batch_size)
+            graph = _convert(request.module, request.input_shape)
+            if request.calibration is not None:  # int8
+                graph = quantize.quantize(graph, request.calibration)
+            return _Compiled(graph, request)
         except Exception as error:  # the converter raises many kinds of errors for unsupported code
             raise BackendError(
                 f"'module' must be supported by OpenVINO: {type(error).__name__}: {error}"
@@ -84,15 +72,13 @@ class _Compiled:
     padded.
     """
 
-    def __init__(
-        self, graph: Any, dtype: str, input_shape: tuple[int, int, int], batch_size: int | None
-    ) -> None:
+    def __init__(self, graph: Any, request: BuildRequest) -> None:
         self._graph = graph
-        self._dtype = dtype
-        self._input_shape = input_shape
+        self._dtype = request.dtype
+        self._input_shape = request.input_shape
         self._threads = threads()
         self._images: Tensor | None = None
-        self.batch_size = batch_size or self._quick_batch_size()
+        self.batch_size = request.batch_size or self._quick_batch_size()
         self._compile(min(LARGEST_PART, math.ceil(self.batch_size / self._threads)))
 
     def __call__(self, images: Tensor) -> Tensor:
