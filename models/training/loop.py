@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.architectures import build_architecture
+from models.backends import find_device
 from models.backends.precision import native_bfloat16
 from models.data import Dataset, LabelledImages
 from models.errors import TrainingError
@@ -62,7 +63,7 @@ def fit(plan: TrainingPlan, dataset: Dataset, progress: Progress, group: Group) 
             margin where the plan wants a border, the checkpoint is damaged or of another plan or other
             conditions, or the loss diverges.
     """
-    device = group.device(resolve_device(plan.device))
+    device = group.device(find_device(plan.device).type)
     kept, held_out = split(plan, dataset.train)
     training = TrainingImages(kept, device, padding(plan, dataset))
     state = initial_state(plan, dataset, device)
@@ -206,19 +207,6 @@ def train_step(
     loss.backward()  # type: ignore[no-untyped-call]
     state.optimizer.step()
     return value
-
-
-def resolve_device(device: str) -> str:
-    """Return ``cuda`` or ``cpu`` for ``auto``.
-
-    Raises:
-        TrainingError: if CUDA is asked for and there is none.
-    """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("'device' must be cpu or auto where PyTorch finds no CUDA device, got 'cuda'")
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return device
 
 
 def use_bfloat16(plan: TrainingPlan, device: torch.device) -> bool:

@@ -7,6 +7,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
+from models.backends import find_device
 from models.backends.precision import float32_means_float32
 from models.bundles import (
     BundleError,
@@ -24,7 +25,7 @@ from models.errors import TrainingError
 from models.normalize import NormalizedClassifier
 from models.training.checkpoint import epochs_done
 from models.training.distributed import joined
-from models.training.loop import Trained, fit, resolve_device
+from models.training.loop import Trained, fit
 from models.training.measure import accuracy
 from models.training.plan import TrainingPlan
 from models.training.progress import Progress
@@ -41,12 +42,13 @@ def train(plan: TrainingPlan, *, console: Console | None = None) -> Path:
     Under ``torchrun`` every process calls this; the first one measures and writes.
 
     Raises:
+        BackendError: if the device is missing.
         BundleExistsError: before training, if a folder is taken and may not be replaced.
         DatasetError: if the data set's files are missing or damaged.
         TrainingError: if the plan does not suit the data or the checkpoint, if it starts anew where an
             interrupted run has left one, or if the loss diverges.
     """
-    resolve_device(plan.device)  # a device that is not there is told first of all
+    kind = find_device(plan.device).type  # first, before anything slow
     for key, folder in (("out", plan.out), ("last_out", plan.last_out)):
         if folder is not None:
             require_free(folder, overwrite=plan.overwrite or made_by(plan, folder), key=key)
@@ -55,7 +57,7 @@ def train(plan: TrainingPlan, *, console: Console | None = None) -> Path:
             f"'out' must have no checkpoint of an interrupted run beside it, got {plan.checkpoint}: "
             "`--resume` goes on from it, `--overwrite` starts anew"
         )
-    with joined(resolve_device(plan.device), plan.batch_size) as group:
+    with joined(kind, plan.batch_size) as group:
         dataset = group.in_turn(lambda: load_dataset(plan.dataset, plan.data_root, download=plan.download))
         with Progress(console if group.first else None, plan.epochs) as progress:
             trained = fit(plan, dataset, progress, group)
@@ -124,7 +126,7 @@ def measured(
     Under noise twice where there is batch normalisation: with its statistics as trained, and re-estimated
     under the noise from the clean images.
     """
-    device = resolve_device(plan.device)
+    device = find_device(plan.device).type
     subjects: list[tuple[str, float | None, nn.Module]] = [("clean_accuracy", None, classifier)]
     if plan.sigma:
         subjects.append(("noisy_accuracy", plan.sigma, classifier))
