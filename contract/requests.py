@@ -1,4 +1,4 @@
-"""What a client may ask, field by field."""
+"""The requests: every field, with its type, limits, default and description."""
 
 import base64
 from collections.abc import Callable
@@ -32,7 +32,7 @@ _WHITE_SPACE: Final = b" \t\r\n\v\f"
 
 
 class _Base64(EncoderProtocol):
-    """Pydantic's own decoder skips what is not base64, and would take any text for an image."""
+    """A strict decoder: pydantic's own skips characters that are not base64, so it accepts any text."""
 
     @classmethod
     def decode(cls, data: bytes) -> bytes:
@@ -53,7 +53,9 @@ class _Base64(EncoderProtocol):
 _Positive = Field(gt=0, le=100, allow_inf_nan=False)
 Sigma = Annotated[float, _Positive]
 Namespace = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-Tenant = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{0,64}$")]  # of whom a key is; not a field of requests
+Tenant = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_-]{0,64}$")
+]  # comes from the API key; not a field of requests
 Samples = Annotated[int, Field(ge=1, le=MAX_SAMPLES)]
 
 
@@ -117,7 +119,7 @@ class _Asked(BaseModel):
 
     @staticmethod
     def least_samples(alpha: float) -> int:
-        """Returns the least number of votes that can say anything."""
+        """Returns the least number of votes with which any answer but an abstention is possible."""
         return minimum_samples(alpha)
 
     @property
@@ -127,7 +129,7 @@ class _Asked(BaseModel):
 
     @property
     def namespace(self) -> str | None:
-        """The memory that is asked for; None: none."""
+        """The memory that the request uses; None: no memory."""
         if self.memory is None:
             return DEFAULT_MEMORY if self._level_is_open else None
         return None if self.memory == NO_MEMORY else self.memory
@@ -140,7 +142,9 @@ class _Asked(BaseModel):
     @field_validator("alpha")
     @classmethod
     def _computable_alpha(cls, alpha: float) -> float:
-        if alpha < MIN_ALPHA:  # not in the document, whose limits were given away
+        if (
+            alpha < MIN_ALPHA
+        ):  # not a limit in the OpenAPI document: adding it there would be a breaking change
             raise PydanticKnownError("greater_than_equal", {"ge": MIN_ALPHA})
         return alpha
 
@@ -242,7 +246,7 @@ class PredictRequest(_Asked):
 
     @staticmethod
     def least_samples(alpha: float) -> int:
-        """Returns the least number of votes that can say anything."""
+        """Returns the least number of votes with which any answer but an abstention is possible."""
         return minimum_prediction_samples(alpha)
 
 
@@ -270,7 +274,7 @@ class PredictJsonRequest(PredictRequest):
 
 
 def _refuse_pointless(field: str, value: object, other: str, its_value: object, advice: str) -> NoReturn:
-    """Raises for a field that would silently do nothing beside another one."""
+    """Refuses a field that has no effect together with another one."""
     raise PydanticCustomError(
         "pointless",
         "'{field}' = {value} has no meaning with '{other}' = {its_value}: {advice}",
@@ -279,12 +283,12 @@ def _refuse_pointless(field: str, value: object, other: str, its_value: object, 
 
 
 def require_enough_samples(n: int, alpha: float, least: Callable[[float], int]) -> None:
-    """Raises when even ``n`` perfect votes say nothing at failure probability ``alpha``.
+    """Refuses ``n`` if even ``n`` equal votes give no answer at failure probability ``alpha``.
 
     Args:
         n: Estimation votes.
         alpha: Failure probability.
-        least: Which number is enough at an alpha, such as `minimum_samples`.
+        least: Returns the least number of votes for an alpha, such as `minimum_samples`.
     """
     if n < least(alpha):
         raise PydanticCustomError(
