@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from tests.docs.pages import commands_of
 from tests.docs.settings_table import told
 from tests.support.processes import is_alive
 from tests.support.service import Service
+from tests.support.waiting import until
 
 COMMANDS = commands_of("stack")
 PIXELS = 28 * 28
@@ -69,10 +69,7 @@ def test_a_job_takes_what_the_page_says(running: Service) -> None:
     """The page's figure is that of the test's job, rounded up: within a third of it."""
     job = running.certify(n=20_000)
     assert job.status is JobStatus.SUCCEEDED
-    deadline = time.monotonic() + 10
-    while not running.redis.exists(results_key(job.id)):  # RQ writes its own record after the certificate
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: running.redis.exists(results_key(job.id)))  # RQ writes its own record after the certificate
     found = size(running, *keys_of(running, job))
     certificate = size(running, keys.certificate(job.id))
     print(f"finished {found}, of which the certificate {certificate}")  # noqa: T201 (pytest shows it when a test fails)

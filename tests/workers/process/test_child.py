@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.processes import is_alive
+from tests.support.waiting import until
 from workers.process.child import Child, KeepsDying
 from workers.process.exit_codes import Exit
 from workers.process.liveness.status_file import Status
@@ -54,12 +56,9 @@ def test_a_child_is_asked_to_end_once(tmp_path: Path) -> None:
         "time.sleep(0.3); file.write_text(''.join(told))"
     )
     child = Child("worker", [sys.executable, "-c", script, str(told)], os.environ)
-    deadline = time.monotonic() + 20
-    while not told.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(told.exists)
     child.ask()
-    child.stop(grace=10)
+    child.stop(grace=60)
     assert told.read_text() == "x"
 
 
@@ -140,24 +139,11 @@ def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
         f"Child('child', [sys.executable, '-c', {child!r}], os.environ); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", parent])
-    deadline = time.monotonic() + 20
-    while not (pid_file.exists() and pid_file.read_text()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: pid_file.exists() and pid_file.read_text())
     pid = int(pid_file.read_text())
     process.send_signal(signal.SIGKILL)
     process.wait()
-    while is_alive(pid):
-        assert time.monotonic() < deadline, "the child outlived its parent"
-        time.sleep(0.02)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs (a zombie does not)."""
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
-        return False
+    until(lambda: not is_alive(pid), "the child outlived its parent")
 
 
 def test_settings_survive_the_way_into_a_child(tmp_path: Path) -> None:

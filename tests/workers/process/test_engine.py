@@ -5,8 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from models.bundles import ZOO
+from tests.support.waiting import until
 from workers.job.loaded_models import find_models
 from workers.settings import WorkerSettings
 
@@ -46,14 +46,6 @@ def engine(redis_url: str, folder: Path, **settings: object) -> Iterator[subproc
             process.kill()
 
 
-def until(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, "the engine ended"
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def catches_sigterm(process: subprocess.Popen[str]) -> bool:
     status = Path(f"/proc/{process.pid}/status").read_text()
     caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
@@ -64,7 +56,8 @@ def catches_sigterm(process: subprocess.Popen[str]) -> bool:
 def test_an_engine_that_has_loaded_nothing_yet_leaves_quietly(redis_url: str, tmp_path: Path) -> None:
     """As one that a rollout ends while its first model is being prepared: it did nothing wrong."""
     with engine(redis_url, tmp_path / "engine") as process:
-        until(lambda: catches_sigterm(process), process)
+        until(lambda: process.poll() is not None or catches_sigterm(process))
+        assert process.poll() is None, "the engine ended"
         process.terminate()
         assert process.wait(timeout=60) == 0
     assert "Traceback" not in (tmp_path / "engine" / "log").read_text()

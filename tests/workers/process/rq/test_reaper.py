@@ -1,6 +1,5 @@
 """Jobs that a lost worker had taken are tried again; everybody else's are left alone."""
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +10,7 @@ from rq.serializers import JSONSerializer
 
 from contract import keys
 from contract.limits import RETRIES
+from tests.support.waiting import until
 from workers.process.rq.allowed_job import AllowedJob
 from workers.process.rq.queue_worker import QueueWorker, make_worker
 from workers.process.rq.reaper import Reaper
@@ -231,10 +231,3 @@ def test_the_thread_searches_and_outlives_an_outage(redis: Redis, queue: Queue) 
     redis.config_set("maxmemory", 0)
     until(lambda: redis.zcard(keys.TAKEN) == 1)
     reaper.stop()
-
-
-def until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
