@@ -10,13 +10,6 @@ import numpy as np
 from models.data.dataset import Dataset, LabelledImages
 from models.errors import DatasetError
 
-LICENCE_TEXT = """CIFAR-10
-Collected by Alex Krizhevsky, Vinod Nair and Geoffrey Hinton.
-
-Its authors state no licence. They ask that the technical report be cited:
-Learning Multiple Layers of Features from Tiny Images, Alex Krizhevsky, 2009.
-"""
-
 
 def load_cifar10(root: Path | None = None, *, download: bool = False) -> Dataset:
     """Read both splits; the pixels stay 8-bit, ``(50000, 3, 32, 32)`` and ``(10000, 3, 32, 32)``.
@@ -49,5 +42,4 @@ def load_cifar10(root: Path | None = None, *, download: bool = False) -> Dataset
         std=(0.2470, 0.2435, 0.2616),
         crop_padding=4,
         licence="none stated by its authors (Krizhevsky, 2009)",
-        licence_text=LICENCE_TEXT,
     )

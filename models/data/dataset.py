@@ -1,12 +1,15 @@
 """Data sets: 8-bit images with labels, and what a card states about them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.data.pictures import Pictures
 from models.errors import DatasetError
+
+LICENCES = Path(__file__).parent / "licences"
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Dataset:
         crop_padding: pixels by which training may shift its images; 0 if they are centred by construction, or
             have a margin.
         resize: length of the shorter side to which images of another size are resized; None: the images' own.
-        licence, licence_text: one line for a card, and the text to distribute with the images.
+        licence: one line for a card.
     """
 
     name: str
@@ -86,7 +89,6 @@ class Dataset:
     std: tuple[float, ...]
     crop_padding: int
     licence: str
-    licence_text: str
     resize: int | None = None
 
     @property
@@ -94,3 +96,8 @@ class Dataset:
         """Shape ``(c, h, w)`` of a classifier's input."""
         channels, height, width = self.test.images.shape[1:]
         return channels, height, width
+
+    @property
+    def licence_text(self) -> str:
+        """The text to distribute with the images."""
+        return (LICENCES / f"{self.name}.txt").read_text(encoding="utf-8")

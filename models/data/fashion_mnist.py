@@ -4,12 +4,16 @@ Reference: Xiao, Rasul and Vollgraf, "Fashion-MNIST: a Novel Image Dataset for B
 Algorithms", arXiv 1708.07747. Debian ships it as the package ``dataset-fashion-mnist``.
 """
 
+import gzip
+import math
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.data.dataset import Dataset, LabelledImages
-from models.data.idx import read_idx
 from models.errors import DatasetError
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
@@ -25,31 +29,16 @@ CLASSES = (
     "bag",
     "ankle-boot",
 )
-LICENCE_TEXT = """Fashion-MNIST
-https://github.com/zalandoresearch/fashion-mnist
 
-The MIT License (MIT)
 
-Copyright (c) 2017 Zalando SE, https://tech.zalando.com
-
-Permission is hereby granted, free of charge, to any person obtaining a copy
-of this software and associated documentation files (the "Software"), to deal
-in the Software without restriction, including without limitation the rights
-to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
-copies of the Software, and to permit persons to whom the Software is
-furnished to do so, subject to the following conditions:
-
-The above copyright notice and this permission notice shall be included in all
-copies or substantial portions of the Software.
-
-THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
-IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
-FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
-AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
-LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
-OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
-SOFTWARE.
-"""
+FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+_UNSIGNED_BYTES = 0x0800
+_MAX_BYTES = 1 << 32  # no such data set is larger: stops gzip bombs
 
 
 def load_fashion_mnist(root: Path | None = None, *, download: bool = False) -> Dataset:
@@ -58,22 +47,21 @@ def load_fashion_mnist(root: Path | None = None, *, download: bool = False) -> D
     Raises:
         DatasetError: if the files are not found or damaged.
     """
-    folder = find_fashion_mnist(root, download=download)
+    train_images, train_labels, test_images, test_labels = find_fashion_mnist(root, download=download)
     return Dataset(
         name="fashion-mnist",
         classes=CLASSES,
-        train=_read_split(folder, "train"),
-        test=_read_split(folder, "t10k"),
+        train=_read_split(train_images, train_labels),
+        test=_read_split(test_images, test_labels),
         mean=(0.2860,),
         std=(0.3530,),
         crop_padding=0,
         licence="MIT, Copyright (c) 2017 Zalando SE",
-        licence_text=LICENCE_TEXT,
     )
 
 
-def find_fashion_mnist(root: Path | None = None, *, download: bool = False) -> Path:
-    """Find the folder with the four idx files.
+def find_fashion_mnist(root: Path | None = None, *, download: bool = False) -> list[Path]:
+    """Find the four files of ``FILES``, plain or gzipped.
 
     Only ``root`` is searched if it is given; else Debian's folder, then the cache. torchvision downloads into
     ``root``, or the cache.
@@ -83,12 +71,10 @@ def find_fashion_mnist(root: Path | None = None, *, download: bool = False) -> P
     """
     cache = Path.home() / ".cache" / "radii"
     bases = [root] if root is not None else [DEBIAN_FOLDER, cache]
-    folders = [folder for base in bases for folder in (base, base / "FashionMNIST" / "raw")]
-    for folder in folders:
-        if all(
-            _idx_file(folder, split, kind) for split in ("train", "t10k") for kind in ("images", "labels")
-        ):
-            return folder
+    for folder in (place for base in bases for place in (base, base / "FashionMNIST" / "raw")):
+        files = _idx_files(folder)
+        if len(files) == len(FILES):
+            return files
     if not download:
         places = ", ".join(map(str, bases))
         raise DatasetError(
@@ -98,29 +84,52 @@ def find_fashion_mnist(root: Path | None = None, *, download: bool = False) -> P
     return _download(root or cache)
 
 
-def _download(folder: Path) -> Path:
+def _download(folder: Path) -> list[Path]:
     from torchvision.datasets import FashionMNIST  # slow to import, and needed only here
 
     try:
         FashionMNIST(str(folder), download=True)
     except (OSError, RuntimeError) as error:
         raise DatasetError(f"'dataset' fashion-mnist: the download into {folder} failed: {error}") from error
-    return folder / "FashionMNIST" / "raw"
+    return _idx_files(folder / "FashionMNIST" / "raw")
 
 
-def _idx_file(folder: Path, split: str, kind: str) -> Path | None:
-    dimensions = {"images": 3, "labels": 1}[kind]
-    stem = f"{split}-{kind}-idx{dimensions}-ubyte"
-    candidates = (folder / stem, folder / f"{stem}.gz")
-    return next((path for path in candidates if path.is_file()), None)
+def _idx_files(folder: Path) -> list[Path]:
+    """Return the files of ``FILES`` that a folder has."""
+    found = []
+    for name in FILES:
+        found += [path for path in (folder / name, folder / f"{name}.gz") if path.is_file()][:1]
+    return found
 
 
-def _read_split(folder: Path, split: str) -> LabelledImages:
-    paths = {kind: _idx_file(folder, split, kind) for kind in ("images", "labels")}
-    if paths["images"] is None or paths["labels"] is None:
-        raise DatasetError(f"'dataset' fashion-mnist: {split} files must be in {folder}")
-    images = read_idx(paths["images"], dimensions=3)[:, None]
-    labels = read_idx(paths["labels"], dimensions=1).astype(np.int64)
-    if labels.size and labels.max() >= len(CLASSES):
-        raise DatasetError(f"{paths['labels'].name}: labels must be < {len(CLASSES)}, got {labels.max()}")
-    return LabelledImages(images, labels)
+def _read_split(images: Path, labels: Path) -> LabelledImages:
+    classes = read_idx(labels, dimensions=1).astype(np.int64)
+    if classes.size and classes.max() >= len(CLASSES):
+        raise DatasetError(f"{labels.name}: labels must be < {len(CLASSES)}, got {classes.max()}")
+    return LabelledImages(read_idx(images, dimensions=3)[:, None], classes)
+
+
+def read_idx(path: Path, *, dimensions: int) -> NDArray[np.uint8]:
+    """Read an idx file of unsigned bytes: a magic number, the shape in big-endian 32-bit integers, the bytes.
+
+    torchvision reads these files too, but not gzipped ones, as Debian's are.
+
+    Raises:
+        DatasetError: if the file cannot be read, is not such a file, or its length does not match its shape.
+    """
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(_MAX_BYTES)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DatasetError(f"{path.name}: cannot be read: {error}") from error
+    start = 4 * (1 + dimensions)
+    magic, *shape = struct.unpack(f">{1 + dimensions}I", content[:start].ljust(start, b"\0"))
+    if magic != _UNSIGNED_BYTES + dimensions:
+        raise DatasetError(
+            f"{path.name}: must start with 0x{_UNSIGNED_BYTES + dimensions:08x}, got 0x{content[:4].hex()}"
+        )
+    if len(content) != start + math.prod(shape):
+        raise DatasetError(
+            f"{path.name}: must have {start + math.prod(shape)} bytes for shape {shape}, got {len(content)}"
+        )
+    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape).copy()

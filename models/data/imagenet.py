@@ -14,12 +14,6 @@ from models.data.pictures import Pictures
 from models.errors import DatasetError
 
 SIDE, RESIZE = 224, 256
-LICENCE_TEXT = """ImageNet (ILSVRC 2012)
-https://www.image-net.org/download
-
-The pictures belong to their owners. Researchers may use them for non-commercial research and
-education, under the terms of access that they have agreed to with ImageNet.
-"""
 
 
 def load_imagenet(root: Path | None = None, *, download: bool = False) -> Dataset:
@@ -71,7 +65,6 @@ def load_imagenet(root: Path | None = None, *, download: bool = False) -> Datase
         std=(0.229, 0.224, 0.225),
         crop_padding=0,
         licence="ImageNet's terms of access: non-commercial research and education",
-        licence_text=LICENCE_TEXT,
         resize=RESIZE,
     )
 

@@ -15,8 +15,7 @@ from torchvision.datasets import CIFAR10
 
 from models.bundles import load_bundle
 from models.data import DATASETS, DatasetError, LabelledImages, load_dataset
-from models.data.fashion_mnist import DEBIAN_FOLDER
-from models.data.idx import read_idx
+from models.data.fashion_mnist import DEBIAN_FOLDER, read_idx
 from models.training import TrainingError, TrainingPlan, train
 from models.training.feeding import TrainingImages
 from tests.models.support import grey_images, idx_bytes
@@ -38,13 +37,13 @@ def test_reads_plain_and_gzipped_files(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "at least 4 bytes"),
-        (b"\x00\x00\x0d\x03" + bytes(12), "magic must be 0x000008"),
-        (b"PNG!" + bytes(12), "magic must be 0x000008"),
-        (idx_bytes(VALUES[0]), "must have 3 dimensions, got 2"),
-        (idx_bytes(VALUES)[:9], "header must have 16 bytes, got 9"),
-        (idx_bytes(VALUES)[:-1], "needs 24 bytes of data, got 23"),
-        (idx_bytes(VALUES) + b"x", "needs 24 bytes of data, got 25"),
+        (b"", "must start with 0x00000803, got 0x$"),
+        (b"\x00\x00\x0d\x03" + bytes(12), "must start with 0x00000803, got 0x00000d03"),
+        (b"PNG!" + bytes(12), "must start with 0x00000803, got 0x504e4721"),
+        (idx_bytes(VALUES[0]), "must start with 0x00000803, got 0x00000802"),
+        (idx_bytes(VALUES)[:9], r"must have 16 bytes for shape \[2, 0, 0\], got 9"),
+        (idx_bytes(VALUES)[:-1], r"must have 40 bytes for shape \[2, 3, 4\], got 39"),
+        (idx_bytes(VALUES) + b"x", r"must have 40 bytes for shape \[2, 3, 4\], got 41"),
     ],
 )
 def test_damaged_files_are_refused_with_the_reason(tmp_path: Path, content: bytes, reason: str) -> None:
