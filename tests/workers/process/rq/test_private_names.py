@@ -5,10 +5,12 @@ An upgrade of RQ that changes one of them fails here first, by name. `pyproject.
 
 import inspect
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,6 +34,7 @@ from workers.process.rq.queue_worker import QueueWorker, make_worker
 from workers.settings import RQ_RECORD_SECONDS, WorkerTiming
 
 JOB = "c" * 32
+ROOT = Path(__file__).parents[4]
 TIMING = WorkerTiming(job_monitoring_seconds=1, silent_seconds=3)
 
 
@@ -56,6 +59,19 @@ def begin(redis: Redis, queue: Queue) -> QueueWorker:
 
 def test_the_version_is_the_one_that_was_read() -> None:
     assert rq.__version__.startswith("2.12.")
+
+
+def test_no_other_module_knows_rq() -> None:
+    """So that this page is complete."""
+    packages = ("contract", "service", "workers", "certifier", "evaluation", "radii")
+    knowing = {
+        str(path.relative_to(ROOT))
+        for package in packages
+        for path in (ROOT / package).rglob("*.py")
+        if re.search(r"^\s*(from|import) rq\b", path.read_text(), flags=re.MULTILINE)
+    }
+    room = {f"workers/process/rq/{name}.py" for name in ("allowed_job", "attempt", "queue_worker", "reaper")}
+    assert knowing == {"service/jobs/queue.py", *room}
 
 
 # Names that are overridden.
