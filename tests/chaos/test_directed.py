@@ -26,6 +26,7 @@ two API processes                      `test_chaos`
 =====================================  ======================================================================
 """
 
+import json
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,7 @@ import pytest
 
 from contract import keys
 from contract.jobs import Job
+from contract.limits import MAX_SAMPLES
 from contract.regions import StoredRegion
 from tests.chaos.clients import DAMAGED, MODEL, POISON
 from tests.chaos.cluster import Cluster
@@ -80,6 +82,12 @@ def sampling(job: Job) -> bool:
     return job.status == "running" and job.progress.completed > 0
 
 
+def has_kept_votes(cluster: Cluster, job: Job) -> bool:
+    """Whether an engine has recorded votes of the job, which another attempt goes on from."""
+    stored: Any = cluster.redis.get(keys.votes(job.id))
+    return stored is not None and any(kept["votes"] for kept in json.loads(stored)["noises"].values())
+
+
 def final(job: Job) -> bool:
     return job.status.final
 
@@ -98,8 +106,8 @@ def log_of(cluster: Cluster, memory: str) -> list[str]:
 
 def test_a_killed_engine_is_made_up_for_by_the_other(cluster: Cluster) -> None:
     """The other worker takes the job over, without waiting for a new engine, and goes on from the votes kept."""
-    job = submit(cluster, n=LONG)
-    reach(cluster, job, sampling)
+    job = submit(cluster, n=MAX_SAMPLES, max_seconds=8)  # as long on a quick machine as on a busy one
+    until(lambda: has_kept_votes(cluster, job), "no votes were kept")
     number = busy(cluster)
     kill(cluster.engine(number))
     reach(cluster, job, lambda job: sampling(job) and job.attempt == 2)
@@ -107,8 +115,8 @@ def test_a_killed_engine_is_made_up_for_by_the_other(cluster: Cluster) -> None:
     done = reach(cluster, job, final)
     assert done.status == "succeeded"
     assert done.certificate is not None
-    assert len(done.certificate.noise[0].segments) == 2
-    assert done.certificate.compute.samples < LONG
+    kept, added = done.certificate.noise[0].segments
+    assert done.certificate.compute.samples < kept.n + added.n
 
 
 def test_killed_after_the_commit(cluster: Cluster) -> None:
