@@ -80,7 +80,7 @@ load: $(VENV)/.run ## measure the latency of submissions under load, and jobs pe
 	@$(BIN)/python -m benchmarks.load
 
 docs: $(VENV)/.develop ## test the links, commands and programs of README and docs
-	@$(BIN)/python -m pytest tests/docs tests/end_to_end/test_readme.py tests/end_to_end/test_library_page.py tests/end_to_end/test_operations_page.py
+	@$(BIN)/python -m pytest tests/docs $(wildcard tests/end_to_end/test_readme*.py tests/end_to_end/test_*_page.py)
 
 .PHONY: results
 results: $(VENV)/.develop ## measure the tables of docs/results.md in three and a half hours, and write the page (ONLY="NAME NAME", or page)
