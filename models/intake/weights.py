@@ -1,6 +1,6 @@
 """Finds the weights of a network in a checkpoint, and reports everything else in it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -78,13 +78,19 @@ def read_checkpoint(path: Path, expected_keys: Iterable[str], architecture: str 
         notes.append(f"its normalisation layer has {what}{_shown(mean)}{_shown(std)}")
     elif std is not None:
         notes.append(f"its normalisation layer has standard deviations, and no means{_shown(std)}")
-    keys: dict[tuple[str, bool], list[str]] = {}
+    keys: dict[str, list[str]] = {}
+    copies = set()
     for key in state:
-        keys.setdefault(_located(key, expected, architecture), []).append(key)
-    _require_agreement(list(keys.values()), state)
-    weights = {name: state[found[0]] for (name, copy), found in keys.items() if not copy}
-    copies = {name: state[found[0]] for (name, copy), found in keys.items() if copy}
-    notes += _compared(copies, weights)
+        name, copy = _located(key, expected, architecture)
+        keys.setdefault(name, []).append(key)
+        copies |= {key} if copy else set()
+    _require_agreement(keys.values(), copies, state)
+    if copies:
+        notes.append(
+            f"ignored a second copy of the network, under '{_SECOND_COPY}': {len(copies)} keys; "
+            "its library clips pixels to [0, 1] before normalising, radii does not clip the noise"
+        )
+    weights = {name: state[found[0]] for name, found in keys.items()}
     return Checkpoint(weights, mean, std, behind_layer, tuple(notes))
 
 
@@ -147,12 +153,15 @@ def _located(key: str, expected: frozenset[str], architecture: str) -> tuple[str
     return name, copy
 
 
-def _require_agreement(same_weight: Iterable[Sequence[str]], state: Mapping[str, Tensor]) -> None:
-    """Refuse keys of one weight, under several wrappers, with different values."""
+def _require_agreement(
+    same_weight: Iterable[Sequence[str]], copies: Collection[str], state: Mapping[str, Tensor]
+) -> None:
+    """Refuse keys of one weight with different values, and weights that only the second copy has."""
     differing = [
         " and ".join(keys)
         for keys in same_weight
-        if not all(_equal(state[keys[0]], state[other]) for other in keys[1:])
+        if all(key in copies for key in keys)
+        or not all(_equal(state[keys[0]], state[other]) for other in keys[1:])
     ]
     if differing:
         raise WeightsError(
@@ -162,25 +171,6 @@ def _require_agreement(same_weight: Iterable[Sequence[str]], state: Mapping[str,
 
 def _equal(one: Tensor, other: Tensor) -> bool:
     return one.dtype == other.dtype and torch.equal(one, other)
-
-
-def _compared(copies: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:
-    """Return a sentence about a second copy of the network, which must equal the first."""
-    differing = [
-        name for name, value in copies.items() if name not in weights or not _equal(value, weights[name])
-    ]
-    if differing:
-        raise WeightsError(
-            f"the two copies of the network must be equal, they differ in: {', '.join(differing[:10])}"
-        )
-    if not copies:
-        return []
-    return [
-        (
-            f"ignored a second copy of the network, under '{_SECOND_COPY}': {len(copies)} keys; "
-            "its library clips pixels to [0, 1] before normalising, radii does not clip the noise"
-        )
-    ]
 
 
 def _shown(numbers: tuple[float, ...] | None) -> str:

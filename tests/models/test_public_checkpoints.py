@@ -405,7 +405,10 @@ def test_two_copies_that_differ_are_refused(tmp_path: Path) -> None:
     network = trained(build_architecture("cifar_resnet20", 4, 3))
     state = inside("module.", AttackerModel(network))
     state["module.attacker.model.linear.bias"] = state["module.attacker.model.linear.bias"] + 1
-    with pytest.raises(WeightsError, match=r"must be equal, they differ in: linear\.bias"):
+    with pytest.raises(
+        WeightsError,
+        match=r"differ in: module\.model\.linear\.bias and module\.attacker\.model\.linear\.bias",
+    ):
         check(tmp_path, {"model": state}, network, "cifar_resnet20", mean=None, std=None)
 
 
