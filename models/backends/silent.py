@@ -7,7 +7,6 @@ import functools
 import importlib
 import logging
 import sys
-from types import SimpleNamespace
 from typing import Any
 
 _TELEMETRY = "openvino_telemetry"
@@ -24,8 +23,6 @@ def import_nncf() -> Any:
     """Return the package, imported without telemetry, log and progress bars."""
     import_openvino()
     nncf = _without_telemetry("nncf")
-    tracking: Any = importlib.import_module("nncf.telemetry.decorator")
-    tracking.telemetry = SimpleNamespace(start_session=_nothing, send_event=_nothing, end_session=_nothing)
     nncf.set_log_level(logging.ERROR)
     progress: Any = importlib.import_module("nncf.common.logging.track_progress")
     shown = progress.Progress
@@ -45,7 +42,3 @@ def _without_telemetry(name: str) -> Any:
         del sys.modules[_TELEMETRY]
         if before is not None:
             sys.modules[_TELEMETRY] = before
-
-
-def _nothing(*args: object, **kwargs: object) -> None:
-    """Do nothing, in place of a telemetry call."""
