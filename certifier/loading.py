@@ -12,6 +12,7 @@ from torch import Tensor
 from models.backends import ExecutableClassifier, prepare
 from models.bundles import Card, LoadedBundle
 from models.clean_images import calibration_images
+from models.images import as_pixels
 from smoothing import check_batch_invariance, generator_for
 
 log = structlog.get_logger()
@@ -53,7 +54,7 @@ class LoadedModel:
 
     def image(self, pixels: NDArray[np.uint8]) -> Tensor:
         """Returns pixels ``(c, h, w)`` as the model takes them: float32 in [0, 1], on its device."""
-        return torch.from_numpy(pixels.astype(np.float32) / np.float32(255)).to(self.device)
+        return as_pixels(pixels, self.device)
 
     def original_class(self, image: Tensor) -> int:
         """Returns the original classifier's own answer about ``(c, h, w)``, without noise."""

@@ -29,12 +29,13 @@ from evaluation.plan import EvaluationPlan, SuiteName
 from evaluation.records import record_of
 from evaluation.report.contents import Outcome
 from evaluation.report.write import write_report
-from evaluation.subject import Images, Subject, as_pixels, choose_images
+from evaluation.subject import Images, Subject, choose_images
 from evaluation.suites.registry import SUITES
 from evaluation.suites.suite import Bench, Cell
 from models.backends import BackendError, find_device
 from models.bundles import load_bundle, read_card
 from models.data import Dataset
+from models.images import as_pixels
 from smoothing import SmoothingError
 
 _UNSEEN = 512  # test images beside those evaluated, for the clean set of one sweep

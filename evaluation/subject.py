@@ -6,13 +6,13 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from evaluation.errors import EvaluationError
 from models.bundles import LoadedBundle
 from models.clean_images import clean_images
 from models.data import LabelledImages
+from models.images import as_pixels
 from models.layout import memory_format
 from smoothing import Noise, adaptable, estimate_statistics, generator_for, with_statistics
 
@@ -35,11 +35,6 @@ class Images:
         """Yield pixels and labels in order."""
         for start in range(0, len(self), size):
             yield self.pixels[start : start + size], self.labels[start : start + size]
-
-
-def as_pixels(images: NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
-    """Return 8-bit images as float32 in [0, 1]."""
-    return torch.from_numpy(images.astype(np.float32) / np.float32(255)).to(device)
 
 
 def choose_images(data: LabelledImages, count: int, every: int, device: torch.device | str = "cpu") -> Images:

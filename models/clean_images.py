@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from models.bundles import LoadedBundle
+from models.images import as_pixels
 
 CALIBRATION_SIZE: Final = 128
 """Number of clean images on which int8 is calibrated and compared with float32."""
@@ -26,7 +27,7 @@ def clean_images(bundle: LoadedBundle, size: int | None = None) -> Tensor:
     whole = bundle.clean
     count = len(whole) if size is None else min(size, len(whole))
     places = np.linspace(0, len(whole) - 1, num=count).round().astype(np.int64)
-    return torch.from_numpy(whole[places].astype(np.float32) / np.float32(255))
+    return as_pixels(whole[places])
 
 
 def calibration_images(

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from torch import Tensor
 
 from models.bundles import Fit
 from models.errors import ImageError
@@ -45,6 +47,11 @@ def read_image(
         picture = _fitted(picture, height, width, fit)
     pixels = np.asarray(picture, dtype=np.uint8)
     return np.ascontiguousarray(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1))
+
+
+def as_pixels(images: NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
+    """Return 8-bit images of any shape as float32 in pixel units [0, 1]."""
+    return torch.from_numpy(images.astype(np.float32) / np.float32(255)).to(device)
 
 
 def _fitted(picture: Image.Image, height: int, width: int, fit: Fit) -> Image.Image:

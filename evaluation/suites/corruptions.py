@@ -22,9 +22,10 @@ from evaluation.statistics.corruption_error import (
     relative_corruption_errors,
 )
 from evaluation.statistics.intervals import known_interval, mean
-from evaluation.subject import Images, Subject, as_digits, as_pixels, right_answers
+from evaluation.subject import Images, Subject, as_digits, right_answers
 from evaluation.suites.corrupt import applicable, corrupt
 from evaluation.suites.suite import Bench, Cell
+from models.images import as_pixels
 from smoothing import Gaussian
 
 CLEAN = "none"

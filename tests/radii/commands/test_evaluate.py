@@ -23,9 +23,9 @@ from evaluation.errors import EvaluationError
 from evaluation.options import plan_from
 from evaluation.plan import EvaluationPlan
 from evaluation.seeds import image_seed
-from evaluation.subject import as_pixels
 from models.bundles import ZOO, load_bundle, write_bundle
 from models.data import DatasetError, load_dataset
+from models.images import as_pixels
 from radii.fanout import Fanout
 from radii.main import app
 from smoothing import Gaussian, Looks, certify
