@@ -11,7 +11,7 @@ from models.bundles.card import (
     bundle_digest,
 )
 from models.bundles.find import ZOO, FoundBundles, find_bundles, look_for_bundles
-from models.bundles.read import LoadedBundle, inspect_bundle, load_bundle, read_card, verify_bundle
+from models.bundles.read import LoadedBundle, inspect_bundle, load_bundle, read_card
 from models.bundles.write import ExampleImage, write_bundle
 from models.errors import (
     BundleError,
@@ -50,6 +50,5 @@ __all__ = [
     "load_bundle",
     "look_for_bundles",
     "read_card",
-    "verify_bundle",
     "write_bundle",
 ]

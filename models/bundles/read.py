@@ -51,17 +51,8 @@ def read_card(folder: Path) -> Card:
         raise CardError(f"{folder.name}/{CARD}: {faults(error, 'card')}") from error
 
 
-def verify_bundle(folder: Path) -> Card:
-    """Check a bundle completely: digests, weights, classes, clean set, examples.
-
-    Raises:
-        BundleError: the subclass and the message say which check failed.
-    """
-    return inspect_bundle(folder).card
-
-
 def inspect_bundle(folder: Path) -> LoadedBundle:
-    """Check a bundle as `verify_bundle` does, and return it.
+    """Check a bundle completely (digests, weights, classes, clean set, examples), and return it.
 
     Raises:
         BundleError: the subclass and the message say which check failed.

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from models.bundles.card import Card, Description, Digests, Example
-from models.bundles.read import CARD, CLEAN, EXAMPLES, WEIGHTS, check_clean, verify_bundle
+from models.bundles.read import CARD, CLEAN, EXAMPLES, WEIGHTS, check_clean, inspect_bundle
 from models.errors import BundleError, BundleExistsError, WeightsError
 
 
@@ -75,7 +75,7 @@ def write_bundle(
             created=datetime.now(UTC).replace(microsecond=0),
         )
         _write(draft / CARD, (card.model_dump_json(indent=2) + "\n").encode())
-        verify_bundle(draft)
+        inspect_bundle(draft)
         _move(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -117,10 +117,10 @@ def create(
 @app.command()
 def verify(folder: Annotated[Path, typer.Argument(help="Folder of the bundle.")]) -> None:
     """Check a bundle as a worker does: card, digests, weights and clean images."""
-    from models.bundles import BundleError, bundle_digest, verify_bundle
+    from models.bundles import BundleError, bundle_digest, inspect_bundle
 
     try:
-        card = verify_bundle(folder)
+        card = inspect_bundle(folder).card
     except BundleError as error:
         raise CommandError(str(error)) from error
     Console().print(f"[green]bundle is valid[/green] {card.name} {bundle_digest(card)}")

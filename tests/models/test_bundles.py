@@ -26,10 +26,10 @@ from models.bundles import (
     WeightsError,
     bundle_digest,
     find_bundles,
+    inspect_bundle,
     load_bundle,
     look_for_bundles,
     read_card,
-    verify_bundle,
     write_bundle,
 )
 from models.bundles.module import assemble
@@ -197,7 +197,7 @@ def test_damaged_bundles_are_refused_with_the_reason(
     """Each fault has its own error and says what is wrong with what."""
     damage(tiny_bundle)
     with pytest.raises(error, match=reason):
-        verify_bundle(tiny_bundle)
+        inspect_bundle(tiny_bundle)
 
 
 def test_batch_counters_may_be_missing(tiny_bundle: Path) -> None:
@@ -208,7 +208,7 @@ def test_batch_counters_may_be_missing(tiny_bundle: Path) -> None:
             del weights[key]
 
     with_weights(drop_counters)(tiny_bundle)
-    verify_bundle(tiny_bundle)
+    inspect_bundle(tiny_bundle)
 
 
 def test_half_precision_weights_become_float32(tiny_bundle: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from models.bundles import ZOO, LoadedBundle, load_bundle, verify_bundle
+from models.bundles import ZOO, LoadedBundle, inspect_bundle, load_bundle
 from models.clean_images import clean_images
 from models.data import load_dataset
 from models.data.dataset import LICENCES
@@ -48,7 +48,7 @@ def bundle(folder: Path) -> LoadedBundle:
 
 def test_it_verifies(folder: Path) -> None:
     """Files, digests, weights and classes are those of its card."""
-    card = verify_bundle(folder)
+    card = inspect_bundle(folder).card
     assert card.name == folder.name
     assert len(card.classes) == 10
 
