@@ -65,7 +65,8 @@ def calm(cluster: Cluster) -> None:
 def submit(cluster: Cluster, level: int = 100, wait: int = 0, **fields: object) -> Job:
     asked: dict[str, object] = {"model": MODEL, "sigma": 1.0, "n": 200, "memory": "off", **fields}
     with httpx.Client(base_url=cluster.urls[0], timeout=60) as http:
-        return service.submit(http, grey_level(level), wait, **asked)
+        job = service.submit(http, grey_level(level), wait, **asked)
+        return service.final(http, job.id) if wait else job
 
 
 def read(cluster: Cluster, job: Job) -> Job:

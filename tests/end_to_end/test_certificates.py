@@ -11,7 +11,6 @@ import pytest
 from scipy import stats
 
 from contract.choices import JobStatus
-from contract.jobs import Job
 from tests.support.command_line import EXAMPLES, radii
 from tests.support.service import Service
 
@@ -36,13 +35,8 @@ def test_the_radius_follows_from_the_stated_counts(running: Service, bound: str)
     for number, picture in enumerate(sorted(EXAMPLES.glob("*.png"))[:4]):
         # Trials at every level of a grid take most of the votes, and one picture shows them.
         level = {} if number == 0 else {"sigma": "0.5", "adapt": "false"}
-        response = running.http.post(
-            "/certify",
-            files={"image": picture.read_bytes()},
-            data={"n": "2000", "bound": bound, "memory": "off", **level},
-            headers={"Prefer": "wait=30"},
-        )
-        certificate = response.json()["certificate"]
+        job = running.certify_picture(picture.read_bytes(), n=2000, bound=bound, memory="off", **level)
+        certificate = running.http.get(f"/certificates/{job.id}").json()
         if certificate["abstained"]:
             assert certificate["radius"] == {"l2": 0.0, "l1": 0.0, "linf": 0.0}
             continue
@@ -96,13 +90,7 @@ def test_a_seed_repeats_a_certificate(running: Service) -> None:
 
 def test_prediction_needs_few_votes(running: Service) -> None:
     """The label without a radius."""
-    response = running.http.post(
-        "/predict",
-        files={"image": running.picture.read_bytes()},
-        data={"memory": "off"},
-        headers={"Prefer": "wait=30"},
-    )
-    job = Job.model_validate_json(response.content)
+    job = running.predict(memory="off")
     assert job.prediction is not None
     assert job.prediction.label is not None
     assert job.prediction.label.name == "ankle-boot"

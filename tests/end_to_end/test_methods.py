@@ -4,7 +4,6 @@ import pytest
 
 from contract.certificates import Certificate
 from contract.choices import JobStatus, StopReason
-from contract.jobs import Job
 from tests.support.command_line import EXAMPLES
 from tests.support.pictures import grey
 from tests.support.processes import kill
@@ -76,13 +75,7 @@ def test_hybrid_certifies_both_norms_at_one_alpha(running: Service) -> None:
 
 def test_hybrid_predictions_agree_on_a_label(running: Service) -> None:
     """The same rule for the label alone."""
-    answer = running.http.post(
-        "/predict",
-        files={"image": running.picture.read_bytes()},
-        data={"noise": "hybrid", "memory": "off"},
-        headers={"Prefer": "wait=30"},
-    )
-    prediction = Job.model_validate_json(answer.content).prediction
+    prediction = running.predict(noise="hybrid", memory="off").prediction
     assert prediction is not None
     assert [votes.noise.value for votes in prediction.noise] == ["gaussian", "uniform"]
     assert prediction.label is not None

@@ -2,7 +2,6 @@
 
 from contract.certificates import Certificate, PredictedLabel
 from contract.choices import JobStatus
-from contract.jobs import Job
 from contract.regions import RegionPage
 from tests.support.pictures import grey_level
 from tests.support.service import Service
@@ -28,15 +27,8 @@ def certify(running: Service, level: int, sigma: float, **fields: object) -> Cer
 
 
 def predict(running: Service, level: int, sigma: float, **fields: object) -> PredictedLabel:
-    data = {"model": MODEL, "sigma": sigma, **fields}
-    response = running.http.post(
-        "/predict",
-        files={"image": grey_level(level)},
-        data={name: str(value) for name, value in data.items()},
-        headers={"Prefer": "wait=30"},
-    )
-    job = Job.model_validate_json(response.content)
-    assert job.prediction is not None, response.text
+    job = running.predict(grey_level(level), model=MODEL, sigma=sigma, **fields)
+    assert job.prediction is not None, job.error
     return job.prediction
 
 

@@ -37,10 +37,17 @@ def _answers(url: str, path: str) -> bool:
         return False
 
 
-def submit(http: httpx.Client, picture: bytes, wait: int = 0, request_id: str = "", **fields: object) -> Job:
-    """Submits a picture with just these fields."""
+def submit(
+    http: httpx.Client,
+    picture: bytes,
+    wait: int = 0,
+    request_id: str = "",
+    path: str = "/certify",
+    **fields: object,
+) -> Job:
+    """Submits a picture with just these fields; returns the job after a while, or as soon as it has ended."""
     response = http.post(
-        "/certify",
+        path,
         files={"image": picture},
         data={name: str(value) for name, value in fields.items()},
         headers={
@@ -125,8 +132,17 @@ class Service:
         return self.certify_picture((picture or self.picture).read_bytes(), 0, **fields)
 
     def certify_picture(self, picture: bytes, wait: int = 30, **fields: object) -> Job:
-        """Certifies any picture."""
-        return submit(self.http, picture, wait, **fields)
+        """Certifies any picture; without ``wait`` the job has only been let in."""
+        return self._ended(submit(self.http, picture, wait, **fields), wait)
+
+    def predict(self, picture: bytes | None = None, **fields: object) -> Job:
+        """Asks for a label alone, and waits for it."""
+        picture = picture or self.picture.read_bytes()
+        return self._ended(submit(self.http, picture, 30, path="/predict", **fields), 30)
+
+    def _ended(self, job: Job, wait: int) -> Job:
+        """The answer comes after ``wait`` seconds at most; a busy machine may need more."""
+        return self.final(job.id) if wait and not job.status.final else job
 
     def job(self, job_id: str, wait: int = 0) -> Job:
         """Reads a job's state."""
