@@ -80,6 +80,21 @@ def test_the_result_is_a_pointer(redis: Redis, engine: Callable[[Answer], None])
     assert job.return_value() == {"certificate": "c" * 32}
 
 
+def test_a_job_begins_once(redis: Redis, redis_url: str, engine: Callable[[Answer], None]) -> None:
+    """What its record says while it runs, and an answer is there, is what it says afterwards."""
+    begun: list[bytes] = []
+
+    def look(connection: Connection) -> None:
+        connection.recv_bytes()
+        with Redis.from_url(redis_url) as other:
+            begun.append(other.hget(f"rq:job:{'c' * 32}", "started_at"))  # type: ignore[arg-type]
+        connection.send_bytes(json.dumps({"result": {"certificate": "c" * 32}}).encode())
+
+    engine(look)
+    run(redis)
+    assert begun == [redis.hget(f"rq:job:{'c' * 32}", "started_at")]
+
+
 def test_a_lost_engine_is_tried_again(redis: Redis, engine: Callable[[Answer], None]) -> None:
     """The second attempt succeeds."""
     engine(die)
