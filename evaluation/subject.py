@@ -38,7 +38,7 @@ class Images:
 
 
 def choose_images(data: LabelledImages, count: int, every: int, device: torch.device | str = "cpu") -> Images:
-    """Return every so many-th image of a split from the first on, at most ``count`` of them."""
+    """Return every ``every``-th image of a split from the first on, at most ``count`` of them."""
     indices = tuple(range(0, len(data), every))[:count]
     chosen = data.take(np.array(indices, dtype=np.int64))
     labels = torch.from_numpy(chosen.labels).to(device)
@@ -74,7 +74,7 @@ class Subject:
         return self.bundle.clean is not None and adaptable(self.bundle.base_classifier)
 
     def clean(self, size: int | None = None) -> Tensor:
-        """Return so many clean images ``(m, c, h, w)``, spread evenly over the clean set."""
+        """Return ``size`` clean images ``(m, c, h, w)``, spread evenly over the clean set; all by default."""
         if self.bundle.clean is None:
             raise EvaluationError(f"'{self.name}' must have clean images to be adapted, got none")
         return clean_images(self.bundle, size).to(self.device)

@@ -44,7 +44,7 @@ class _Pending:
 
 
 class Fanout:
-    """The workers behind one Redis. At most so many jobs are on its queue at a time.
+    """The workers behind one Redis. At most ``in_flight`` jobs are on its queue at a time.
 
     A job's id follows from the journal's name and the case, so a resumed evaluation finds the jobs of
     the interrupted one, finished or not, and submits none of them again.
@@ -112,7 +112,7 @@ class Fanout:
                 if len(pending) == self._in_flight or not waiting:
                     self._wait(pending)
         except RedisError as error:
-            raise EvaluationError(f"the Redis is gone: {error}; the same command goes on") from error
+            raise EvaluationError(f"Redis is gone: {error}; the same command goes on") from error
 
     def _submit(self, plan: EvaluationPlan, case: Case, model: ModelInfo, attempt: int) -> _Pending:
         """Submit a case, unless an earlier run of this journal has a job that may answer it."""
@@ -150,7 +150,7 @@ class Fanout:
         return again
 
     def _wait(self, pending: Sequence[_Pending]) -> None:
-        """Wait until one of the jobs has something to tell, or a second."""
+        """Wait for an event of one of the jobs, or a second."""
         if pending:
             streams = {keys.events(one.job_id): one.position for one in pending}
             self._redis.xread(streams, count=1, block=_WAKE_MILLISECONDS)  # type: ignore[arg-type]

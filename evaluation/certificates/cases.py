@@ -1,4 +1,4 @@
-"""The certificates that an evaluation needs: a question for each test image, whoever answers it."""
+"""The certificates that an evaluation needs: a question for each test image under each setting."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

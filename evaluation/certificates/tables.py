@@ -240,7 +240,7 @@ def _intervals(plan: EvaluationPlan, runs: Sequence[Run], norm: Norm) -> Table:
         tuple(rows),
         f"From – to: the accuracy on all images of this kind, with probability {shown.confidence:g} over "
         "which of them are the test images (Clopper–Pearson). Guaranteed: the true certified accuracy on "
-        "these very images is at least that, since only so many certificates can be wrong, except with "
+        "these very images is at least that, since few certificates can be wrong, except with "
         f"probability {shown.rho:g} over the votes.",
     )
 

@@ -51,7 +51,7 @@ class Table:
         title: In words.
         columns: Their names.
         rows: Texts, whole numbers, fractions, figures with their intervals.
-        note: What the reader has to know: conventions, what was left out and why.
+        note: What the reader has to know: conventions, what was omitted and why.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Writing an evaluation's outcome: CSV per table, one JSON, one HTML page that needs nothing else.
 
 All files but ``timings.csv`` and the page are functions of the plan and the measurements: the same evaluation
-writes the same bytes, however often it was interrupted and whoever computed it.
+writes the same bytes, however often it was interrupted, on one process or many workers.
 """
 
 import json

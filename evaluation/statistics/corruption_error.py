@@ -59,7 +59,7 @@ def relative_corruption_errors(
 
 
 def mean_of_known(ratios: Mapping[str, float | None]) -> float | None:
-    """Return the mean over corruptions, mCE or relative mCE; those without a ratio are left out."""
+    """Return the mean over corruptions, mCE or relative mCE; those without a ratio are omitted."""
     known = [ratio for ratio in ratios.values() if ratio is not None]
     return sum(known) / len(known) if known else None
 
@@ -102,7 +102,7 @@ class Mistakes:
 
 @dataclass(frozen=True)
 class Jackknifed:
-    """mCE or relative mCE, and what it is when each image in turn is left out.
+    """mCE or relative mCE, and what it is without each image in turn.
 
     Attributes:
         value: None where the baseline gives nothing to measure against.

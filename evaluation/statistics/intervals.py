@@ -154,7 +154,7 @@ def jackknife_interval(
 
     Args:
         value: Of the function, on all images.
-        without: Its value when one image is left out, for each image in turn; two at least.
+        without: Its value without one image, for each image in turn; two at least.
         confidence: Of the interval, over the choice of the images.
 
     Reference:

@@ -214,5 +214,5 @@ def _table(rows: Sequence[Row], plan: EvaluationPlan, norm: str, title: str) -> 
         f"{plan.attacks.steps} steps from one random start; columns are radii in pixel units. What a smaller "
         "ball holds, a larger one holds, too: accuracy never rises with the radius. Adapted: statistics of "
         "the clean images under random perturbations of the largest ball. PGD sees the classifier that it is "
-        "held against; EoT-PGD averages over so many others, adapted under other draws, and has not seen it.",
+        "tested on; EoT-PGD averages over that many others, adapted under other draws, and has not seen it.",
     )

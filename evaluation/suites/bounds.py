@@ -198,7 +198,7 @@ def _table(
         tuple(rows),
         "Gaussian noise of a fixed level. From – to: with probability "
         f"{plan.certify.confidence:g} over which images are the test images (Student); the difference is "
-        "taken image by image. Larger on, smaller on: so many images have a larger or smaller radius than by "
+        "taken image by image. Larger on, smaller on: images with a larger or smaller radius than by "
         f"{REFERENCE}. Last columns: certified accuracy at these radii; at 0: answered right, with some "
         "radius. t_certify is as published: nothing proves its maximum over splits of α.",
     )  # fmt: skip

@@ -4,7 +4,7 @@ The corruptions and their severities are those of ImageNet-C, made for photograp
 given in pixels, so on small images blurs are far stronger than their severity says, and two rules apply:
 
 - an image of fewer than 32 pixels a side is surrounded by its border pixels, corrupted, and cut out again;
-- ``elastic_transform`` is left out below 64 pixels a side: it moves the image by up to 22 pixels.
+- ``elastic_transform`` does not apply below 64 pixels a side: it moves the image by up to 22 pixels.
 
 A grey image is corrupted as a coloured one with three equal channels, of which the first is kept, so that
 noise stays as strong as its severity says.

@@ -103,7 +103,7 @@ def restore_checkpoint(
         )
     for kept, here in ((content["plan"], law), (content, conditions)):
         for key, value in here.items():
-            before = kept.get(key, value)  # checkpoints of older releases do not tell all conditions
+            before = kept.get(key, value)  # checkpoints of older releases do not have all conditions
             if before != value:
                 raise TrainingError(f"'{key}' must be {before} to resume {name}, got {value}")
     state.model.load_state_dict(content["model"])

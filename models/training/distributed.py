@@ -102,7 +102,7 @@ class Group:
 
 @contextmanager
 def joined(kind: str, batch_size: int) -> Iterator[Group]:
-    """Join the group that ``torchrun`` tells of, for the length of a block.
+    """Join the group that ``torchrun`` started, for the length of a block.
 
     Raises:
         TrainingError: if a batch cannot be shared out evenly.

@@ -110,7 +110,7 @@ def padding(plan: TrainingPlan, dataset: Dataset) -> int:
         return dataset.crop_padding
     if dataset.train.margin:
         raise TrainingError(
-            f"'crop_padding' must be left out for {dataset.name}, whose images have a margin for the crop, "
+            f"'crop_padding' must be omitted for {dataset.name}, whose images have a margin for the crop, "
             f"got {plan.crop_padding}"
         )
     return plan.crop_padding

@@ -90,7 +90,7 @@ class TrainingPlan(BaseModel):
     flip: bool = Field(True, description="Mirror images at random.")
     held_out: Annotated[int, Field(ge=0)] = Field(
         2000,
-        description="Training images kept for validation; 0: none, and no epoch can be told to be the best.",
+        description="Training images kept for validation; 0: none, and then the best epoch is unknown.",
     )
     images: Count | None = Field(
         None, description="Training images to use, drawn by the seed. Default: all others."
@@ -152,7 +152,7 @@ class TrainingPlan(BaseModel):
     def _require_second_place(self, last_out: Path) -> None:
         """Refuse a second bundle where the first holds the last epoch, and a place where it cannot be."""
         if self.kept == "last":
-            raise ValueError("'last_out' must be left out where the last epoch is kept anyway")
+            raise ValueError("'last_out' must be omitted where the last epoch is kept anyway")
         same = last_out.resolve() == self.out.resolve()
         _require(not same, "last_out", "be another folder than 'out'", str(last_out))
         _require_name("last_out", last_out.name)

@@ -178,7 +178,7 @@ def describe(
 
 
 def first_of_each_class(test: LabelledImages) -> list[ExampleImage]:
-    """Return the first test image of every class, as examples that nobody has picked."""
+    """Return the first test image of every class, as examples that are not chosen by hand."""
     labels, positions = np.unique(test.labels, return_index=True)
     return [
         ExampleImage(test.images[index], int(label), int(index))

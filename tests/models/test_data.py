@@ -225,7 +225,7 @@ def test_imagenet_has_a_margin_to_crop_from_and_takes_no_border(tmp_path: Path) 
     plan = TrainingPlan(recipe="gaussian", out=tmp_path / "out", dataset="imagenet", data_root=tmp_path, crop_padding=4,
         architecture_arguments={"width": 2}, epochs=1, batch_size=4, held_out=4, device="cpu",
     )  # fmt: skip
-    with pytest.raises(TrainingError, match=r"'crop_padding' must be left out for imagenet, .* got 4"):
+    with pytest.raises(TrainingError, match=r"'crop_padding' must be omitted for imagenet, .* got 4"):
         train(plan)
 
 

@@ -501,7 +501,7 @@ def test_measurements_on_cuda_are_in_float32() -> None:
 
 
 def test_the_last_epoch_is_no_second_bundle_where_it_is_kept_anyway(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="'last_out' must be left out"):
+    with pytest.raises(TrainingError, match="'last_out' must be omitted"):
         TrainingPlan(recipe="gaussian", out=tmp_path / "out", last_out=tmp_path / "last")
 
 

@@ -37,7 +37,7 @@ def macer(
     """Return −log of the mean probability of the true class, and a hinge on the radius of right answers.
 
     The hinge is ``weight·σ/2·max(0, margin − (Φ⁻¹(p₁) − Φ⁻¹(p₂)))``, with p₁ and p₂ the two largest mean
-    probabilities at the inverse temperature; images that those answer wrong, or beyond what Φ⁻¹ can tell in
+    probabilities at the inverse temperature; images that those answer wrong, or beyond the range of Φ⁻¹ in
     float32, have none. Both terms are means over the whole batch.
 
     Args:
