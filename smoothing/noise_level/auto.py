@@ -116,17 +116,7 @@ def auto_noise(
             )
             for sigma in sigmas
         ]
-        trials: list[SigmaTrial] = []
-        best = 0.0
-        for candidate in sorted(candidates, key=_Candidate.promise, reverse=True):
-            for votes in looks[1:]:
-                if candidate.ceiling() < best:
-                    report(n - candidate.votes)
-                    break
-                candidate.vote(votes)
-            trials.append(candidate.trial())
-            best = max(best, trials[-1].proxy_radius)
-        levels.append(_choose(sorted(trials, key=lambda trial: trial.sigma)))
+        levels.append(_choose(_compared(candidates, looks, report)))
     return levels
 
 
@@ -189,6 +179,26 @@ class _Candidate:
         bounded = BOUNDS[self._bound](counts, int(counts.argmax()), self._alpha, alpha_upper=alpha_upper)
         radii = self._noise.radius(bounded.p_lower, bounded.p_upper, dimension=self._dimension)
         return self._noise.own_radius(radii)
+
+
+def _compared(
+    candidates: Sequence[_Candidate], looks: Sequence[int], report: Callable[[int], None]
+) -> list[SigmaTrial]:
+    """The trials in rising order of sigma; a candidate that can no longer win gets no more votes.
+
+    Those that look best are tried first: the sooner a large radius is known, the more votes the others spare.
+    """
+    trials: list[SigmaTrial] = []
+    best = 0.0
+    for candidate in sorted(candidates, key=_Candidate.promise, reverse=True):
+        for votes in looks[1:]:
+            if candidate.ceiling() < best:
+                report(looks[-1] - candidate.votes)
+                break
+            candidate.vote(votes)
+        trials.append(candidate.trial())
+        best = max(best, trials[-1].proxy_radius)
+    return sorted(trials, key=lambda trial: trial.sigma)
 
 
 def _choose(trials: list[SigmaTrial]) -> ChosenSigma:
