@@ -39,6 +39,7 @@ def read_image(
     try:
         with Image.open(source) as opened:
             picture = opened.convert(_MODES[channels])
+    # Pillow raises OSError for truncated files and SyntaxError for some damaged headers.
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ImageError(f"'image' must be an image file: {error}") from error
     if picture.size != (width, height):

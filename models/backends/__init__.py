@@ -81,7 +81,7 @@ def prepare(
             fitted = calibration if precision == "int8" else None
             request = BuildRequest(module, input_shape, num_classes, place, precision, batch_size, fitted)
             call = _build(name, request)
-        except BackendError:
+        except BackendError:  # OpenVINO and int8 do not support every network: try the next, slower way
             if (name, precision) == candidates[-1]:
                 raise
             continue
@@ -118,6 +118,8 @@ def _candidates(backend: str, device: torch.device, dtype: str, *, calibrated: b
             f"'dtype' must be one of {['auto', *every]} on {device} by {' or '.join(names)}, got {dtype!r}"
             + (" (it needs the package nncf and an x86 CPU)" if dtype == "int8" else "")
         )
+    # Per backend: int8 if it can be compared, then the fastest float. Emulated precisions are slower than
+    # float32, so they only serve a backend without native ones.
     candidates = []
     for name in names:
         dtypes = BACKENDS[name].dtypes(device) or BACKENDS[name].dtypes(device, emulated=True)

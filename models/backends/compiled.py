@@ -70,6 +70,7 @@ class _OneSize:
                 self._record()
 
     def _record(self) -> None:
+        # CUDA graphs must be warmed up on a side stream, and replay on fixed addresses: those of `_images`.
         with torch.cuda.device(self._device):
             side = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
             side.wait_stream(torch.cuda.current_stream())

@@ -70,6 +70,6 @@ def _bundles_in(place: Path) -> Iterator[Path]:
     if (place / CARD).is_file():
         yield place
         return
-    for folder in sorted(place.iterdir()):
+    for folder in sorted(place.iterdir()):  # a name with a dot is a draft of `write_bundle`
         if (folder / CARD).is_file() and not folder.name.startswith("."):
             yield folder

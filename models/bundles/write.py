@@ -137,6 +137,7 @@ def _move(draft: Path, folder: Path) -> None:
     if not folder.exists():
         draft.rename(folder)
         return
+    # Renames are atomic, so a reader finds the old bundle, the new one or none, never a mixture.
     replaced = draft.with_suffix(".old")
     folder.rename(replaced)
     draft.rename(folder)

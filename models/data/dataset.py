@@ -62,6 +62,7 @@ class LabelledImages:
         for label in np.unique(self.labels):
             members = np.flatnonzero(self.labels[order] == label)
             rank[members] = np.arange(len(members))
+        # By rank: first one image of every class, then a second one of every class, and so on.
         chosen = order[np.argsort(rank, kind="stable")[:count]]
         return self.take(chosen)
 
