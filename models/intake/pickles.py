@@ -1,9 +1,11 @@
 """Reads the tensors of a PyTorch file that also contains objects of unknown code, without running that code.
 
 MadryLab's robustness, for example, saves NumPy numbers and other objects, pickled by dill. ``torch.load``
-either refuses such a file or trusts it. It does accept another unpickler, but then it also loads TorchScript,
-unpacks tar files and compares the sources of modules. So its two formats are read here, and nothing else
-happens.
+either refuses such a file or trusts it. With stand-ins in ``torch.serialization.safe_globals`` it still
+refuses objects that get items (a ``defaultdict`` or ``deque``, functions of dill) and any name in ``os`` or
+``sys``; and the list of safe names, which only a zip file yields, holds for the whole process. It accepts
+another unpickler, but then also loads TorchScript, unpacks tar files and compares the sources of modules. So
+its two formats are read here, and nothing else happens.
 
 Reference: torch/serialization.py.
 """

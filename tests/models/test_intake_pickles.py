@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import zipfile
+from collections import defaultdict, deque
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -102,6 +103,17 @@ def test_tensors_of_every_kind_are_read_as_torch_reads_them(tmp_path: Path, zipp
     assert found.keys() == content.keys()
     for key, value in content.items():
         torch.testing.assert_close(found[key], value.detach(), rtol=0, atol=0)
+
+
+@both_formats
+def test_containers_with_items_beside_the_weights_are_ignored(tmp_path: Path, zipped: bool) -> None:
+    """PyTorch's own reader refuses such a file, whatever stands in for their names."""
+    network = tiny_network()
+    log = defaultdict(list, {"loss": [0.5]})
+    save({"model": network.state_dict(), "log": log, "last": deque([1, 2])}, tmp_path / "theirs.pt", zipped)
+    read = read_checkpoint(tmp_path / "theirs.pt", network.state_dict())
+    assert read.weights.keys() == network.state_dict().keys()
+    assert all(name in read.notes[1] for name in ("collections.defaultdict", "collections.deque"))
 
 
 @both_formats
