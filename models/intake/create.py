@@ -1,21 +1,13 @@
 """Makes a bundle from an architecture and a file of weights."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 from torch import nn
 
-from models.bundles import (
-    Card,
-    CardError,
-    Description,
-    Fit,
-    Recommended,
-    TrainingData,
-    write_bundle,
-)
+from models.bundles import Card, CardError, Description, write_bundle
 from models.bundles.module import assemble, build_network, load_weights
 from models.errors import faults
 from models.intake.clean import read_clean
@@ -32,18 +24,12 @@ def create_bundle(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     weights: Path | None = None,
-    arguments: Mapping[str, JsonValue] | None = None,
     clean: Path | None = None,
-    fit: Fit | None = None,
-    name: str | None = None,
-    sigma_train: float | None = None,
-    recommended: Recommended | None = None,
-    training_data: TrainingData | None = None,
-    command: str | None = None,
     allow_unused: bool = False,
     overwrite: bool = False,
     seed: int = 0,
     say: Callable[[str], None] = lambda _: None,
+    **card: object,
 ) -> Card:
     """Build a network, load its weights, try it on an image, and write a bundle.
 
@@ -61,19 +47,13 @@ def create_bundle(
         std: per channel, in pixel units; as ``mean``. Both are assumed, or none.
         weights: a ``.safetensors`` file, or a file written by ``torch.save``, from which no code runs. None
             keeps random weights, for trials.
-        arguments: keyword arguments of the architecture (besides classes and channels) or of the callable.
         clean: a folder of image files or an npz file; without it the bundle cannot be adapted.
-        fit: how images of another size are fitted; None refuses them.
-        name: name of the bundle; None takes the name of the folder.
-        sigma_train: noise level of the training, if there was noise.
-        recommended: defaults of requests for this bundle.
-        training_data: what the weights were trained on.
-        command: recorded in the card.
         allow_unused: whether weights that the network does not have are ignored; otherwise they are an error.
         overwrite: whether an existing bundle in ``folder`` is replaced.
         seed: seed of random weights.
         say: gets one sentence about each part of the checkpoint that is not a weight of the network, and
             about assumed values.
+        card: any other field of `Description`. The default of ``name`` is the name of the folder.
 
     Returns:
         The card of the bundle.
@@ -83,20 +63,14 @@ def create_bundle(
     """
     channels = input_shape[0]
     given = _description(
-        name=name or folder.name,
+        **{"name": folder.name, **card},
         **_origin(source),
-        arguments=dict(arguments or {}),
         classes=classes,
         input_shape=input_shape,
         mean=(0.0,) * channels if mean is None else mean,  # placeholder until the checkpoint is read
         std=(1.0,) * channels if std is None else std,
-        fit=fit,
-        sigma_train=sigma_train,
-        recommended=recommended or Recommended(),
-        training_data=training_data,
-        command=command,
     )
-    images = None if clean is None else read_clean(clean, given.input_shape, fit)
+    images = None if clean is None else read_clean(clean, given.input_shape, given.fit)
     network = build_network(given, seed=seed)
     checkpoint = None
     if weights is not None:
