@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -13,7 +14,7 @@ from tests import properties  # noqa: F401 (registers the profiles)
 from tests.support import lanes
 
 # Lanes share the cores, and small tensors gain nothing from threads. Read when torch is imported, in child processes, too.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = "1"
 
 settings.load_profile("repeatable")  # unless --hypothesis-profile names another
 
@@ -33,6 +34,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> lanes.Lanes:
     """With `-n`: see `tests.support.lanes`."""
     return lanes.Lanes(config, log)
+
+
+@pytest.fixture(scope="session")
+def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `train_once` keeps what it trains: one folder for all processes of a run."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained"
 
 
 @pytest.fixture(scope="session")

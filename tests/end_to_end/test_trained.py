@@ -1,4 +1,4 @@
-"""What ``radii train`` makes is served: by every recipe, from the command line to a certificate."""
+"""What is trained is served, by every recipe."""
 
 from PIL import Image
 
@@ -24,4 +24,6 @@ def test_what_every_recipe_trains_is_served(running: Service) -> None:
     assert job.certificate is not None
     assert job.certificate.model == last
     (evidence,) = job.certificate.noise
-    assert sum(evidence.counts) == evidence.n > 0  # after two steps it knows nothing; its votes are counted
+    assert (
+        sum(evidence.counts) == evidence.n > 0
+    )  # after twelve steps it knows nothing; its votes are counted

@@ -27,36 +27,18 @@ from models.training.schedule import one_cycle
 from models.training.train import write_one
 from models.training.validation import Validation, robust_accuracy, validate
 from radii.main import app
+from tests.support.training import tiny_plan, train_once
 
 
 def changed(plan: TrainingPlan, **changes: Any) -> TrainingPlan:
     return TrainingPlan(**{**dict(plan), **changes})
 
 
-def tiny_plan(data: Path, out: Path, **changes: Any) -> TrainingPlan:
-    fields: dict[str, Any] = {
-        "recipe": "gaussian",
-        "out": out,
-        "data_root": data,
-        "architecture_arguments": {"width": 2},
-        "sigma": 0.1,
-        "epochs": 2,
-        "batch_size": 16,
-        "held_out": 8,
-        "crop_padding": 1,
-        "device": "cpu",
-        "precision": "float32",
-    }
-    return TrainingPlan(**{**fields, **changes})
-
-
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_every_recipe_ends_in_a_bundle_that_says_how_it_was_made(
-    synthetic_fashion: Path, tmp_path: Path, recipe: str
-) -> None:
+def test_every_recipe_ends_in_a_bundle_that_says_how_it_was_made(trained_folder: Path, recipe: str) -> None:
     """A short run writes weights, numbers, licence, clean set and examples, and clears its checkpoint."""
-    plan = tiny_plan(synthetic_fashion, tmp_path / "tiny", recipe=recipe)
-    bundle = load_bundle(train(plan))
+    plan = train_once(recipe, trained_folder)
+    bundle = load_bundle(plan.out)
     card = bundle.card
     assert (card.recipe, card.arguments) == (recipe, {"width": 2})
     assert card.command is not None
@@ -72,7 +54,7 @@ def test_every_recipe_ends_in_a_bundle_that_says_how_it_was_made(
     assert len(card.examples) == 10
     assert card.training_data is not None
     assert "Zalando" in (plan.out / str(card.training_data.licence_file)).read_text()
-    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+    assert not plan.checkpoint.exists()
 
 
 def test_the_command_repeats_the_plan(tmp_path: Path) -> None:
@@ -93,21 +75,19 @@ class StoppedError(Exception):
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_resumed_run_ends_with_the_same_weights(
-    synthetic_fashion: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: str
+    trained_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: str
 ) -> None:
     """Stopped after one epoch of two and resumed, the weights are those of one go, to the bit.
 
     Also where the recipe has a memory, whose levels move from the first step on.
     """
-    arguments = {"fixed_share": 0.0} if recipe == "data_dependent" else {}
-    whole = tiny_plan(synthetic_fashion, tmp_path / "whole", recipe=recipe, recipe_arguments=arguments)
-    train(whole)
+    whole = train_once(recipe, trained_folder)
 
     def save_and_stop(*arguments: Any) -> None:
         save_checkpoint(*arguments)
         raise StoppedError
 
-    parts = tiny_plan(synthetic_fashion, tmp_path / "parts", recipe=recipe, recipe_arguments=arguments)
+    parts = changed(whole, out=tmp_path / "parts")
     with monkeypatch.context() as patch:
         patch.setattr("models.training.loop.save_checkpoint", save_and_stop)
         with pytest.raises(StoppedError):
