@@ -73,7 +73,7 @@ format: $(VENV)/.develop ## format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/.bench ## measure votes per second and the service's overhead (ONLY="certificates anytime")
+bench: $(VENV)/.bench ## measure votes per second and the service's overhead (ONLY="precision anytime")
 	@$(BIN)/python -m benchmarks $(ONLY)
 
 load: $(VENV)/.run ## measure the latency of submissions under load, and jobs per second by workers

@@ -4,13 +4,12 @@ import sys
 
 from rich.console import Console
 
-from benchmarks import anytime, certificates, load, memory, overhead, precision, votes
+from benchmarks import anytime, load, memory, overhead, precision, votes
 
 BENCHMARKS = {
     "votes": votes.run,
     "overhead": overhead.run,
     "precision": precision.run,
-    "certificates": certificates.run,
     "anytime": anytime.run,
     "memory": memory.run,
     "load": load.run,

@@ -8,8 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.subjects import Subject, test_images
-from smoothing import Gaussian, Looks, Observer, Target, Votes, certify
+from benchmarks.subjects import executable, test_images
+from models.bundles import ZOO, load_bundle
+from smoothing import Certification, Gaussian, Looks, Observer, Target, Votes, certify
 
 IMAGES, VOTES, ALPHA, BETA = 100, 100_000, 0.001, 0.001
 SIGMA = 0.5
@@ -27,41 +28,31 @@ class _LastRecord(Observer):
 
 def run(console: Console) -> None:
     """Prints votes and decisions per target radius, relative to the radius that all votes certify."""
-    subject = Subject("fashion-mnist-gaussian")
-    images = test_images(IMAGES)
-    classifier = subject.plain
-    common: dict[str, Any] = {
-        "n": VOTES,
-        "alpha": ALPHA,
-        "batch_size": classifier.batch_size,
-    }
+    bundle = load_bundle(ZOO / "fashion-mnist-gaussian")
+    images, _ = test_images(IMAGES)
+    classifier = executable(bundle, bundle.card.recommended.sigma_grid)
+
+    def ask(index: int, seed: int, **arguments: Any) -> Certification:
+        return certify(
+            classifier,
+            images[index],
+            Gaussian(SIGMA),
+            n=VOTES,
+            alpha=ALPHA,
+            batch_size=classifier.batch_size,
+            seed=seed,
+            **arguments,
+        )
+
     finals, growing, seconds = [], [], []
     with classifier.alone():
-        for number, image in enumerate(images.pixels):
+        for index in range(IMAGES):
             records = _LastRecord()
             started = time.perf_counter()
-            growing.append(
-                certify(
-                    classifier,
-                    image,
-                    Gaussian(SIGMA),
-                    **common,
-                    seed=number,
-                    stop=Looks(),
-                    observer=records,
-                )
-            )
+            growing.append(ask(index, index, stop=Looks(), observer=records))
             seconds.append(time.perf_counter() - started)
-            finals.append(
-                certify(
-                    classifier,
-                    image,
-                    Gaussian(SIGMA),
-                    **common,
-                    seed=number,
-                    resume=replace(records.votes, last_look=0, best_counts=None, best_look_alpha=None),
-                )
-            )
+            drawn = replace(records.votes, last_look=0, best_counts=None, best_look_alpha=None)
+            finals.append(ask(index, index, resume=drawn))
         certified = [index for index, final in enumerate(finals) if not final.abstained]
         losses = [1 - growing[index].radius.l2 / finals[index].radius.l2 for index in certified]
         console.print(
@@ -80,14 +71,8 @@ def run(console: Console) -> None:
             for index in certified:
                 target = share * finals[index].radius.l2
                 started = time.perf_counter()
-                answer = certify(
-                    classifier,
-                    images.pixels[index],
-                    Gaussian(SIGMA),
-                    **common,
-                    stop=Target(target, give_up=BETA),
-                    seed=index,  # so that the same votes select the class
-                )
+                # With the same seed, so that the same votes select the class.
+                answer = ask(index, index, stop=Target(target, give_up=BETA))
                 taken.append(time.perf_counter() - started)
                 votes.append(answer.n_drawn)
                 same += (answer.radius.l2 >= target) == (share <= 1)
@@ -99,16 +84,8 @@ def run(console: Console) -> None:
                 f"{same} of {len(certified)}",
                 f"{statistics.mean(taken):.2f}",
             )
-        abstained = [index for index in range(IMAGES) if index not in certified]
-        for index in abstained:
-            answer = certify(
-                classifier,
-                images.pixels[index],
-                Gaussian(SIGMA),
-                **common,
-                stop=Looks(give_up=BETA),
-                seed=2 * IMAGES + index,
-            )
+        for index in (index for index, final in enumerate(finals) if final.abstained):
+            answer = ask(index, 2 * IMAGES + index, stop=Looks(give_up=BETA))
             console.print(
                 f"image {index}, not certified by all votes: {answer.stop_reason} at {answer.n_drawn:,}"
             )

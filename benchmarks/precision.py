@@ -8,10 +8,9 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks.plain import SIGMA
-from models.backends import BackendError, prepare
+from benchmarks.subjects import executable, test_images
+from models.backends import BackendError
 from models.bundles import ZOO, LoadedBundle, load_bundle
-from models.clean_images import calibration_images
-from models.data import load_dataset
 from smoothing import Gaussian, count_classes, generator_for
 
 IMAGES = 2000
@@ -21,9 +20,7 @@ VOTES = 100
 def run(console: Console) -> None:
     """Prints one row per precision; an image gets the same noise in all of them."""
     bundle = load_bundle(ZOO / "fashion-mnist-gaussian")
-    test = load_dataset("fashion-mnist").test
-    images = torch.as_tensor(test.images[:IMAGES]) / 255
-    labels = torch.as_tensor(test.labels[:IMAGES])
+    images, labels = test_images(IMAGES)
     table = Table(
         *("precision", "smoothed accuracy", "points", "labels as in float32", "seconds"),
         title=f"majority of {VOTES} votes, σ = {SIGMA}, {IMAGES} test images",
@@ -47,15 +44,7 @@ def run(console: Console) -> None:
 
 def majorities(bundle: LoadedBundle, images: Tensor, dtype: str) -> Tensor:
     """Returns the most frequent class of each image ``(m,)``."""
-    classifier = prepare(
-        bundle.base_classifier,
-        input_shape=bundle.card.input_shape,
-        num_classes=10,
-        device="cpu",
-        dtype=dtype,
-        batch_size=VOTES,
-        calibration=calibration_images(bundle, [SIGMA], generator=generator_for(0, "calibration")),
-    )
+    classifier = executable(bundle, [SIGMA], dtype=dtype, batch_size=VOTES)
     generator = generator_for(0, "precision")
     with classifier.alone():
         counts = [

@@ -7,7 +7,7 @@ They are the same in every deployment. Numbers that an operator may change are i
 import math
 from typing import Final
 
-# What a client may send.
+# Limits on requests.
 MAX_BODY_BYTES: Final = 12 * 1024 * 1024
 MAX_IMAGE_PIXELS: Final = 16_000_000
 IMAGE_FORMATS: Final = ("PNG", "JPEG", "WEBP", "BMP")

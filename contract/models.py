@@ -11,7 +11,7 @@ FIRST_CHOICE: Final = "fashion-mnist-gaussian"
 
 
 def first_choice(names: Iterable[str]) -> str | None:
-    """Returns the default among some models, or None when there are none.
+    """Returns the default among some models, or None if there are none.
 
     >>> first_choice(["adversarial", "fashion-mnist-gaussian"]), first_choice(["mine", "yours"])
     ('fashion-mnist-gaussian', 'mine')
