@@ -42,7 +42,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "models": (
         "training",
         "intake data",
-        "images clean_images",
+        "clean_images",
+        "images",
         "bundles backends",
         "architectures",
     ),
