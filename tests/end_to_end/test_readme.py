@@ -73,7 +73,7 @@ def test_a_command_of_readme_runs(command: str, desk: Path) -> None:
     elif command.startswith("radii serve"):
         check_serve(command, desk)
     elif command.startswith("radii train"):
-        run(f"{command} --data {desk / 'data'} --epochs 1", desk)
+        run(f"{command} --data {desk / 'data'} --epochs 1 --held-out 200", desk)
     else:
         run(command, desk)
 
