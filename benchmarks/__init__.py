@@ -1,1 +1,1 @@
-"""Benchmarks of speed and of certified radii. ``make bench`` prints them."""
+"""Benchmarks of speed, precision and memory. ``make bench`` prints those of speed."""
