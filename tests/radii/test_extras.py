@@ -1,28 +1,14 @@
 """Where a part of the installation is missing, commands name it."""
 
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from radii.extras import PACKAGES
+from tests.support.command_line import run_without
 
 ROOT = Path(__file__).parents[2]
-
-
-def run_without(missing: tuple[str, ...], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process that cannot import some packages."""
-    code = (
-        "import sys\n"
-        f"sys.modules.update(dict.fromkeys({missing!r}))\n"
-        "from radii.main import app\n"
-        "app(prog_name='radii')"
-    )
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60
-    )
 
 
 @pytest.mark.parametrize(

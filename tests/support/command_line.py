@@ -52,3 +52,16 @@ def radii_process(
         cwd=cwd,
         env={**os.environ, "COLUMNS": "120", **environment},
     )
+
+
+def run_without(missing: tuple[str, ...], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process that cannot import some packages."""
+    code = (
+        "import sys\n"
+        f"sys.modules.update(dict.fromkeys({missing!r}))\n"
+        "from radii.main import app\n"
+        "app(prog_name='radii')"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60
+    )
