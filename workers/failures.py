@@ -24,9 +24,12 @@ class JobFailure(WorkerError):
     """The job cannot succeed, and the client gets the reason."""
 
     def __init__(self, code: ProblemCode, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
+        super().__init__(code, detail)
+        self.code = ProblemCode(code)
         self.detail = detail
+
+    def __str__(self) -> str:
+        return self.detail
 
     @property
     def problem(self) -> Problem:

@@ -18,7 +18,6 @@ from contract.choices import ProblemCode
 from contract.logs import configure_logs
 from contract.metrics import COMPUTE_SECONDS, JOBS, QUEUE_SECONDS
 from contract.models import first_choice
-from contract.problems import problem
 from models.backends.device_errors import is_device_lost
 from workers import tracing
 from workers.failures import Abandoned, EngineLost, JobFailure, Superseded, WorkerError
@@ -29,11 +28,11 @@ from workers.job.shared_statistics import SharedStatistics
 from workers.memory.mirrors import Mirrors
 from workers.metrics import WorkerMetrics
 from workers.process.connections import connect
+from workers.process.engine_socket import TAKEN, JobRequest, to_reply
 from workers.process.exit_codes import REASONS, Exit
 from workers.process.liveness.heartbeat import Heartbeat
 from workers.process.liveness.lifeline import end_with_parent
 from workers.process.liveness.status_file import StatusFile
-from workers.process.messages import TAKEN, JobRequest, error_reply, result_reply
 from workers.process.replacement import Replacement
 from workers.settings import WorkerSettings
 
@@ -74,7 +73,8 @@ class Engine:
 
     def _answer(self, connection: Connection) -> Exit | None:
         """Answers one relay; returns why the engine has to leave, if it has to."""
-        leave = None
+        leave: Exit | None = None
+        outcome: dict[str, str] | WorkerError
         try:
             request = JobRequest.from_bytes(connection.recv_bytes())
             self._status.begin_job(request.job_id, request.relay)
@@ -84,13 +84,12 @@ class Engine:
                 tracing.job(request.log, request.task),
             ):
                 try:
-                    reply = result_reply(self._run(request, connection))
+                    outcome = self._run(request, connection)
                 except Exception as error:  # the engine must outlive every job
-                    explained, leave = self._explain(error, request)
-                    reply = error_reply(explained)
+                    outcome, leave = self._explain(error, request)
                 self._metrics.publish(self._redis)
             self.heartbeat.after_job(self._pipeline.answers.votes_per_second, self._mirrors.names())
-            connection.send_bytes(reply)
+            connection.send_bytes(to_reply(outcome))
         except (EOFError, OSError):
             log.info("relay gone before its answer")
         return leave
@@ -153,8 +152,7 @@ def _failure(error: Exception) -> JobFailure:
         log.warning("job failed", code=error.code.value, detail=error.detail)
         return error
     log.error("job failed", code=ProblemCode.INTERNAL_ERROR.value, exc_info=error)
-    internal = problem(ProblemCode.INTERNAL_ERROR, "the worker's log has the details")
-    return JobFailure(internal.code, internal.detail)
+    return JobFailure(ProblemCode.INTERNAL_ERROR, "the worker's log has the details")
 
 
 def warm_up(models: LoadedModels, settings: WorkerSettings) -> None:

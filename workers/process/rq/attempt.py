@@ -5,7 +5,7 @@ would repeat, and that another attempt has begun because this one was given up f
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import structlog
@@ -21,8 +21,7 @@ from contract.limits import FAILURE_TTL, JOB_TIMEOUT, SUBMISSION_TTL
 from contract.metrics import JOBS, RETRIES, Family
 from workers.failures import Abandoned, EngineLost, JobFailure, Superseded
 from workers.metrics import WorkerMetrics
-from workers.process.messages import JobRequest
-from workers.process.relay import EngineAddress, ask_engine
+from workers.process.engine_socket import EngineClient, JobRequest
 
 # Atomic, because another attempt may begin at any time: only the latest may say that the job has failed, and
 # the first problem that was stored stands, since a client may have read it.
@@ -32,11 +31,11 @@ redis.call('SET', KEYS[2], ARGV[2], 'NX', 'EX', ARGV[3])
 return 1
 """
 
-_engine: EngineAddress | None = None
+_engine: EngineClient | None = None
 log = structlog.get_logger()
 
 
-def use_engine(engine: EngineAddress) -> None:
+def use_engine(engine: EngineClient) -> None:
     """Sets which engine runs the jobs. Called once by the queue worker, of which every attempt is a fork."""
     global _engine
     _engine = engine
@@ -53,9 +52,9 @@ def run_in_engine(kind: str, payload: dict[str, Any]) -> dict[str, str]:
     job = get_current_job()
     if job is None or _engine is None:
         raise RuntimeError("a task runs only inside a queue worker")
-    attempt = Attempt(job, kind, payload)
-    with structlog.contextvars.bound_contextvars(process="relay", **attempt.about):
-        return attempt.run(_engine)
+    request = JobRequest(kind, job.id, payload)
+    with structlog.contextvars.bound_contextvars(process="relay", **request.log):
+        return Attempt(job, request).run(_engine)
 
 
 def count_killed(job: Job, *_: Any) -> None:
@@ -63,7 +62,7 @@ def count_killed(job: Job, *_: Any) -> None:
     if not job.retries_left:
         payload = job.args[0] if job.args else None
         kind = (job.func_name or "").rpartition(".")[2]
-        Attempt(job, kind, payload).count_failure(ProblemCode.WORKER_LOST)
+        Attempt(job, JobRequest(kind, job.id, payload)).count_failure(ProblemCode.WORKER_LOST)
 
 
 @dataclass
@@ -72,38 +71,22 @@ class Attempt:
 
     Attributes:
         job: RQ's record of it.
-        kind: ``certify`` or ``predict``.
-        payload: What the API asked. Anyone who can write to Redis may have put anything there.
-        number: 1 for the first, 0 before it has begun.
+        request: What the engine is asked.
     """
 
     job: Job
-    kind: str
-    payload: object
-    number: int = 0
+    request: JobRequest
 
     @property
     def redis(self) -> Redis:
         """RQ's client."""
         return self.job.connection
 
-    @property
-    def about(self) -> dict[str, str]:
-        """What the log says of the job."""
-        asked = self.payload if isinstance(self.payload, dict) else {}
-        model, request_id = asked.get("model"), asked.get("request_id")
-        return {
-            "job_id": self.job.id,
-            "kind": self.kind,
-            "model": model[:100] if isinstance(model, str) else "unknown",
-            "request_id": request_id[:128] if isinstance(request_id, str) else "",
-        }
-
-    def run(self, engine: EngineAddress) -> dict[str, str]:
+    def run(self, engine: EngineClient) -> dict[str, str]:
         """Runs it; raises as `run_in_engine`."""
         try:
             self._begin()
-            result = ask_engine(engine, self._request())
+            result = engine.run(self.request)
         except JobTimeoutException as timeout:
             seconds = self.job.timeout or JOB_TIMEOUT
             failure = JobFailure(ProblemCode.TIMEOUT, f"the computation took longer than {seconds} s")
@@ -131,7 +114,7 @@ class Attempt:
 
     def count_failure(self, code: ProblemCode) -> None:
         """Counts the job as failed."""
-        self._count(JOBS, self.kind, self.about["model"], "failed", code.value)
+        self._count(JOBS, self.request.kind, self.request.log["model"], "failed", code.value)
 
     def _begin(self) -> None:
         """Takes the next number; from now on no earlier attempt may commit.
@@ -139,37 +122,34 @@ class Attempt:
         Raises:
             Abandoned: The client has cancelled, or the job has failed before.
         """
-        job_id, model = self.job.id, self.about["model"]
+        job_id = self.job.id
         with self.redis.pipeline(transaction=True) as pipeline:
             pipeline.exists(keys.cancel(job_id))
             pipeline.exists(keys.problem(job_id))
             pipeline.incr(keys.attempt(job_id))
             pipeline.expire(keys.attempt(job_id), SUBMISSION_TTL)
             pipeline.hget(self.job.key, "started_at")
-            cancelled, failed, self.number, _, started_at = pipeline.execute()
+            cancelled, failed, number, _, started_at = pipeline.execute()
+        self.request = replace(self.request, attempt=number)
         # RQ takes the time once more after it has written it, and would write that when the job has ended: a
         # client that reads the answer before and after that would see the job begin twice.
         self.job.started_at = str_to_date(started_at) or self.job.started_at
-        structlog.contextvars.bind_contextvars(attempt=self.number)
+        structlog.contextvars.bind_contextvars(attempt=number)
         if cancelled:
             log.info("job was cancelled before it began")
         if cancelled or failed:
             raise Abandoned(job_id)
-        if self.number > 1:
-            self._count(RETRIES, model)
-
-    def _request(self) -> JobRequest:
-        log_fields = {**self.about, "attempt": self.number}
-        return JobRequest(self.kind, self.job.id, self.number, self.payload, os.getpid(), log_fields)
+        if number > 1:
+            self._count(RETRIES, self.request.log["model"])
 
     def _is_superseded(self) -> bool:
         latest = self.redis.get(keys.attempt(self.job.id))
-        return isinstance(latest, bytes) and int(latest) != self.number
+        return isinstance(latest, bytes) and int(latest) != self.request.attempt
 
     def _fail(self, failure: JobFailure) -> None:
         names = keys.attempt(self.job.id), keys.problem(self.job.id)
         text = failure.problem.model_dump_json()
-        if not self.redis.eval(_FAIL, len(names), *names, self.number, text, FAILURE_TTL):
+        if not self.redis.eval(_FAIL, len(names), *names, self.request.attempt, text, FAILURE_TTL):
             _leave_silently()
         self._never_again()
         log.warning("job failed", code=failure.code.value, detail=failure.detail)

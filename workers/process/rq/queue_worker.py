@@ -19,8 +19,8 @@ from contract.logs import configure_logs
 from workers import tasks
 from workers.failures import Abandoned, EngineLost, JobFailure
 from workers.process.connections import connect, wait_until_writable
+from workers.process.engine_socket import EngineClient
 from workers.process.liveness.lifeline import end_with_parent
-from workers.process.relay import EngineAddress
 from workers.process.rq import attempt
 from workers.process.rq.allowed_job import AllowedJob, open_queue
 from workers.settings import WorkerSettings, WorkerTiming
@@ -93,7 +93,7 @@ def main() -> None:
         # RQ logs a traceback for each of them; the relay has said why in one line.
         already_logged=(JobFailure, EngineLost, Abandoned),
     )
-    attempt.use_engine(EngineAddress(arguments.socket, settings.timing.engine_boot_seconds))
+    attempt.use_engine(EngineClient(arguments.socket, settings.timing.engine_boot_seconds))
     connection = connect(settings.redis_url, read_timeout=None)
     worker: QueueWorker | None = None
     end_with_parent(lambda: worker.kill_horse() if worker else None)

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
-from typing import Any
 
 import pytest
 from redis import Redis
@@ -15,8 +14,10 @@ from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
 from contract import keys
+from contract.choices import ProblemCode
 from contract.problems import Problem
-from workers.process.relay import EngineAddress
+from workers.failures import EngineLost, JobFailure, Superseded, WorkerError
+from workers.process.engine_socket import EngineClient, to_reply
 from workers.process.rq import attempt
 from workers.process.rq.allowed_job import AllowedJob
 
@@ -27,7 +28,7 @@ Answer = Callable[[Connection], None]
 def engine(tmp_path: Path) -> Iterator[Callable[[Answer], None]]:
     """Listens where the relay looks, and does to each connection what it is told."""
     socket = tmp_path / "engine.sock"
-    attempt.use_engine(EngineAddress(socket, boot_seconds=120))
+    attempt.use_engine(EngineClient(socket, boot_seconds=120))
     listener = Listener(str(socket), "AF_UNIX")
     threads = []
 
@@ -56,12 +57,12 @@ def run(redis: Redis, retries: int = 0, worker_class: type[BaseWorker] = SimpleW
     return job
 
 
-def reply(content: dict[str, Any]) -> Answer:
+def reply(outcome: dict[str, str] | WorkerError) -> Answer:
     """An engine that answers."""
 
     def answer(connection: Connection) -> None:
         assert json.loads(connection.recv_bytes())["kind"] == "certify"
-        connection.send_bytes(json.dumps(content).encode())
+        connection.send_bytes(to_reply(outcome))
 
     return answer
 
@@ -74,7 +75,7 @@ def die(connection: Connection) -> None:
 
 def test_the_result_is_a_pointer(redis: Redis, engine: Callable[[Answer], None]) -> None:
     """What RQ keeps is small."""
-    engine(reply({"result": {"certificate": "c" * 32}}))
+    engine(reply({"certificate": "c" * 32}))
     job = run(redis)
     assert job.get_status() == "finished"
     assert job.return_value() == {"certificate": "c" * 32}
@@ -88,7 +89,7 @@ def test_a_job_begins_once(redis: Redis, redis_url: str, engine: Callable[[Answe
         connection.recv_bytes()
         with Redis.from_url(redis_url) as other:
             begun.append(other.hget(f"rq:job:{'c' * 32}", "started_at"))  # type: ignore[arg-type]
-        connection.send_bytes(json.dumps({"result": {"certificate": "c" * 32}}).encode())
+        connection.send_bytes(to_reply({"certificate": "c" * 32}))
 
     engine(look)
     run(redis)
@@ -98,7 +99,7 @@ def test_a_job_begins_once(redis: Redis, redis_url: str, engine: Callable[[Answe
 def test_a_lost_engine_is_tried_again(redis: Redis, engine: Callable[[Answer], None]) -> None:
     """The second attempt succeeds."""
     engine(die)
-    engine(reply({"result": {"certificate": "c" * 32}}))
+    engine(reply({"certificate": "c" * 32}))
     job = run(redis, retries=2)
     assert job.get_status() == "finished"
     assert job.retries_left == 1
@@ -106,8 +107,8 @@ def test_a_lost_engine_is_tried_again(redis: Redis, engine: Callable[[Answer], N
 
 def test_an_engine_that_lost_the_store_is_tried_again(redis: Redis, engine: Callable[[Answer], None]) -> None:
     """The job did nothing wrong."""
-    engine(reply({"lost": "the store was lost"}))
-    engine(reply({"result": {"certificate": "c" * 32}}))
+    engine(reply(EngineLost("the store was lost")))
+    engine(reply({"certificate": "c" * 32}))
     assert run(redis, retries=2).get_status() == "finished"
 
 
@@ -122,7 +123,7 @@ def test_a_failure_that_would_repeat_is_final_and_tells_why(
     redis: Redis, engine: Callable[[Answer], None]
 ) -> None:
     """No retry; the problem is where the API looks for it."""
-    engine(reply({"failure": {"code": "model_changed", "detail": "it was replaced"}}))
+    engine(reply(JobFailure(ProblemCode.MODEL_CHANGED, "it was replaced")))
     job = run(redis, retries=2)
     assert job.get_status() == "failed"
     assert job.retries_left == 2
@@ -161,15 +162,12 @@ def test_attempts_are_numbered(redis: Redis, engine: Callable[[Answer], None]) -
 
 
 @pytest.mark.parametrize(
-    "content",
-    [
-        {"superseded": "c" * 32},
-        {"lost": "the store"},
-        {"failure": {"code": "internal_error", "detail": "oh"}},
-    ],
+    "error",
+    [Superseded("c" * 32), EngineLost("the store"), JobFailure(ProblemCode.INTERNAL_ERROR, "oh")],
+    ids=lambda error: type(error).__name__,
 )
 def test_an_attempt_that_is_superseded_leaves_without_a_word(
-    redis: Redis, redis_url: str, engine: Callable[[Answer], None], content: dict[str, Any]
+    redis: Redis, redis_url: str, engine: Callable[[Answer], None], error: WorkerError
 ) -> None:
     """RQ's record is about the later attempt by now: neither failed nor put on the queue once more."""
 
@@ -177,7 +175,7 @@ def test_an_attempt_that_is_superseded_leaves_without_a_word(
         connection.recv_bytes()
         with Redis.from_url(redis_url) as other:
             other.incr(keys.attempt("c" * 32))
-        connection.send_bytes(json.dumps(content).encode())
+        connection.send_bytes(to_reply(error))
 
     engine(supersede)
     job = run(redis, retries=2, worker_class=Worker)
