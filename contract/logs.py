@@ -92,7 +92,7 @@ def _as_json() -> list[Processor]:
 
 
 def _install(handler: logging.Handler, level: int) -> None:
-    """Makes it the root logger's only handler of ours, and uvicorn's loggers use it."""
+    """Installs the handler on the root logger, in place of an earlier one, and on uvicorn's loggers."""
     root = logging.getLogger()
     for old in root.handlers[:]:
         if isinstance(old, _StderrHandler):

@@ -89,7 +89,7 @@ def fit(plan: TrainingPlan, dataset: Dataset, progress: Progress, group: Group) 
 
 
 def split(plan: TrainingPlan, data: LabelledImages) -> tuple[LabelledImages, LabelledImages]:
-    """Set training images aside for validation, and leave out what the plan does without."""
+    """Set training images aside for validation, and drop those that the plan does not use."""
     least, name = (plan.batch_size, "batch_size") if plan.images is None else (plan.images, "images")
     if len(data) < plan.held_out + least:
         raise TrainingError(
