@@ -1,7 +1,7 @@
 """The enums of the HTTP API. Each is a named component of the OpenAPI document."""
 
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Self
 
 
 class NoiseKind(StrEnum):
@@ -112,41 +112,50 @@ class MemoryOutcome(StrEnum):
 class ProblemCode(StrEnum):
     """Kinds of problems, stable across releases."""
 
-    UNAUTHENTICATED = "unauthenticated"
-    FORBIDDEN = "forbidden"
-    MALFORMED_BODY = "malformed_body"
-    INVALID_FIELD = "invalid_field"
-    TOO_FEW_SAMPLES = "too_few_samples"
-    UNKNOWN_MODEL = "unknown_model"
-    NOT_ADAPTABLE = "not_adaptable"
-    UNSUPPORTED_IMAGE_TYPE = "unsupported_image_type"
-    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
-    UNDECODABLE_IMAGE = "undecodable_image"
-    IMAGE_SIZE_MISMATCH = "image_size_mismatch"
-    IMAGE_TOO_LARGE = "image_too_large"
-    BODY_TOO_LARGE = "body_too_large"
-    NOT_FOUND = "not_found"
-    METHOD_NOT_ALLOWED = "method_not_allowed"
-    JOB_FINISHED = "job_finished"
-    BODY_TIMEOUT = "body_timeout"
-    HEADERS_TOO_LARGE = "headers_too_large"
-    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
-    RATE_LIMITED = "rate_limited"
-    TOO_MANY_QUEUED = "too_many_queued"
-    QUEUE_FULL = "queue_full"
-    TOO_MANY_STREAMS = "too_many_streams"
-    TOO_MANY_CONNECTIONS = "too_many_connections"
-    NO_WORKERS = "no_workers"
-    STORE_UNAVAILABLE = "store_unavailable"
-    INTERNAL_ERROR = "internal_error"
+    status: int  # for a problem of a job, the one that a synchronous response would have
+    heading: str  # `title` is a method of every string
+
+    def __new__(cls, value: str, status: int, heading: str) -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.status, member.heading = status, heading
+        return member
+
+    UNAUTHENTICATED = "unauthenticated", 401, "Authentication required"
+    FORBIDDEN = "forbidden", 403, "Permission denied"
+    MALFORMED_BODY = "malformed_body", 400, "Malformed request body"
+    INVALID_FIELD = "invalid_field", 422, "Invalid field"
+    TOO_FEW_SAMPLES = "too_few_samples", 422, "Too few samples"
+    UNKNOWN_MODEL = "unknown_model", 422, "Unknown model"
+    NOT_ADAPTABLE = "not_adaptable", 422, "Model cannot be adapted"
+    UNSUPPORTED_IMAGE_TYPE = "unsupported_image_type", 415, "Unsupported image type"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", 415, "Unsupported media type"
+    UNDECODABLE_IMAGE = "undecodable_image", 422, "Image cannot be decoded"
+    IMAGE_SIZE_MISMATCH = "image_size_mismatch", 422, "Image does not fit the model"
+    IMAGE_TOO_LARGE = "image_too_large", 413, "Image has too many pixels"
+    BODY_TOO_LARGE = "body_too_large", 413, "Request body too large"
+    NOT_FOUND = "not_found", 404, "Not found"
+    METHOD_NOT_ALLOWED = "method_not_allowed", 405, "Method not allowed"
+    JOB_FINISHED = "job_finished", 409, "Job already finished"
+    BODY_TIMEOUT = "body_timeout", 408, "Request timeout"
+    HEADERS_TOO_LARGE = "headers_too_large", 431, "Request headers too large"
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused", 422, "Idempotency key already used"
+    RATE_LIMITED = "rate_limited", 429, "Too many requests"
+    TOO_MANY_QUEUED = "too_many_queued", 429, "Too many queued jobs"
+    QUEUE_FULL = "queue_full", 503, "Queue full"
+    TOO_MANY_STREAMS = "too_many_streams", 503, "Too many event streams"
+    TOO_MANY_CONNECTIONS = "too_many_connections", 503, "Too many connections"
+    NO_WORKERS = "no_workers", 503, "No worker available"
+    STORE_UNAVAILABLE = "store_unavailable", 503, "Store unavailable"
+    INTERNAL_ERROR = "internal_error", 500, "Internal server error"
     # Problems of jobs, found after the request was accepted.
-    WORKER_LOST = "worker_lost"
-    TIMEOUT = "timeout"
-    IMAGE_EXPIRED = "image_expired"
-    MODEL_CHANGED = "model_changed"
-    MODEL_LOAD_FAILED = "model_load_failed"
-    UNUSABLE_CLASSIFIER = "unusable_classifier"
-    OUT_OF_MEMORY = "out_of_memory"
-    MEMORY_DAMAGED = "memory_damaged"
-    VOLATILE_STORE = "volatile_store"
-    STOPPING = "stopping"
+    WORKER_LOST = "worker_lost", 500, "Worker lost"
+    TIMEOUT = "timeout", 504, "Job timed out"
+    IMAGE_EXPIRED = "image_expired", 410, "Image expired"
+    MODEL_CHANGED = "model_changed", 409, "Model changed"
+    MODEL_LOAD_FAILED = "model_load_failed", 500, "Model failed to load"
+    UNUSABLE_CLASSIFIER = "unusable_classifier", 500, "Unusable classifier"
+    OUT_OF_MEMORY = "out_of_memory", 500, "Out of memory"
+    MEMORY_DAMAGED = "memory_damaged", 500, "Region memory damaged"
+    VOLATILE_STORE = "volatile_store", 503, "Store not durable"
+    STOPPING = "stopping", 503, "Server stopping"

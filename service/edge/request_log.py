@@ -95,14 +95,7 @@ class _Response:
             self.status = message["status"]
             self._is_problem = (b"content-type", MEDIA_TYPE.encode()) in message["headers"]
         elif self._is_problem and not self.code:
-            self.code = _code(message.get("body", b""))
-
-
-def _code(body: bytes) -> str:
-    try:
-        return ProblemCode(json.loads(body)["code"]).value
-    except (ValueError, KeyError, TypeError):
-        return "unknown"
+            self.code = str(json.loads(message["body"])["code"])  # a problem is sent in one piece
 
 
 def _route(scope: Scope) -> str:

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from contract.choices import ProblemCode
-from contract.problems import KINDS, Problem
+from contract.problems import Problem
 from service.openapi.examples import add_examples
 from service.openapi.operations import FORM, adjust_operations
 from service.openapi.schemas import adjust_schemas
@@ -57,8 +57,12 @@ def problem_responses(*asked: int | ProblemCode) -> dict[int | str, dict[str, An
     """
     codes: dict[int, list[ProblemCode]] = {}
     for one in (*asked, 503):
-        status = KINDS[one][0] if isinstance(one, ProblemCode) else one
-        codes.setdefault(status, []).extend([one] if isinstance(one, ProblemCode) else _codes(status))
+        if isinstance(one, ProblemCode):
+            codes.setdefault(one.status, []).append(one)
+        else:
+            codes.setdefault(one, []).extend(
+                code for code in ProblemCode if code.status == one and code not in _OF_JOBS
+            )
     return {
         status: {
             "model": Problem,
@@ -68,10 +72,6 @@ def problem_responses(*asked: int | ProblemCode) -> dict[int | str, dict[str, An
         }
         for status, found in codes.items()
     }
-
-
-def _codes(status: int) -> list[ProblemCode]:
-    return [code for code, (kind, _) in KINDS.items() if kind == status and code not in _OF_JOBS]
 
 
 def header(description: str, *, required: bool = True) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import httpx
 
 from contract.limits import MAX_BODY_BYTES
-from contract.problems import KINDS, Problem
+from contract.problems import Problem
 from tests.service.conftest import ApiProcess
 from tests.service.hostile import Upload, corpus
 
@@ -31,7 +31,7 @@ def complaint(upload: Upload, response: httpx.Response) -> str | None:
         return f"{response.status_code} {problem.code}"
     return (
         None
-        if KINDS[problem.code][0] == problem.status and len(response.content) < 200_000
+        if problem.code.status == problem.status and len(response.content) < 200_000
         else "odd problem"
     )
 
