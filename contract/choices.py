@@ -116,6 +116,7 @@ class ProblemCode(StrEnum):
     heading: str  # `title` is a method of every string
 
     def __new__(cls, value: str, status: int, heading: str) -> Self:
+        """Makes a member whose value is the code alone."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.status, member.heading = status, heading

@@ -260,17 +260,13 @@ ImageFile = Annotated[
 class CertifyJsonRequest(CertifyRequest):
     """Request a label and a radius within which no perturbation can change it, as a JSON document."""
 
-    image: Annotated[bytes, EncodedBytes(encoder=_Base64)] = Field(
-        description="The image file (PNG, JPEG, WebP or BMP), in base64."
-    )
+    image: ImageFile
 
 
 class PredictJsonRequest(PredictRequest):
     """Request the label only, as a JSON document."""
 
-    image: Annotated[bytes, EncodedBytes(encoder=_Base64)] = Field(
-        description="The image file (PNG, JPEG, WebP or BMP), in base64."
-    )
+    image: ImageFile
 
 
 def _refuse_pointless(field: str, value: object, other: str, its_value: object, advice: str) -> NoReturn:

@@ -3,7 +3,7 @@
 A room imports from its own and from those below it::
 
     app             the application
-    routes          the paths, one module for each tag of the OpenAPI document
+    routes          the paths
     resources       connections and limits that the requests of one process share
     jobs            submission, idempotency, the queue, a job's state, waiting, cancellation
     verification    recomputes a certificate's claim

@@ -22,25 +22,12 @@ from service.metrics import ApiMetrics
 from service.openapi.document import use_openapi
 from service.problems import add_problem_handlers
 from service.resources import open_resources
-from service.routes import (
-    certificates,
-    certify,
-    documentation,
-    health,
-    jobs,
-    metrics,
-    models,
-    page,
-    predict,
-    regions,
-)
+from service.routes import certificates, certify, documentation, health, jobs, metrics, models, page, regions
 from service.settings import Auth, Misconfiguration, ServiceSettings
 from service.shutdown import set_on_signal
 from service.tracing import trace_requests
 
-_ROUTES: Final = (
-    certify, predict, jobs, certificates, regions, models, metrics, health, documentation, page,
-)  # fmt: skip
+_ROUTES: Final = (certify, jobs, certificates, regions, models, metrics, health, documentation, page)
 
 
 def create_app(settings: ServiceSettings) -> FastAPI:

@@ -1,1 +1,1 @@
-"""The paths of the API, one module per tag of the OpenAPI document."""
+"""The paths of the API: submissions in `certify`, all others in one module per tag of the document."""

@@ -1,24 +1,24 @@
-"""`POST /certify`: certify an image, sent as a form or inside JSON."""
+"""`POST /certify` and `POST /predict`: submit an image, sent as a form or inside JSON."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Form, Request, UploadFile
+from fastapi import APIRouter, Form, UploadFile
 from fastapi.responses import JSONResponse
 from pydantic import Field, field_validator
 
 from contract.jobs import Job
-from contract.requests import CertifyJsonRequest, CertifyRequest
+from contract.requests import CertifyJsonRequest, CertifyRequest, PredictJsonRequest, PredictRequest
 from service.edge.callers import KeyScope, require
-from service.jobs.idempotency import SentKey
 from service.openapi.document import MULTIPART
-from service.resources import Resources, get_resources
-from service.routes.submitting import RESPONSES, JsonRoute, MultipartRoute, PreferredWait, answer
+from service.routes.submitting import RESPONSES, Submit, SubmittingRoute
+
+ImageFile = Annotated[UploadFile, Field(description="The image file: PNG, JPEG, WebP or BMP.")]
 
 
 class CertifyForm(CertifyRequest):
     """Request a label and a radius within which no perturbation can change it, as a form."""
 
-    image: UploadFile = Field(description="The image file: PNG, JPEG, WebP or BMP.")
+    image: ImageFile
 
     @field_validator("sigma_grid", mode="before")
     @classmethod
@@ -29,34 +29,35 @@ class CertifyForm(CertifyRequest):
         return [item.strip() for text in sent for item in text.split(",") if item.strip()] or None
 
 
-router = APIRouter(tags=["certify"], dependencies=[require(KeyScope.CERTIFY)])
-_form = APIRouter(route_class=MultipartRoute)
-_json = APIRouter(route_class=JsonRoute)
+class PredictForm(PredictRequest):
+    """Request the label only, as a form."""
+
+    image: ImageFile
 
 
-@_form.post("/certify", status_code=202, response_model=Job, responses=RESPONSES)
-async def certify(
-    request: Request,
-    resources: Annotated[Resources, Depends(get_resources)],
-    form: Annotated[CertifyForm, Form(media_type=MULTIPART)],
-    wait: PreferredWait,
-    key: SentKey,
-) -> JSONResponse:
+_SUBMITS: Final[dict[str, Any]] = {"status_code": 202, "response_model": Job, "responses": RESPONSES}
+router = APIRouter(route_class=SubmittingRoute, dependencies=[require(KeyScope.CERTIFY)])
+
+
+@router.post("/certify", tags=["certify"], **_SUBMITS)
+async def certify(submit: Submit, form: Annotated[CertifyForm, Form(media_type=MULTIPART)]) -> JSONResponse:
     """Certify an image: its label, and a radius within which no perturbation can change it."""
-    return await answer(resources, request, form, await form.image.read(), wait, key)
+    return await submit(form, await form.image.read())
 
 
-@_json.post("/certify/json", status_code=202, response_model=Job, responses=RESPONSES)
-async def certify_json(
-    request: Request,
-    resources: Annotated[Resources, Depends(get_resources)],
-    body: CertifyJsonRequest,
-    wait: PreferredWait,
-    key: SentKey,
-) -> JSONResponse:
+@router.post("/certify/json", tags=["certify"], **_SUBMITS)
+async def certify_json(submit: Submit, body: CertifyJsonRequest) -> JSONResponse:
     """Certify an image that is sent inside a JSON document."""
-    return await answer(resources, request, body, body.image, wait, key)
+    return await submit(body, body.image)
 
 
-router.include_router(_form)
-router.include_router(_json)
+@router.post("/predict", tags=["predict"], **_SUBMITS)
+async def predict(submit: Submit, form: Annotated[PredictForm, Form(media_type=MULTIPART)]) -> JSONResponse:
+    """Predict the label of an image, without a radius."""
+    return await submit(form, await form.image.read())
+
+
+@router.post("/predict/json", tags=["predict"], **_SUBMITS)
+async def predict_json(submit: Submit, body: PredictJsonRequest) -> JSONResponse:
+    """Predict the label of an image that is sent inside a JSON document."""
+    return await submit(body, body.image)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Annotated, Any, Final
 
 import structlog
@@ -18,12 +19,14 @@ from contract.problems import refusal
 from contract.requests import CertifyRequest, PredictRequest
 from service.edge.callers import get_caller
 from service.edge.rate_limits import account_of
-from service.jobs.idempotency import HEADER, REPLAYED, make_idempotency
+from service.jobs.idempotency import HEADER, REPLAYED, SentKey, make_idempotency
 from service.jobs.state import queued_job
 from service.jobs.submission import Submitted
 from service.openapi.document import MULTIPART, header, problem_responses
 from service.openapi.links import TO_ITS_CERTIFICATE, TO_THE_JOB
-from service.resources import Resources
+from service.resources import Resources, get_resources
+
+Asked = CertifyRequest | PredictRequest
 
 JSON: Final = "application/json"
 _MARKS: Final = (b",", b":", b"{", b"[")
@@ -53,52 +56,37 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-class _SubmittingRoute(APIRoute):
-    """A route that takes one media type, and refuses others before the body is read.
+class SubmittingRoute(APIRoute):
+    """A route that takes JSON if its path ends so, else a form, and refuses other bodies before parsing them.
 
     The framework itself would answer that every field is missing.
     """
 
-    media_type: str
-
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wraps the framework's handler."""
         handler = super().get_route_handler()
+        media_type = JSON if self.path.endswith("/json") else MULTIPART
 
         async def checked(request: Request) -> Response:
             sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if sent != self.media_type:
-                detail = f"'Content-Type' must be {self.media_type}, got {sent or 'none'}"
+            if sent != media_type:
+                detail = f"'Content-Type' must be {media_type}, got {sent or 'none'}"
                 raise refusal(ProblemCode.UNSUPPORTED_MEDIA_TYPE, detail)
-            await self.check_body(request)
+            if media_type == JSON:
+                _bound_members(await request.body())
             return await handler(request)
 
         return checked
 
-    async def check_body(self, request: Request) -> None:
-        """Refuses a body before it is parsed."""
 
+def _bound_members(body: bytes) -> None:
+    """Bounds the number of members: within the size limit, parsing millions of them would take seconds.
 
-class MultipartRoute(_SubmittingRoute):
-    """A route that takes `multipart/form-data`."""
-
-    media_type = MULTIPART
-
-
-class JsonRoute(_SubmittingRoute):
-    """A route that takes `application/json`."""
-
-    media_type = JSON
-
-    async def check_body(self, request: Request) -> None:
-        """Bounds the number of members: within the size limit, parsing millions of them would take seconds.
-
-        base64 contains none of the characters that are counted.
-        """
-        body = await request.body()
-        if sum(map(body.count, _MARKS)) > _MAX_MARKS:
-            detail = f"the document must have <= {_MAX_MARKS} commas, colons and opening brackets"
-            raise refusal(ProblemCode.MALFORMED_BODY, detail)
+    base64 contains none of the characters that are counted.
+    """
+    if sum(map(body.count, _MARKS)) > _MAX_MARKS:
+        detail = f"the document must have <= {_MAX_MARKS} commas, colons and opening brackets"
+        raise refusal(ProblemCode.MALFORMED_BODY, detail)
 
 
 def preferred_wait(
@@ -115,16 +103,21 @@ def preferred_wait(
     return min(int(found[1]), MAX_WAIT_SECONDS) if found else None
 
 
-PreferredWait = Annotated[int | None, Depends(preferred_wait)]
-
-
-async def answer(
-    resources: Resources,
+def submitting(
     request: Request,
-    asked: CertifyRequest | PredictRequest,
-    upload: bytes,
-    wait: int | None,
-    key: str | None,
+    resources: Annotated[Resources, Depends(get_resources)],
+    wait: Annotated[int | None, Depends(preferred_wait)],
+    key: SentKey,
+) -> Callable[[Asked, bytes], Coroutine[Any, Any, JSONResponse]]:
+    """Dependency: the function that submits fields and image, and responds with the job."""
+    return partial(_answer, resources, request, wait, key)
+
+
+Submit = Annotated[Callable[[Asked, bytes], Coroutine[Any, Any, JSONResponse]], Depends(submitting)]
+
+
+async def _answer(
+    resources: Resources, request: Request, wait: int | None, key: str | None, asked: Asked, upload: bytes
 ) -> JSONResponse:
     """Submits a request, waits if the client prefers that, and responds with the job.
 
@@ -156,11 +149,7 @@ async def answer(
 
 
 def _submit(
-    resources: Resources,
-    request: Request,
-    asked: CertifyRequest | PredictRequest,
-    upload: bytes,
-    key: str | None,
+    resources: Resources, request: Request, asked: Asked, upload: bytes, key: str | None
 ) -> Submitted:
     caller = get_caller(request)
     idempotency = make_idempotency(key, caller, request.url.path, asked, upload)

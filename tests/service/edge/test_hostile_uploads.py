@@ -30,9 +30,7 @@ def complaint(upload: Upload, response: httpx.Response) -> str | None:
     if not 400 <= response.status_code < 500 or problem.status != response.status_code:
         return f"{response.status_code} {problem.code}"
     return (
-        None
-        if problem.code.status == problem.status and len(response.content) < 200_000
-        else "odd problem"
+        None if problem.code.status == problem.status and len(response.content) < 200_000 else "odd problem"
     )
 
 
