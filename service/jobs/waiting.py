@@ -5,17 +5,18 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final
 
 import structlog
 from fastapi import Request
+from fastapi.sse import ServerSentEvent
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from contract import keys
 from contract.choices import ProblemCode
 from contract.jobs import Job
-from contract.problems import Problem, ProblemError, refusal
+from contract.problems import ProblemError, refusal
 from service.edge.callers import is_same_caller
 from service.jobs.state import Reading, read_job_async
 
@@ -24,14 +25,6 @@ EVENT_ID: Final = r"^[0-9]{1,19}-[0-9]{1,19}$"  # two 64-bit numbers: any 19 dig
 # noticed this late.
 _SLICE_SECONDS: Final = 0.5
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Event:
-    """One entry of a job's stream."""
-
-    id: str
-    progress: str
 
 
 @dataclass(frozen=True)
@@ -81,14 +74,12 @@ class JobWaiter:
                 reading = await self.read(job_id)
         return reading.job
 
-    async def follow(
-        self, request: Request, job_id: str, position: str
-    ) -> AsyncIterator[Event | Job | Problem | None]:
-        """Yields every event after ``position``, None now and then, and the job when it is final.
+    async def follow(self, request: Request, job_id: str, position: str) -> AsyncIterator[ServerSentEvent]:
+        """Yields every `progress` event after ``position``, and a `job` event when the job is final.
 
-        It waits for a Redis that does not answer. It ends with a problem when the key is revoked or the job
-        has expired, and without one when the server stops, the time is up or the key's scopes change: the
-        client then resumes from its last event.
+        It waits for a Redis that does not answer. It ends with an `error` event when the key is revoked or
+        the job has expired, and without one when the server stops, the time is up or the key's scopes change:
+        the client then resumes from its last event.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.stream_seconds
@@ -98,35 +89,26 @@ class JobWaiter:
                     return
                 # State before events: an event written before the job became final is then never missed.
                 reading = await self.read(job_id)
-                events = await self._events_after(job_id, position)
+                events: Any = await self.redis.xrange(keys.events(job_id), min=f"({position}")
             except RedisError as error:
                 _log.warning("store_unavailable", error=str(error))
                 await asyncio.sleep(_SLICE_SECONDS)
-                yield None
                 continue
             except ProblemError as error:
-                yield error.problem
+                yield ServerSentEvent(event="error", raw_data=error.problem.model_dump_json())
                 return
-            for event in events:
-                position = event.id
-                yield event
+            for entry, fields in events:
+                position = entry.decode()
+                yield ServerSentEvent(event="progress", id=position, raw_data=fields[b"progress"].decode())
             if reading.job.status.final:
-                yield reading.job
+                yield ServerSentEvent(event="job", raw_data=reading.job.model_dump_json())
                 return
             with suppress(RedisError):  # the next read of the job meets it again, and logs it
                 await self._sleep_until_event(job_id, position, _SLICE_SECONDS)
-            yield None
 
     async def _sleep_until_event(self, job_id: str, position: str, seconds: float) -> None:
         milliseconds = max(1, int(seconds * 1000))
         await self.redis.xread({keys.events(job_id): position}, count=1, block=milliseconds)
-
-    async def _events_after(self, job_id: str, position: str) -> list[Event]:
-        entries = cast(
-            "list[tuple[bytes, dict[bytes, bytes]]]",
-            await self.redis.xrange(keys.events(job_id), min=f"({position}"),
-        )
-        return [Event(entry.decode(), fields[b"progress"].decode()) for entry, fields in entries]
 
 
 def _may_go_on(request: Request) -> bool:

@@ -6,7 +6,7 @@ import { ProblemError, request } from "./api.js";
 /** @typedef {import("./types.js").Step} Step */
 /** @typedef {{ name: string, id: string, data: string }} Event_ */
 
-const SILENCE_MS = 30_000; // the API says something every 10 seconds
+const SILENCE_MS = 30_000; // the API says something every 15 seconds
 const LONGEST_PAUSE = 15;
 
 /**

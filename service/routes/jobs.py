@@ -1,6 +1,5 @@
 """`/jobs`: read, wait for, follow and cancel jobs."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Final, cast
@@ -12,16 +11,15 @@ from contract import keys
 from contract.choices import ProblemCode
 from contract.jobs import Job
 from contract.limits import MAX_WAIT_SECONDS
-from contract.problems import Problem, refusal
+from contract.problems import refusal
 from service.edge.callers import KeyScope, get_caller, require
 from service.jobs.cancellation import cancel
-from service.jobs.waiting import EVENT_ID, Event, is_stream_id
+from service.jobs.waiting import EVENT_ID, is_stream_id
 from service.openapi.document import problem_responses
 from service.openapi.links import TO_ITS_CERTIFICATE
 from service.problems import RETRY_AFTER
 from service.resources import Resources, get_resources
 
-_KEEP_ALIVE_SECONDS: Final = 10
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
 _READ: Final = [require(KeyScope.READ)]
 router = APIRouter(tags=["jobs"])
@@ -126,17 +124,5 @@ async def follow_job(
     stream that ends without either, after ten minutes or because the server stops, can be resumed with
     `Last-Event-ID`.
     """
-    loop = asyncio.get_running_loop()
-    last_sent = loop.time()
-    async for item in resources.waiter.follow(request, job_id, position):
-        if isinstance(item, Event):
-            yield ServerSentEvent(event="progress", id=item.id, raw_data=item.progress)
-        elif isinstance(item, Job):
-            yield ServerSentEvent(event="job", raw_data=item.model_dump_json())
-        elif isinstance(item, Problem):
-            yield ServerSentEvent(event="error", raw_data=item.model_dump_json())
-        elif loop.time() - last_sent < _KEEP_ALIVE_SECONDS:
-            continue
-        else:
-            yield ServerSentEvent(comment="keep-alive")
-        last_sent = loop.time()
+    async for event in resources.waiter.follow(request, job_id, position):
+        yield event
