@@ -1,7 +1,7 @@
 """The enums of the HTTP API. Each is a named component of the OpenAPI document."""
 
 from enum import StrEnum
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 
 class NoiseKind(StrEnum):
@@ -115,11 +115,11 @@ class ProblemCode(StrEnum):
     status: int  # for a problem of a job, the one that a synchronous response would have
     heading: str  # `title` is a method of every string
 
-    def __new__(cls, value: str, status: int, heading: str) -> Self:
-        """Makes a member whose value is the code alone."""
+    def __new__(cls, value: str, *about: Any) -> Self:
+        """Makes a member of its value, status and heading; the value alone finds it."""
         member = str.__new__(cls, value)
         member._value_ = value
-        member.status, member.heading = status, heading
+        member.status, member.heading = about
         return member
 
     UNAUTHENTICATED = "unauthenticated", 401, "Authentication required"
