@@ -92,7 +92,7 @@ def _as_json() -> list[Processor]:
 
 
 def _install(handler: logging.Handler, level: int) -> None:
-    """Installs the handler on the root logger, in place of an earlier one, and on uvicorn's loggers."""
+    """Installs the handler on the root logger, which uvicorn's loggers then use; replaces an earlier one."""
     root = logging.getLogger()
     for old in root.handlers[:]:
         if isinstance(old, _StderrHandler):
