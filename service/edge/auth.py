@@ -1,5 +1,6 @@
 """Authentication, before a body is read, for every path whether it exists or not."""
 
+from functools import partial
 from typing import Final
 
 import structlog
@@ -19,54 +20,48 @@ _OPEN: Final = frozenset({"/", "/livez", "/readyz", "/version", "/openapi.json",
 _OPEN_BELOW: Final = ("/page/", "/docs/")
 
 
-class KeyGuard:
-    """Admits callers with an API key."""
+def admit_key(keys: KeyRing, scope: Scope) -> Caller | None:
+    """Admits callers with an API key.
 
-    def __init__(self, keys: KeyRing) -> None:
-        self._keys = keys
-
-    def admit(self, scope: Scope) -> Caller | None:
-        """Returns the caller whose key was sent."""
-        sent = _sent_key(Headers(scope=scope))
-        caller = self._keys.find(sent) if sent else None
-        if caller is None and not _is_open(scope):
-            raise unauthenticated("unknown" if sent else "missing")
-        return caller
+    Raises:
+        ProblemError: The key is unknown, or missing on a path that needs one.
+    """
+    sent = _sent_key(Headers(scope=scope))
+    caller = keys.find(sent) if sent else None
+    if caller is None and not _is_open(scope):
+        raise unauthenticated("unknown" if sent else "missing")
+    return caller
 
 
-class LocalGuard:
+def admit_local(origins: tuple[str, ...], scope: Scope) -> Caller:
     """Admits everyone on this machine, without keys.
 
     The address is not enough: a foreign web page in the user's browser also connects from this machine. Its
     origin is in ``Origin``; if its host name was made to resolve to this machine (DNS rebinding), that name
     is in ``Host``.
+
+    Raises:
+        ProblemError: The request comes from elsewhere.
     """
+    client, headers = scope.get("client"), Headers(scope=scope)
+    _require_local(is_loopback(client[0] if client else None), "the client's address")
+    # Set by a proxy on this machine for remote clients.
+    through = ",".join(headers.getlist("x-forwarded-for"))
+    _require_local(
+        all(is_loopback(host.strip()) for host in through.split(",") if through), "'X-Forwarded-For'"
+    )
+    hosts = headers.getlist("host")
+    _require_local(bool(hosts) and all(is_loopback(host_of(host)) for host in hosts), "'Host'")
+    origin = headers.get("origin")
+    local = origin is None or origin in origins or is_loopback(host_of(origin))
+    _require_local(local, "'Origin'")
+    return ANYBODY
 
-    def __init__(self, origins: tuple[str, ...]) -> None:
-        self._origins = origins
 
-    def admit(self, scope: Scope) -> Caller | None:
-        """Returns `ANYBODY`."""
-        client, headers = scope.get("client"), Headers(scope=scope)
-        self._require(is_loopback(client[0] if client else None), "the client's address")
-        through = ",".join(
-            headers.getlist("x-forwarded-for")
-        )  # set by a proxy on this machine for remote clients
-        self._require(
-            all(is_loopback(host.strip()) for host in through.split(",") if through), "'X-Forwarded-For'"
-        )
-        hosts = headers.getlist("host")
-        self._require(bool(hosts) and all(is_loopback(host_of(host)) for host in hosts), "'Host'")
-        origin = headers.get("origin")
-        local = origin is None or origin in self._origins or is_loopback(host_of(origin))
-        self._require(local, "'Origin'")
-        return ANYBODY
-
-    @staticmethod
-    def _require(holds: bool, what: str) -> None:
-        if not holds:
-            detail = f"without API keys (RADII_AUTH=off), {what} must belong to this machine"
-            raise refusal(ProblemCode.FORBIDDEN, detail)
+def _require_local(holds: bool, what: str) -> None:
+    if not holds:
+        detail = f"without API keys (RADII_AUTH=off), {what} must belong to this machine"
+        raise refusal(ProblemCode.FORBIDDEN, detail)
 
 
 class AuthMiddleware:
@@ -83,7 +78,7 @@ class AuthMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
         try:
-            caller = self._guard.admit(scope)
+            caller = self._guard(scope)
             if caller is not None:
                 scope.setdefault("state", {}).update(caller=caller, guard=self._guard)
                 if is_submission(scope):
@@ -110,13 +105,13 @@ def open_guard(settings: ServiceSettings) -> Guard:
                 "RADII_AUTH=off is only allowed on loopback; RADII_HOST must be a loopback address, got "
                 f"{settings.host or 'none'}: listen on 127.0.0.1, or use API keys (`radii keys create`)"
             )
-        return LocalGuard(settings.cors_origins)
+        return partial(admit_local, settings.cors_origins)
     if settings.api_keys_file is None:
         raise Misconfiguration(
             "RADII_API_KEYS_FILE must name a file of API keys, and is not set: make one with `radii keys "
             "create NAME --file FILE`; for this machine only, set RADII_AUTH=off and RADII_HOST=127.0.0.1"
         )
-    return KeyGuard(KeyRing(settings.api_keys_file))
+    return partial(admit_key, KeyRing(settings.api_keys_file))
 
 
 def _sent_key(headers: Headers) -> str:

@@ -1,8 +1,9 @@
 """Callers, their scopes, and the dependencies with which routes require one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
@@ -56,17 +57,8 @@ class Caller:
         return self.tenant == tenant or self.may(KeyScope.ADMIN)
 
 
-class Guard(Protocol):
-    """Identifies the sender of a request, or refuses it."""
-
-    def admit(self, scope: Scope) -> Caller | None:
-        """Returns the caller; None on a path that needs no key.
-
-        Raises:
-            ProblemError: The request is refused.
-        """
-
-
+# Returns the sender of a request, None on a path that needs no key; raises ProblemError to refuse it.
+Guard = Callable[[Scope], Caller | None]
 ANYBODY: Final = Caller("anybody", "", frozenset(KeyScope))
 
 # For the OpenAPI document only. `service.edge.auth` checks the key earlier, before the body is read.
@@ -95,7 +87,7 @@ def is_same_caller(request: Request) -> bool:
         ProblemError: The key was revoked.
     """
     guard: Guard = request.state.guard
-    return guard.admit(request.scope) == get_caller(request)
+    return guard(request.scope) == get_caller(request)
 
 
 def require(scope: KeyScope) -> Any:

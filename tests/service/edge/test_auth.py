@@ -13,7 +13,7 @@ import pytest
 from contract.choices import ProblemCode
 from contract.problems import ProblemError
 from service.app import create_app, create_app_from_environment
-from service.edge.auth import LocalGuard, open_guard
+from service.edge.auth import admit_local, open_guard
 from service.edge.callers import ANYBODY
 from service.edge.headers import SecurityHeadersMiddleware
 from service.edge.loopback import is_loopback
@@ -28,14 +28,15 @@ LAB = "https://lab.example"
 def test_it_does_not_start_open_to_others(host: str | None) -> None:
     """Nor where it is not known who can call."""
     with pytest.raises(Misconfiguration, match="RADII_HOST must be a loopback address") as raised:
-        create_app(ServiceSettings(auth=Auth.OFF, host=host))
+        guard = open_guard(ServiceSettings(auth=Auth.OFF, host=host))
+    assert guard({"client": ("127.0.0.1", 1), "headers": [(b"host", b"localhost")]}) is ANYBODY
     assert (host or "none") in str(raised.value)
     assert "radii keys create" in str(raised.value)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.5.5.5", "::1", "localhost", "::ffff:127.0.0.1"])
 def test_it_starts_without_keys_on_loopback(host: str) -> None:
-    assert isinstance(open_guard(ServiceSettings(auth=Auth.OFF, host=host)), LocalGuard)
+    create_app(ServiceSettings(auth=Auth.OFF, host=host))
 
 
 def test_it_does_not_start_without_a_file_of_keys(tmp_path: Path) -> None:
@@ -95,7 +96,7 @@ def admit(client: str | None, *headers: tuple[str, str], origins: tuple[str, ...
         "headers": [(name.encode(), value.encode()) for name, value in headers],
     }
     try:
-        return LocalGuard(origins).admit(scope) is ANYBODY
+        return admit_local(origins, scope) is ANYBODY
     except ProblemError as error:
         return error.problem.code is not ProblemCode.FORBIDDEN
 
