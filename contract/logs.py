@@ -59,7 +59,10 @@ def configure_logs(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         name_process,
     ]
-    last = _for_console() if readable else _as_json()
+    last: list[Processor] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    if readable:
+        plain = structlog.dev.plain_traceback
+        last = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
@@ -78,17 +81,6 @@ def configure_logs(
     if whole_process:
         logging.captureWarnings(True)
         sys.excepthook = _log_last_exception
-
-
-def _for_console() -> list[Processor]:
-    colors = sys.stderr.isatty()
-    return [
-        structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback),
-    ]
-
-
-def _as_json() -> list[Processor]:
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 
 
 def _install(handler: logging.Handler, level: int) -> None:

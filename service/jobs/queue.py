@@ -8,21 +8,21 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, auto
 from typing import Any, Final
 
 from redis import Redis
 from rq import Queue, Retry
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
-from rq.job import Job, JobStatus
+from rq.job import Job
+from rq.job import JobStatus as RQStatus
 from rq.registry import FinishedJobRegistry
 from rq.results import Result
 from rq.serializers import JSONSerializer
 from rq.utils import str_to_date
 
 from contract import keys
-from contract.choices import Stage
+from contract.choices import JobStatus, Stage
 from contract.jobs import Progress, Submission
 from contract.limits import (
     FAILURE_TTL,
@@ -40,26 +40,17 @@ from service.jobs.admission import Terms, admit
 _NO_SERVER: Final = Redis()  # RQ's parsers demand a connection, and never use it
 
 
-class QueueState(Enum):
-    """RQ's statuses, as far as they differ for a client."""
-
-    WAITING = auto()
-    STARTED = auto()
-    FINISHED = auto()
-    FAILED = auto()
-    STOPPED = auto()
-
-
-_STATES: Final[Mapping[JobStatus, QueueState]] = {
-    JobStatus.CREATED: QueueState.WAITING,
-    JobStatus.QUEUED: QueueState.WAITING,
-    JobStatus.DEFERRED: QueueState.WAITING,
-    JobStatus.SCHEDULED: QueueState.WAITING,
-    JobStatus.STARTED: QueueState.STARTED,
-    JobStatus.FINISHED: QueueState.FINISHED,
-    JobStatus.FAILED: QueueState.FAILED,
-    JobStatus.STOPPED: QueueState.STOPPED,
-    JobStatus.CANCELED: QueueState.STOPPED,
+# RQ's statuses, as far as they differ for a client.
+_STATUSES: Final[Mapping[RQStatus, JobStatus]] = {
+    RQStatus.CREATED: JobStatus.QUEUED,
+    RQStatus.QUEUED: JobStatus.QUEUED,
+    RQStatus.DEFERRED: JobStatus.QUEUED,
+    RQStatus.SCHEDULED: JobStatus.QUEUED,
+    RQStatus.STARTED: JobStatus.RUNNING,
+    RQStatus.FINISHED: JobStatus.SUCCEEDED,
+    RQStatus.FAILED: JobStatus.FAILED,
+    RQStatus.STOPPED: JobStatus.CANCELLED,
+    RQStatus.CANCELED: JobStatus.CANCELLED,
 }
 
 
@@ -68,13 +59,13 @@ class QueueRecord:
     """What RQ says of a job.
 
     Attributes:
-        state: Where the job stands.
+        status: Where the job stands.
         attempt: 1, and one more for each time that a worker was lost.
         started_at: When the last attempt began.
         ended_at: When it ended.
     """
 
-    state: QueueState
+    status: JobStatus
     attempt: int
     started_at: datetime | None
     ended_at: datetime | None
@@ -135,11 +126,11 @@ def stop_job(redis: Redis, job_id: str) -> None:
     """
     with suppress(NoSuchJobError, InvalidJobOperation, ValueError):
         job = Job.fetch(job_id, connection=redis, serializer=JSONSerializer)
-        state = _STATES[job.get_status(refresh=False)]
-        if state is QueueState.STARTED:
+        status = _STATUSES[job.get_status(refresh=False)]
+        if status is JobStatus.RUNNING:
             send_stop_job_command(redis, job_id, serializer=JSONSerializer)
-        elif state is QueueState.WAITING and redis.lrem(_queue(redis).key, 1, job_id):
-            job.set_status(JobStatus.CANCELED)  # removed by us, so no worker has it
+        elif status is JobStatus.QUEUED and redis.lrem(_queue(redis).key, 1, job_id):
+            job.set_status(RQStatus.CANCELED)  # removed by us, so no worker has it
 
 
 @dataclass(frozen=True)
@@ -214,7 +205,7 @@ def parse_record(job_id: str, fields: Mapping[Any, Any]) -> QueueRecord | None:
         return None
     retries_left = RETRIES if job.retries_left is None else job.retries_left
     return QueueRecord(
-        state=_STATES[job.get_status(refresh=False)],
+        status=_STATUSES[job.get_status(refresh=False)],
         attempt=1 + RETRIES - retries_left,
         started_at=job.started_at,
         ended_at=job.ended_at,

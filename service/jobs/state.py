@@ -21,7 +21,7 @@ from contract.choices import JobStatus, NoiseKind, ProblemCode, Stage
 from contract.jobs import Job, Links, Progress, Submission
 from contract.limits import FAILURE_TTL, JOB_TIMEOUT
 from contract.problems import Problem, problem
-from service.jobs.queue import QueueRecord, QueueState, parse_record, record_key, results_key, timed_out
+from service.jobs.queue import QueueRecord, parse_record, record_key, results_key, timed_out
 
 _STOPPING: Final = " stopping"
 
@@ -107,7 +107,7 @@ async def read_job_async(redis: AsyncRedis, job_id: str) -> Reading | None:
 
 def queued_job(submission: Submission) -> Job:
     """Returns the job that was just enqueued, without reading it."""
-    record = QueueRecord(QueueState.WAITING, attempt=1, started_at=None, ended_at=None)
+    record = QueueRecord(JobStatus.QUEUED, attempt=1, started_at=None, ended_at=None)
     progress = Progress(stage=Stage.QUEUED)
     return _derive(_Held(submission, None, None, None, None, record, progress, "0-0", timed_out=False))
 
@@ -188,28 +188,23 @@ def _derive(held: _Held) -> Job:
 
 
 def _status(held: _Held) -> JobStatus:
-    state = held.record.state if held.record else None
+    recorded = held.record.status if held.record else JobStatus.EXPIRED
     if held.answer:
         return JobStatus.SUCCEEDED
     if held.cancellation:
         # A worker may start it despite the flag, but checks the flag first, and the commit is refused.
-        stopping = held.cancellation.stopping and state is QueueState.STARTED
+        stopping = held.cancellation.stopping and recorded is JobStatus.RUNNING
         return JobStatus.RUNNING if stopping else JobStatus.CANCELLED
     if held.problem:
         return JobStatus.FAILED
-    if state is QueueState.WAITING:
-        return JobStatus.QUEUED
-    if state is QueueState.STARTED:
-        return JobStatus.RUNNING
-    if state is QueueState.STOPPED:
-        return JobStatus.CANCELLED
-    return JobStatus.FAILED if state else JobStatus.EXPIRED
+    # RQ's success without a result is a failure.
+    return JobStatus.FAILED if recorded is JobStatus.SUCCEEDED else recorded
 
 
 def _error(held: _Held) -> Problem:
     if held.problem:
         return held.problem
-    if held.record and held.record.state is QueueState.FINISHED:
+    if held.record and held.record.status is JobStatus.SUCCEEDED:
         return problem(ProblemCode.INTERNAL_ERROR, "the job ended without a result")
     if held.timed_out:
         return problem(ProblemCode.TIMEOUT, f"the computation took longer than {JOB_TIMEOUT} s")
