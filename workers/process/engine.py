@@ -189,8 +189,7 @@ def main() -> None:
     reason = engine.serve(arguments.socket)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is leaving
     log.info("engine leaves", reason=REASONS[reason], jobs=engine.heartbeat.jobs)
-    with suppress(RedisError):
-        engine.heartbeat.stop()
+    engine.heartbeat.stop()
     if reason is Exit.DEVICE_LOST:
         os._exit(reason)  # CUDA's exit handlers may wait for the device without end
     raise SystemExit(reason)
@@ -205,8 +204,7 @@ def _lower_priority(niceness: int) -> None:
 
 
 def _leave(engine: Engine) -> None:
-    with suppress(RedisError):
-        engine.heartbeat.stop()
+    engine.heartbeat.stop()
     raise SystemExit(0)
 
 

@@ -5,6 +5,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import structlog
@@ -59,7 +60,8 @@ class Heartbeat:
         self._stopped = True
         self._wake.set()
         self._thread.join(timeout=5)
-        self._redis.zrem(keys.ENGINES, self.engine_id)
+        with suppress(RedisError):
+            self._redis.zrem(keys.ENGINES, self.engine_id)
 
     def _beat(self) -> None:
         while not self._stopped:

@@ -34,7 +34,7 @@ class AllowedJob(Job):
             NoSuchJobError: There is none, or its record cannot be read.
         """
         try:
-            return cls._fetch(id, connection, serializer)
+            found = super().fetch(id, connection=connection, serializer=serializer)
         except (NoSuchJobError, redis_errors.ConnectionError, redis_errors.TimeoutError):
             raise
         except redis_errors.ResponseError as error:
@@ -43,10 +43,6 @@ class AllowedJob(Job):
             raise NoSuchJobError(f"{id!r} has no record") from error
         except Exception as error:  # RQ's parser raises what it meets
             raise NoSuchJobError(f"the record of {id!r} cannot be read") from error
-
-    @classmethod
-    def _fetch(cls, job_id: str, connection: Redis | None, serializer: Any) -> Self:
-        found = super().fetch(job_id, connection=connection, serializer=serializer)
         assert isinstance(found, cls)  # noqa: S101 (RQ makes one of the class that it is called on)
         if found.failure_ttl is None:  # not one of ours, and RQ would keep its failure for a year
             found.failure_ttl = FAILURE_TTL
@@ -64,20 +60,8 @@ class AllowedJob(Job):
         allowed: Callable[..., Any] = super().func
         return allowed
 
-    @property
-    def success_callback(self) -> None:
-        """Never called."""
-        return
-
-    @property
-    def failure_callback(self) -> None:
-        """Never called."""
-        return
-
-    @property
-    def stopped_callback(self) -> None:
-        """Never called."""
-        return
+    # Never called: RQ would import what a client of Redis names.
+    success_callback = failure_callback = stopped_callback = property(lambda _: None)
 
     def send_webhooks(self, *args: Any, **kwargs: Any) -> None:
         """Sends nothing."""

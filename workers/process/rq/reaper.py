@@ -14,12 +14,12 @@ attempt superseded. All times are those of the Redis server.
 """
 
 import threading
-from collections.abc import Callable, Iterable
-from typing import Any, Final, cast
+from collections.abc import Iterable
+from typing import Any, cast
 
 import structlog
 from redis import Redis
-from redis.exceptions import RedisError, WatchError
+from redis.exceptions import RedisError
 from rq.exceptions import NoSuchJobError
 from rq.job import JobStatus
 from rq.registry import FailedJobRegistry, FinishedJobRegistry
@@ -32,8 +32,6 @@ from workers.process.rq.allowed_job import AllowedJob, open_queue
 from workers.settings import RQ_RECORD_SECONDS, WorkerTiming
 
 log = structlog.get_logger()
-
-_TRIES: Final = 5  # of one change, while others change the same job
 
 
 class Reaper:
@@ -73,10 +71,10 @@ class Reaper:
         # Two times for silence: in an outage of Redis no worker can report, and all are silent afterwards.
         silent = self._silent()
         for attempt in self._seen_for(self._timing.silent_grace_seconds, silent, keys.SILENT):
-            self._change(self._give_up, attempt)
+            self._give_up(attempt)
         taken = cast("list[bytes]", self._redis.lrange(self._taken, 0, -1))
         for job_id in self._seen_for(self._timing.taken_seconds, set(taken), keys.TAKEN):
-            self._change(self._return, job_id)
+            self._return(job_id)
         self._forget()
 
     def _silent(self) -> set[bytes]:
@@ -104,51 +102,45 @@ class Reaper:
             pipeline.zrangebyscore(key, "-inf", now - seconds)
             return cast("list[bytes]", pipeline.execute()[-1])
 
-    def _change(self, change: Callable[[Any, bytes], None], item: bytes) -> None:
-        """Makes one change; again if another process has changed the same job in between."""
-        for _ in range(_TRIES):
-            with self._redis.pipeline(transaction=True) as pipeline:
-                try:
-                    change(pipeline, item)
-                    return
-                except WatchError:
-                    continue
-
-    def _give_up(self, pipeline: Any, attempt: bytes) -> None:
+    def _give_up(self, attempt: bytes) -> None:
         """Ends a silent attempt, and has its job tried again unless that has happened."""
         job_id, _, execution = attempt.rpartition(b":")
-        pipeline.watch(self._running, _record(job_id), _execution(attempt))
-        job = self._fetch(job_id)
-        others = [one for one in pipeline.zrange(self._running, 0, -1) if one != attempt]
-        begun_again = any(one.rpartition(b":")[0] == job_id for one in others)
-        begun = job is not None and job.get_status(refresh=False) is JobStatus.STARTED
-        pipeline.multi()
-        pipeline.zrem(self._running, attempt)
-        pipeline.zrem(_executions(job_id), execution)
-        pipeline.delete(_execution(attempt))
-        pipeline.zrem(keys.SILENT, attempt)
-        if job is not None and begun and not begun_again:
-            self._try_again(pipeline, job, "its worker was silent")
-        pipeline.execute()
 
-    def _return(self, pipeline: Any, job_id: bytes) -> None:
+        def change(pipeline: Any) -> None:
+            job = self._fetch(job_id)
+            others = [one for one in pipeline.zrange(self._running, 0, -1) if one != attempt]
+            begun_again = any(one.rpartition(b":")[0] == job_id for one in others)
+            begun = job is not None and job.get_status(refresh=False) is JobStatus.STARTED
+            pipeline.multi()
+            pipeline.zrem(self._running, attempt)
+            pipeline.zrem(_executions(job_id), execution)
+            pipeline.delete(_execution(attempt))
+            pipeline.zrem(keys.SILENT, attempt)
+            if job is not None and begun and not begun_again:
+                self._try_again(pipeline, job, "its worker was silent")
+
+        self._redis.transaction(change, self._running, _record(job_id), _execution(attempt))
+
+    def _return(self, job_id: bytes) -> None:
         """Takes a job off the intermediate list, and has it tried again if it was never begun."""
-        pipeline.watch(self._taken, self._running, _record(job_id))
-        job = self._fetch(job_id)
-        running = {one.rpartition(b":")[0] for one in pipeline.zrange(self._running, 0, -1)}
-        waits = job is not None and job.get_status(refresh=False) is JobStatus.QUEUED
-        if waits and job_id in running:
-            return  # its worker is about to begin it; if it does not, it will be silent
-        queued = pipeline.lpos(self._queue.key, job_id) is not None
-        pipeline.multi()
-        pipeline.lrem(self._taken, 0, job_id)
-        pipeline.zrem(keys.TAKEN, job_id)
-        if job is None:
-            log.error("job refused: its record cannot be read", job=job_id.decode(errors="replace")[:64])
-            pipeline.expire(_record(job_id), FAILURE_TTL)
-        elif waits and not queued:
-            self._try_again(pipeline, job, "its worker was lost before it began")
-        pipeline.execute()
+
+        def change(pipeline: Any) -> None:
+            job = self._fetch(job_id)
+            running = {one.rpartition(b":")[0] for one in pipeline.zrange(self._running, 0, -1)}
+            waits = job is not None and job.get_status(refresh=False) is JobStatus.QUEUED
+            if waits and job_id in running:
+                return  # its worker is about to begin it; if it does not, it will be silent
+            queued = pipeline.lpos(self._queue.key, job_id) is not None
+            pipeline.multi()
+            pipeline.lrem(self._taken, 0, job_id)
+            pipeline.zrem(keys.TAKEN, job_id)
+            if job is None:
+                log.error("job refused: its record cannot be read", job=job_id.decode(errors="replace")[:64])
+                pipeline.expire(_record(job_id), FAILURE_TTL)
+            elif waits and not queued:
+                self._try_again(pipeline, job, "its worker was lost before it began")
+
+        self._redis.transaction(change, self._taken, self._running, _record(job_id))
 
     def _fetch(self, job_id: bytes) -> AllowedJob | None:
         try:
