@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -33,22 +33,18 @@ class Timing(BaseModel):
         "report: it may be restarting.",
     )
 
+    longer_than: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("engine_alive_seconds", "engine_heartbeat_seconds"),
+        ("engine_known_seconds", "engine_alive_seconds"),
+    )
+
     @model_validator(mode="after")
     def _require_order(self) -> Self:
-        require_longer(self, "engine_alive_seconds", "engine_heartbeat_seconds")
-        require_longer(self, "engine_known_seconds", "engine_alive_seconds")
+        for longer, shorter in self.longer_than:
+            value, least = getattr(self, longer), getattr(self, shorter)
+            if value <= least:
+                raise ValueError(f"'{longer}' must be > '{shorter}' ({least:g}), got {value:g}")
         return self
-
-
-def require_longer(timing: Timing, longer: str, shorter: str) -> None:
-    """Checks that one time is longer than another.
-
-    Raises:
-        ValueError: It is not.
-    """
-    value, least = getattr(timing, longer), getattr(timing, shorter)
-    if value <= least:
-        raise ValueError(f"'{longer}' must be > '{shorter}' ({least:g}), got {value:g}")
 
 
 class ProcessSettings(BaseSettings):

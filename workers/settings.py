@@ -1,12 +1,12 @@
 """What an operator may set for workers, read once from ``RADII_*`` and passed down."""
 
 import os
-from typing import Final, Self
+from typing import Final
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from contract.redis_url import without_password
-from contract.settings import ExecutionSettings, ProcessSettings, Timing, require_longer
+from contract.settings import ExecutionSettings, ProcessSettings, Timing
 
 RQ_RECORD_SECONDS: Final = 60  # RQ keeps a worker's records this much longer than its next report is due
 
@@ -48,10 +48,7 @@ class WorkerTiming(Timing):
         description="A silent job is lost after this many more seconds. An outage of Redis silences all.",
     )
 
-    @model_validator(mode="after")
-    def _require_patience(self) -> Self:
-        require_longer(self, "silent_seconds", "job_monitoring_seconds")
-        return self
+    longer_than = (*Timing.longer_than, ("silent_seconds", "job_monitoring_seconds"))
 
 
 class WorkerSettings(ProcessSettings, ExecutionSettings):
