@@ -6,13 +6,14 @@ The service `setup` of docker-compose.yml runs this at each start. Existing secr
     make_secrets.py key       prints the operator's API key
 """
 
-import hashlib
-import json
-import os
 import secrets
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from radii import key_store
+from service.edge.api_keys import ApiKey, hash_key, new_key
+from service.edge.callers import KeyScope
 
 REDIS = "redis/password"  # for Redis, API and workers
 KEY = "operator/key"  # only for the operator
@@ -21,34 +22,20 @@ KEYS = "api/keys.json"  # for the API: only hashes
 
 def create(folder: Path) -> None:
     """Creates each missing secret."""
-    _make(folder / REDIS, lambda: secrets.token_urlsafe(32))
-    _make(folder / KEY, lambda: f"radii_{secrets.token_urlsafe(32)}")
-    _make(folder / KEYS, lambda: _hashed((folder / KEY).read_text()))
+    _make(folder / REDIS, lambda file: key_store.write_private(file, secrets.token_urlsafe(32)))
+    _make(folder / KEY, lambda file: key_store.write_private(file, new_key()))
+    hashed = hash_key((folder / KEY).read_text())
+    _make(folder / KEYS, lambda file: key_store.add(file, _operator(hashed)))
 
 
-def _make(file: Path, content: Callable[[], str]) -> None:
-    if file.exists():
-        return
-    # Written to another name first, so that a crash leaves no partial secret.
-    part = file.with_name(file.name + ".part")
-    part.unlink(missing_ok=True)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as handle:
-        handle.write(content())
-        handle.flush()
-        os.fsync(handle.fileno())
-    part.rename(file)
-    sys.stderr.write(f"made {file}\n")
+def _make(file: Path, make: Callable[[Path], None]) -> None:
+    if not file.exists():
+        make(file)
+        sys.stderr.write(f"made {file}\n")
 
 
-def _hashed(key: str) -> str:
-    operator = {
-        "name": "operator",
-        "sha256": hashlib.sha256(key.encode()).hexdigest(),
-        "scopes": ["certify", "read", "admin"],
-        "tenant": "",
-    }
-    return json.dumps({"keys": [operator]}, indent=2) + "\n"
+def _operator(hashed: str) -> ApiKey:
+    return ApiKey(name="operator", sha256=hashed, scopes=frozenset(KeyScope))
 
 
 def main(arguments: list[str]) -> int:
