@@ -12,7 +12,7 @@ def collect(hash_seed: int, temporary: Path) -> list[str]:
     """The names of all tests, collected by a new process."""
     temporary.mkdir()
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"],
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"],
         env={**os.environ, "PYTHONHASHSEED": str(hash_seed), "TMPDIR": str(temporary)},
         capture_output=True,
         text=True,
