@@ -28,15 +28,15 @@ LAB = "https://lab.example"
 def test_it_does_not_start_open_to_others(host: str | None) -> None:
     """Nor where it is not known who can call."""
     with pytest.raises(Misconfiguration, match="RADII_HOST must be a loopback address") as raised:
-        guard = open_guard(ServiceSettings(auth=Auth.OFF, host=host))
-    assert guard({"client": ("127.0.0.1", 1), "headers": [(b"host", b"localhost")]}) is ANYBODY
+        create_app(ServiceSettings(auth=Auth.OFF, host=host))
     assert (host or "none") in str(raised.value)
     assert "radii keys create" in str(raised.value)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.5.5.5", "::1", "localhost", "::ffff:127.0.0.1"])
 def test_it_starts_without_keys_on_loopback(host: str) -> None:
-    create_app(ServiceSettings(auth=Auth.OFF, host=host))
+    guard = open_guard(ServiceSettings(auth=Auth.OFF, host=host))
+    assert guard({"client": ("127.0.0.1", 1), "headers": [(b"host", b"localhost")]}) is ANYBODY
 
 
 def test_it_does_not_start_without_a_file_of_keys(tmp_path: Path) -> None:
