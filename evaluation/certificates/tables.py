@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import fsum
+from statistics import fmean
 
 from contract.choices import NoiseKind
 from evaluation.certificates.details import every_record, histogram, histogram_chart, timings
@@ -165,7 +165,7 @@ def _average(plan: EvaluationPlan, runs: Sequence[Run], norm: Norm) -> Table:
         found = _radii(run, norm)
         mean = average_certified_radius(run.records, norm)
         gained = [found[index] - first[index] for index in found.keys() & first.keys()]
-        difference = fsum(gained) / len(gained) if gained and run is not runs[0] else None
+        difference = fmean(gained) if gained and run is not runs[0] else None
         paired = (None, None) if difference is None else known_interval(gained, plan.certify.confidence)
         rows.append(
             (
@@ -193,7 +193,7 @@ def _same_class(plan: EvaluationPlan, runs: Sequence[Run]) -> Table:
         for norm in ("l2", "l1"):
             found = [record.same_class_certified_radius(norm) for record in run.records]
             interval = known_interval(found, plan.certify.confidence)
-            rows.append((run.name, _WORDS[norm], len(found), fsum(found) / len(found), *interval))
+            rows.append((run.name, _WORDS[norm], len(found), fmean(found), *interval))
     return Table(
         "same-class",
         "Average radius within which the answer stays the same",

@@ -1,7 +1,7 @@
 """Cells of the tables of docs/results.md: columns that an evaluation wrote, parts of the images, means."""
 
 from collections.abc import Callable, Mapping, Sequence
-from math import fsum
+from statistics import fmean
 from typing import Any, Final
 
 from evaluation.papers.claims import Verdict
@@ -75,7 +75,7 @@ def share(right: int, images: int) -> Figure:
 
 def mean(values: Sequence[float]) -> Figure:
     """Return a mean with Student's interval."""
-    return Figure(fsum(values) / len(values), *known_interval(values, 0.95))
+    return Figure(fmean(values), *known_interval(values, 0.95))
 
 
 def votes(evaluation: str) -> str | None:

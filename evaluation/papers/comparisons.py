@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import fsum, inf
+from math import inf
+from statistics import fmean
 from typing import Final
 
 import numpy as np
@@ -53,7 +54,7 @@ class Paired(Entry):
         gained = Gain(gain_of=self.first, over=self.second).read(outcomes)
         one, other = self.first.read(outcomes), self.second.read(outcomes)
         images = len(gained)
-        means = [fsum(values[index] for index in gained) / images for values in (one, other)]
+        means = [fmean(values[index] for index in gained) for values in (one, other)]
         changes = list(gained.values())
         if {*one.values(), *other.values()} <= {0.0, 1.0}:
             interval = paired_proportions_interval(changes.count(1.0), changes.count(-1.0), images)

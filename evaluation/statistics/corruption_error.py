@@ -12,50 +12,38 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.errors import require
 from evaluation.statistics.intervals import jackknife_interval
 
 Errors = Mapping[str, Sequence[float]]
 """Error rates of a classifier: corruption to the errors at its severities, in the same order for all."""
 
 
-def corruption_errors(errors: Errors, baseline: Errors) -> dict[str, float | None]:
+def corruption_errors(
+    errors: Errors, baseline: Errors, clean: float = 0.0, baseline_clean: float = 0.0
+) -> dict[str, float | None]:
     """Return CE of each corruption: the errors over all severities together, divided by the baseline's.
 
-    None where the baseline makes no error at all.
-
-    >>> corruption_errors({"fog": [0.1, 0.3]}, {"fog": [0.2, 0.6]})
-    {'fog': 0.5}
-    """
-    _require_alike(errors, baseline)
-    return {name: _ratio(sum(errors[name]), sum(baseline[name])) for name in errors}
-
-
-def relative_corruption_errors(
-    errors: Errors, clean: float, baseline: Errors, baseline_clean: float
-) -> dict[str, float | None]:
-    """Return relative CE of each corruption: by how much errors grow, divided by the baseline's growth.
-
-    None where the baseline does not get worse: there is nothing to measure against.
+    With the errors without corruption it is relative CE: by how much errors grow, divided by the baseline's
+    growth. None where the baseline makes no error or does not get worse: nothing can be measured against it.
 
     Args:
         errors: Of the classifier.
-        clean: Its error on the same images without corruption.
-        baseline: Errors of the baseline.
-        baseline_clean: The baseline's error without corruption.
+        baseline: Of the baseline, under the same corruptions.
+        clean: The classifier's error on the same images without corruption.
+        baseline_clean: The baseline's.
 
-    >>> ratios = relative_corruption_errors({"fog": [0.2, 0.4]}, 0.1, {"fog": [0.5, 0.9]}, 0.3)
+    >>> corruption_errors({"fog": [0.1, 0.3]}, {"fog": [0.2, 0.6]})
+    {'fog': 0.5}
+    >>> ratios = corruption_errors({"fog": [0.2, 0.4]}, {"fog": [0.5, 0.9]}, 0.1, 0.3)
     >>> round(ratios["fog"], 4)
     0.5
     """
-    _require_alike(errors, baseline)
-    return {
-        name: _ratio(
-            sum(error - clean for error in errors[name]),
-            sum(error - baseline_clean for error in baseline[name]),
-        )
-        for name in errors
-    }
+    ratios: dict[str, float | None] = {}
+    for name in errors:
+        growth = sum(error - clean for error in errors[name])
+        against = sum(error - baseline_clean for error in baseline[name])
+        ratios[name] = growth / against if against > 1e-12 else None
+    return ratios
 
 
 def mean_of_known(ratios: Mapping[str, float | None]) -> float | None:
@@ -84,14 +72,11 @@ class Mistakes:
     def rates(self, without: int | None = None) -> tuple[float, dict[str, list[float]]]:
         """Return the error rates without and under corruption, of all images or of all but one."""
         clean, corrupted = self._counts
-        if without is None:
-            return clean / self.images, {
-                name: (count / self.images).tolist() for name, count in corrupted.items()
-            }
-        left = self.images - 1
-        return float(clean - self.clean[without]) / left, {
-            name: ((count - self.corrupted[name][:, without]) / left).tolist()
-            for name, count in corrupted.items()
+        left, gone = self.images, np.zeros(self.images)
+        if without is not None:
+            left, gone[without] = left - 1, 1.0
+        return float(clean - self.clean @ gone) / left, {
+            name: ((count - self.corrupted[name] @ gone) / left).tolist() for name, count in corrupted.items()
         }
 
     @cached_property
@@ -139,20 +124,5 @@ def _ratios(
 ) -> dict[str, float | None]:
     clean, errors = mistakes.rates(without)
     baseline_clean, baseline_errors = baseline.rates(without)
-    if relative:
-        return relative_corruption_errors(errors, clean, baseline_errors, baseline_clean)
-    return corruption_errors(errors, baseline_errors)
-
-
-def _ratio(errors: float, baseline: float) -> float | None:
-    return errors / baseline if baseline > 1e-12 else None
-
-
-def _require_alike(errors: Errors, baseline: Errors) -> None:
-    require(len(errors) > 0, "errors", "not be empty", len(errors))
-    for name, found in errors.items():
-        require(name in baseline, "baseline", f"have the corruption {name}", list(baseline))
-        wanted = len(found)
-        require(
-            len(baseline[name]) == wanted, "baseline", f"have {wanted} errors of {name}", len(baseline[name])
-        )
+    grown_from = (clean, baseline_clean) if relative else ()
+    return corruption_errors(errors, baseline_errors, *grown_from)

@@ -1,7 +1,7 @@
 """Certified accuracy, average certified radius and abstentions of a set of certificates."""
 
 from collections.abc import Sequence
-from math import fsum
+from statistics import fmean
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def average_certified_radius(records: Records, norm: Norm = "l2") -> float:
         ICLR 2020, §5.
     """
     _require(records, norm)
-    return fsum(record.certified_radius(norm) for record in records) / len(records)
+    return fmean(record.certified_radius(norm) for record in records)
 
 
 def abstention_rate(records: Records) -> float:

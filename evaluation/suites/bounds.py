@@ -8,7 +8,7 @@ Reference:
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import fsum
+from statistics import fmean
 
 import numpy as np
 
@@ -170,7 +170,7 @@ def _table(
         if bound != REFERENCE:
             larger, smaller = sum(gain > 0 for gain in gained), sum(gain < 0 for gain in gained)
             compared = (
-                fsum(gained) / len(gained),
+                fmean(gained),
                 *known_interval(gained, plan.certify.confidence),
                 larger,
                 smaller,
@@ -180,7 +180,7 @@ def _table(
                 run,
                 bound,
                 len(found),
-                fsum(found) / len(found),
+                fmean(found),
                 *known_interval(found, plan.certify.confidence),
                 *compared,
                 executed(runs[run]),

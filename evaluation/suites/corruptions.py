@@ -6,6 +6,7 @@ Reference:
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -15,13 +16,8 @@ from evaluation.errors import EvaluationError
 from evaluation.plan import EvaluationPlan
 from evaluation.records import Row
 from evaluation.report.contents import Chart, Line, Outcome, Table
-from evaluation.statistics.corruption_error import (
-    Mistakes,
-    corruption_errors,
-    jackknifed,
-    relative_corruption_errors,
-)
-from evaluation.statistics.intervals import known_interval, mean
+from evaluation.statistics.corruption_error import Mistakes, corruption_errors, jackknifed
+from evaluation.statistics.intervals import known_interval
 from evaluation.subject import Images, Subject, as_digits, right_answers
 from evaluation.suites.corrupt import applicable, corrupt
 from evaluation.suites.suite import Bench, Cell
@@ -40,7 +36,7 @@ class CorruptionSuite:
 
     def cells(self, bench: Bench) -> Iterator[Cell]:
         """Yield the images as they are, then every corruption at every severity, with all classifiers."""
-        names = _names(bench)
+        names = _names(bench)  # what is refused is refused before anything is measured
         yield _cell(bench, CLEAN, 0)
         for name in names:
             for severity in bench.plan.corruptions.severities:
@@ -49,21 +45,18 @@ class CorruptionSuite:
     def outcome(self, plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
         """Make a table of errors, one of mCE, and a chart over severities."""
         clean, corrupted = rows[0], rows[1:]
-        schemes = list(clean["right"])
         baseline = f"{plan.corruptions.baseline or next(iter(plan.bundles))}, {_TRAINED}"
         mistakes = {
             scheme: mistakes_of((row["corruption"], row["right"][scheme]) for row in rows)
-            for scheme in schemes
+            for scheme in clean["right"]
         }
-        rates = {scheme: found.rates() for scheme, found in mistakes.items()}
-        cleans = {scheme: clean_error for scheme, (clean_error, _) in rates.items()}
-        errors = {scheme: found for scheme, (_, found) in rates.items()}
-        ratios = {scheme: corruption_errors(errors[scheme], errors[baseline]) for scheme in schemes}
+        cleans, errors = {}, {}
+        for scheme, found in mistakes.items():
+            cleans[scheme], errors[scheme] = found.rates()
+        ratios = {scheme: corruption_errors(errors[scheme], errors[baseline]) for scheme in errors}
         relative = {
-            scheme: relative_corruption_errors(
-                errors[scheme], cleans[scheme], errors[baseline], cleans[baseline]
-            )
-            for scheme in schemes
+            scheme: corruption_errors(errors[scheme], errors[baseline], cleans[scheme], cleans[baseline])
+            for scheme in errors
         }
         left_out = _left_out(clean) + _unmeasured(relative[baseline])
         summary = _summary(mistakes, baseline, plan.certify.confidence, left_out)
@@ -79,12 +72,12 @@ class CorruptionSuite:
             ),
             tuple(
                 (scheme, name, *errors[scheme][name], ratios[scheme][name], relative[scheme][name])
-                for scheme in schemes
+                for scheme in errors
                 for name in errors[scheme]
             ),
         )
         chart = _chart(_severities(corrupted), errors, cleans)
-        return Outcome((summary, each), (chart,), details=(_details(rows, schemes),))
+        return Outcome((summary, each), (chart,), details=(_details(rows),))
 
 
 def _cell(bench: Bench, name: str, severity: int) -> Cell:
@@ -94,11 +87,7 @@ def _cell(bench: Bench, name: str, severity: int) -> Cell:
         for subject in bench.subjects:
             for scheme, module in _classifiers(bench, subject, name, severity):
                 right[f"{subject.name}, {scheme}"] = as_digits(right_answers(module, images).tolist())
-        row: dict[str, object] = {
-            "corruption": name,
-            "severity": severity,
-            "right": right,
-        }
+        row: dict[str, object] = {"corruption": name, "severity": severity, "right": right}
         if name == CLEAN:
             why = applicable(bench.subjects[0].bundle.card.input_shape)
             row["left_out"] = {one: reason for one, reason in why.items() if reason is not None}
@@ -156,7 +145,7 @@ def _summary(mistakes: Mapping[str, Mistakes], baseline: str, confidence: float,
     for scheme, found in mistakes.items():
         clean, _ = found.rates()
         of_images = np.mean([wrong.mean(axis=0) for wrong in found.corrupted.values()], axis=0).tolist()
-        line = [scheme, found.images, clean, mean(of_images), *known_interval(of_images, confidence)]
+        line = [scheme, found.images, clean, fmean(of_images), *known_interval(of_images, confidence)]
         for relative in (False, True):
             ratio = jackknifed(found, mistakes[baseline], relative=relative)
             line += [ratio.value, *ratio.interval(confidence)]
@@ -178,14 +167,14 @@ def _summary(mistakes: Mapping[str, Mistakes], baseline: str, confidence: float,
     )  # fmt: skip
 
 
-def _details(rows: Sequence[Row], schemes: Sequence[str]) -> Table:
+def _details(rows: Sequence[Row]) -> Table:
     return Table(
         "corruptions-images",
         "Answers under each corruption, image by image",
         ("classifier", "corruption", "severity", "right"),
         tuple(
             (scheme, row["corruption"], row["severity"], row["right"][scheme])
-            for scheme in schemes
+            for scheme in rows[0]["right"]
             for row in rows
         ),
         "A digit per image, 1 where it is answered right.",
@@ -213,7 +202,7 @@ def _chart(
 ) -> Chart:
     axis = (0.0, *map(float, severities))
     lines = tuple(
-        Line(scheme, axis, (cleans[scheme], *map(mean, zip(*found.values(), strict=True))))
+        Line(scheme, axis, (cleans[scheme], *map(fmean, zip(*found.values(), strict=True))))
         for scheme, found in errors.items()
     )
     return Chart("corruptions", "Mean error by severity", "severity", "error", lines)

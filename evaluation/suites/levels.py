@@ -6,13 +6,14 @@ Reference:
 """
 
 from collections.abc import Iterator, Sequence
+from statistics import fmean
 
 from evaluation.errors import require
 from evaluation.plan import EvaluationPlan
 from evaluation.records import Row
 from evaluation.report.contents import Chart, Line, Outcome, Table
 from evaluation.seeds import image_seed
-from evaluation.statistics.intervals import clopper_pearson_interval, known_interval, mean
+from evaluation.statistics.intervals import clopper_pearson_interval, known_interval
 from evaluation.subject import Subject, as_digits
 from evaluation.suites.execution import executable, executed, record
 from evaluation.suites.suite import Bench, Cell
@@ -42,7 +43,7 @@ class LevelSuite:
             Line(
                 name,
                 tuple(float(row["steps"]) for row in rows if row["bundle"] == name),
-                tuple(mean(row["radii"]) for row in rows if row["bundle"] == name),
+                tuple(fmean(row["radii"]) for row in rows if row["bundle"] == name),
             )
             for name in names
         )
@@ -102,11 +103,11 @@ def _table(plan: EvaluationPlan, rows: Sequence[Row]) -> Table:
                 row["bundle"],
                 row["steps"],
                 images,
-                mean(row["sigmas"]),
+                fmean(row["sigmas"]),
                 right / images,
                 *clopper_pearson_interval(right, images, confidence),
                 row["abstained"] / images,
-                mean(row["radii"]),
+                fmean(row["radii"]),
                 *known_interval(row["radii"], confidence),
                 executed([row]),
             )

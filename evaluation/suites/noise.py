@@ -6,13 +6,14 @@ Reference:
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from statistics import fmean, stdev
 
 from torch import Tensor
 
 from evaluation.plan import EvaluationPlan
 from evaluation.records import Row
 from evaluation.report.contents import Chart, Line, Outcome, Table
-from evaluation.statistics.intervals import deviation, known_interval, mean
+from evaluation.statistics.intervals import known_interval
 from evaluation.subject import Subject, as_digits, right_answers
 from evaluation.suites.suite import Bench, Cell
 from smoothing import Gaussian
@@ -142,9 +143,11 @@ def _sweep(plan: EvaluationPlan, rows: Sequence[Row], name: str, column: str, ti
         found = [row for row in rows if (row["bundle"], row[column]) == (bundle, value)]
         shares = [_accuracy(row) for row in found]
         draws = [row["right"] for row in found]
-        of_image = [mean([float(digit) for digit in digits]) for digits in zip(*draws, strict=True)]
+        of_image = [fmean([float(digit) for digit in digits]) for digits in zip(*draws, strict=True)]
         interval = known_interval(of_image, plan.certify.confidence)
-        lines.append((bundle, value, len(found), mean(shares), deviation(shares), *interval))
+        lines.append(
+            (bundle, value, len(found), fmean(shares), stdev(shares) if len(shares) > 1 else None, *interval)
+        )
     return Table(
         f"noise-{name.replace('_', '-')}",
         title,
