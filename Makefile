@@ -77,7 +77,7 @@ bench: $(VENV)/.bench ## measure votes per second and the service's overhead (ON
 	@$(BIN)/python -m benchmarks $(ONLY)
 
 load: $(VENV)/.run ## measure the latency of submissions under load, and jobs per second by workers
-	@$(BIN)/python -m benchmarks.load
+	@$(BIN)/python -m benchmarks load
 
 docs: $(VENV)/.develop ## test the links, commands and programs of README and docs
 	@$(BIN)/python -m pytest tests/docs $(wildcard tests/end_to_end/test_readme*.py tests/end_to_end/test_*_page.py)

@@ -1,28 +1,13 @@
 """Sends requests at a fixed rate, without waiting for earlier answers, and reports how long answers take.
 
-Runs as its own process: ``python -m benchmarks.arrivals``, with a `Load` as JSON on standard input. Times
-count from the moment when a request is due, not from when it gets a connection. Otherwise a stalled server
-would delay its own clients and look fast (coordinated omission).
+Times count from the moment when a request is due, not from when it gets a connection. Otherwise a stalled
+server would delay its own clients and look fast (coordinated omission).
 """
 
 import asyncio
-import base64
-import json
 import random
-import sys
 import time
-from dataclasses import asdict, dataclass
-
-
-@dataclass(frozen=True)
-class Load:
-    """The load: ``request`` is a complete HTTP request in base64, sent ``rate`` times per second."""
-
-    host: str
-    port: int
-    request: str
-    rate: float
-    seconds: float
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -36,9 +21,9 @@ class Answers:
 class Sender:
     """Reuses idle connections, and opens more as needed."""
 
-    def __init__(self, load: Load) -> None:
-        self._load = load
-        self._request = base64.b64decode(load.request)
+    def __init__(self, host: str, port: int, request: bytes) -> None:
+        self._address = host, port
+        self._request = request
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def send(self) -> str:
@@ -58,12 +43,19 @@ class Sender:
             if not reader.at_eof():
                 return reader, writer
             writer.close()
-        return await asyncio.open_connection(self._load.host, self._load.port)
+        return await asyncio.open_connection(*self._address)
 
 
-async def run(load: Load) -> Answers:
-    """Sends at random moments (a Poisson process), as independent clients do."""
-    sender, drawn = Sender(load), random.Random(0)
+def send_at(rate: float, seconds: float, host: str, port: int, request: bytes) -> Answers:
+    """Sends a complete HTTP request ``rate`` times per second.
+
+    The moments are random (a Poisson process), as those of independent clients are.
+    """
+    return asyncio.run(_send_at(rate, seconds, Sender(host, port, request)))
+
+
+async def _send_at(rate: float, seconds: float, sender: Sender) -> Answers:
+    drawn = random.Random(0)
     statuses: dict[str, int] = {}
     times: list[float] = []
 
@@ -75,11 +67,7 @@ async def run(load: Load) -> Answers:
 
     begin = time.monotonic() + 0.5
     moments, moment = [], 0.0
-    while (moment := moment + drawn.expovariate(load.rate)) < load.seconds:
+    while (moment := moment + drawn.expovariate(rate)) < seconds:
         moments.append(begin + moment)
     await asyncio.gather(*(one(due) for due in moments))
     return Answers(times, statuses)
-
-
-if __name__ == "__main__":
-    print(json.dumps(asdict(asyncio.run(run(Load(**json.load(sys.stdin)))))))

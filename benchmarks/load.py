@@ -1,25 +1,23 @@
 """Latency of submissions while all workers are busy, answers of a full queue, jobs per second by workers."""
 
-import base64
 import contextlib
-import json
+import multiprocessing
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import httpx
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.arrivals import Answers, Load
+from benchmarks.arrivals import Answers, send_at
 from models.bundles import ZOO
 from radii.stack import Stack, StackPlan, free_port, quiet_log
 
+PICTURE = max((ZOO / "fashion-mnist-gaussian" / "examples").glob("*.png"))
 RATE = 100  # requests per second
 SECONDS = 20.0
 WORKERS = (1, 2, 3)
@@ -32,7 +30,7 @@ SETTINGS = {"RADII_MAX_QUEUED": "1000000", "RADII_RATE_LIMIT_SUBMIT": "1000000/m
 
 def run(console: Console) -> None:
     """Prints latencies under load, the answers of a full queue, and jobs per second."""
-    with _stack(workers=2) as (stack, http):
+    with running_stack(workers=2) as (stack, http):
         busy = [_submit(http, n=10_000_000) for _ in range(2)]
         _wait_until_running(http, busy)
         rows = [
@@ -41,17 +39,18 @@ def run(console: Console) -> None:
         ]
         _require_busy(http, busy)
     console.print(_latencies(rows))
-    with _stack(workers=2, RADII_MAX_QUEUED=str(CAP)) as (_, http):
+    with running_stack(workers=2, RADII_MAX_QUEUED=str(CAP)) as (_, http):
         console.print(_past_the_cap(http))
     table = Table("workers", "jobs per second", title=f"{JOBS} jobs of {VOTES} votes", title_justify="left")
     for workers in WORKERS:
-        with _stack(workers) as (_, http):
+        with running_stack(workers) as (_, http):
             table.add_row(str(workers), f"{_throughput(http):.1f}")
     console.print(table)
 
 
 @contextlib.contextmanager
-def _stack(workers: int, **settings: str) -> Iterator[tuple[Stack, httpx.Client]]:
+def running_stack(workers: int, **settings: str) -> Iterator[tuple[Stack, httpx.Client]]:
+    """Starts a service, and warms up its workers."""
     with tempfile.TemporaryDirectory() as folder, quiet_log(Path(folder)) as log:
         plan = StackPlan(
             Path(folder) / "store",
@@ -76,8 +75,8 @@ def _fields(n: int) -> dict[str, str]:
 
 
 def _request(http: httpx.Client, n: int) -> httpx.Request:
-    picture = max((ZOO / "fashion-mnist-gaussian" / "examples").glob("*.png"))
-    return http.build_request("POST", "/certify", files={"image": picture.read_bytes()}, data=_fields(n))
+    files = {"image": PICTURE.read_bytes()}
+    return http.build_request("POST", "/certify", files=files, data=_fields(n))
 
 
 def _submit(http: httpx.Client, n: int) -> str:
@@ -97,16 +96,10 @@ def _wire(request: httpx.Request) -> bytes:
 def _measure(stack: Stack, request: httpx.Request) -> Answers:
     url = httpx.URL(stack.url)
     assert url.port is not None
-    load = Load(url.host, url.port, base64.b64encode(_wire(request)).decode(), RATE, SECONDS)
-    ran = subprocess.run(
-        [sys.executable, "-m", "benchmarks.arrivals"],
-        input=json.dumps(asdict(load)),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        timeout=SECONDS + 60,
-    )
-    return Answers(**json.loads(ran.stdout))
+    # In a process of its own, so that this one does not delay it.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        arguments = RATE, SECONDS, url.host, url.port, _wire(request)
+        return process.submit(send_at, *arguments).result(timeout=SECONDS + 60)
 
 
 def _latencies(rows: list[tuple[str, Answers]]) -> Table:
@@ -173,7 +166,3 @@ def _require_busy(http: httpx.Client, jobs: list[str]) -> None:
     """Checks that the workers were busy during the whole measurement."""
     for job_id in jobs:
         assert http.get(f"/jobs/{job_id}").json()["status"] == "running", "the long jobs were too short"
-
-
-if __name__ == "__main__":
-    run(Console())

@@ -1,30 +1,22 @@
 """The service's overhead: time of a job minus its sampling time, on a warm worker."""
 
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
 import httpx
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.load import PICTURE, running_stack
 from contract.jobs import Job
-from models.bundles import ZOO
-from radii.stack import Stack, StackPlan, free_port, quiet_log
 
 JOBS = 40
 
 
 def run(console: Console) -> None:
     """Prints the median and the 95th percentile over `JOBS` jobs, one after another."""
-    picture = max((ZOO / "fashion-mnist-gaussian" / "examples").glob("*.png"))
-    with tempfile.TemporaryDirectory() as folder, quiet_log(Path(folder)) as log:
-        plan = StackPlan(Path(folder) / "store", port=free_port(), log=log, stop_grace=1)
-        with Stack(plan) as stack, httpx.Client(base_url=stack.url, timeout=60) as http:
-            http.headers["X-API-Key"] = stack.api_key
-            stack.wait_until_ready()
-            measured = [_one(http, picture) for _ in range(JOBS + 1)][1:]
+    with running_stack(workers=1) as (_, http):
+        measured = [_one(http) for _ in range(JOBS + 1)][1:]
     table = Table(
         "milliseconds", "median", "p95", title=f"service overhead, {JOBS} jobs", title_justify="left"
     )
@@ -36,11 +28,11 @@ def run(console: Console) -> None:
     console.print(table)
 
 
-def _one(http: httpx.Client, picture: Path) -> tuple[float, float]:
+def _one(http: httpx.Client) -> tuple[float, float]:
     started = time.perf_counter()
     response = http.post(
         "/certify",
-        files={"image": picture.read_bytes()},
+        files={"image": PICTURE.read_bytes()},
         data={"n": "1000"},
         headers={"Prefer": "wait=30"},
     )
