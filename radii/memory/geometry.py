@@ -9,11 +9,10 @@ of a gap, which is only shown.
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Final, Literal, Self
+from typing import Final, Literal, Self
 
-if TYPE_CHECKING:
-    from numpy import int64
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
 LEVELS: Final = 255  # steps of a pixel from 0 to 1
 _MOST: Final = Fraction(10**12)  # steps: farther than any two images are from each other
@@ -49,7 +48,7 @@ class Gap:
     overlaps: bool
 
 
-def smallest_gap(steps: "NDArray[int64]", first: Balls, second: Balls) -> Gap:
+def smallest_gap(steps: NDArray[np.int64], first: Balls, second: Balls) -> Gap:
     """Returns the smallest gap between a ball of one region and a ball of another, or the largest overlap.
 
     Unions are apart if every ball of one is apart from every ball of the other. Two ℓ2 balls are if their
@@ -71,15 +70,15 @@ def smallest_gap(steps: "NDArray[int64]", first: Balls, second: Balls) -> Gap:
     return min(gaps, key=lambda gap: gap.size)
 
 
-def _between_l2(steps: "NDArray[int64]", reach: Fraction) -> Gap:
+def _between_l2(steps: NDArray[np.int64], reach: Fraction) -> Gap:
     return _root_gap(Fraction(int((steps * steps).sum())), reach)
 
 
-def _between_l1(steps: "NDArray[int64]", reach: Fraction) -> Gap:
+def _between_l1(steps: NDArray[np.int64], reach: Fraction) -> Gap:
     return _gap("ℓ1", int(steps.sum()) - reach, Fraction(1))
 
 
-def _between_both(steps: "NDArray[int64]", l2: Fraction, l1: Fraction) -> Gap:
+def _between_both(steps: NDArray[np.int64], l2: Fraction, l1: Fraction) -> Gap:
     return _root_gap(_squared_distance(steps, l1), l2)
 
 
@@ -95,15 +94,13 @@ def _gap(norm: Norm, excess: Fraction, scale: Fraction) -> Gap:
     return Gap(norm, max(size, math.ulp(0)), overlaps=False)
 
 
-def _squared_distance(steps: "NDArray[int64]", radius: Fraction) -> Fraction:
+def _squared_distance(steps: NDArray[np.int64], radius: Fraction) -> Fraction:
     """The squared ℓ2 distance of a point from an ℓ1 ball of positive radius that does not hold it.
 
     The nearest point of the ball is that where the ``kept`` largest steps are shorter by one threshold and
     the others are gone: the steps on the way to it are the smaller of threshold and step. The threshold makes
     what is left as long as the radius.
     """
-    import numpy as np
-
     ordered = np.sort(steps)[::-1]
     sums = np.cumsum(ordered)
     # What would be left if the threshold were the step itself; it never falls from a step to a smaller one.

@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from radii.memory.geometry import LEVELS, Balls, Gap, smallest_gap
-
-if TYPE_CHECKING:
-    from numpy import float64, int64, uint8
-    from numpy.typing import NDArray
 
 _BLOCK: Final = 1024
 # Steps of 1/255. Distances up to 10⁸ of them are known to 10⁻⁷ and better, and no image has larger ones.
@@ -28,10 +27,10 @@ class Regions:
         balls: Their radii.
     """
 
-    places: "NDArray[int64]"
-    labels: "NDArray[int64]"
-    rows: "NDArray[int64]"
-    centers: "NDArray[uint8]"
+    places: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    centers: NDArray[np.uint8]
     balls: Sequence[Balls]
 
 
@@ -101,10 +100,8 @@ def _size(first: slice, second: slice) -> int:
 
 
 def _compare_blocks(
-    regions: Regions, covers: "NDArray[float64]", first: slice, second: slice, found: Comparison
+    regions: Regions, covers: NDArray[np.float64], first: slice, second: slice, found: Comparison
 ) -> None:
-    import numpy as np
-
     wanted = regions.labels[first, None] != regions.labels[second]
     if first == second:
         wanted = np.triu(wanted, 1)
@@ -126,30 +123,24 @@ def _compare_blocks(
         found.add(Pair(*_places(regions, first.start + row, second.start + column), gap))
 
 
-def _distances(regions: Regions, first: slice, second: slice) -> "NDArray[float64]":
+def _distances(regions: Regions, first: slice, second: slice) -> NDArray[np.float64]:
     """Distances of the centres in ℓ2, in steps of 1/255: roots, rounded once, of exact integers."""
-    import numpy as np
-
     x, y = (regions.centers[regions.rows[block]].astype(np.float64) for block in (first, second))
-    squares: NDArray[float64] = x @ y.T
+    squares: NDArray[np.float64] = x @ y.T
     squares *= -2
     squares += np.einsum("ij,ij->i", x, x)[:, None]
     squares += np.einsum("ij,ij->i", y, y)
     return np.sqrt(squares, out=squares)
 
 
-def _covers(regions: Regions) -> "NDArray[float64]":
+def _covers(regions: Regions) -> NDArray[np.float64]:
     """Radii of the smallest ℓ2 balls that hold the regions, in steps of 1/255."""
-    import numpy as np
-
     # Larger ones than this hold every image there is, and might be infinite as floats.
     most = Fraction(10**12)
     return np.array([float(min(most, max(balls.l2, balls.l1))) for balls in regions.balls])
 
 
 def _exactly(regions: Regions, i: int, j: int) -> Pair:
-    import numpy as np
-
     x, y = (regions.centers[regions.rows[place]].astype(np.int64) for place in (i, j))
     return Pair(*_places(regions, i, j), smallest_gap(np.abs(x - y), regions.balls[i], regions.balls[j]))
 

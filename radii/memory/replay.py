@@ -4,8 +4,10 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from contract.choices import MemoryOutcome
@@ -14,10 +16,6 @@ from contract.regions import StoredRegion
 from radii.memory.geometry import Balls
 from radii.memory.pairs import Comparison, Pair, Regions, compare, pairs_in_all
 from radii.memory.reading import MemoryLog
-
-if TYPE_CHECKING:
-    from numpy import uint8
-    from numpy.typing import NDArray
 
 _STORED: Final = (MemoryOutcome.ADDED, MemoryOutcome.CLIPPED, MemoryOutcome.RELABELLED)
 
@@ -137,8 +135,6 @@ class _Centers:
 
     def regions(self, stored: dict[int, StoredRegion]) -> Regions:
         """Those whose centres are right."""
-        import numpy as np
-
         chosen = [stored[index] for index in self.rows]
         return Regions(
             places=np.array(list(self.rows), dtype=np.int64),
@@ -160,9 +156,7 @@ class _Centers:
         self._pixels.append(pixels)
         return len(self._pixels) - 1
 
-    def _matrix(self) -> "NDArray[uint8]":
-        import numpy as np
-
+    def _matrix(self) -> NDArray[np.uint8]:
         joined = np.frombuffer(b"".join(self._pixels), dtype=np.uint8)
         return joined.reshape(len(self._pixels), -1) if self._pixels else joined.reshape(0, 1)
 

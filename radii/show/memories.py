@@ -1,16 +1,19 @@
 """Memories as a person reads of them."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from radii.memory.pairs import Pair
 from radii.memory.reading import MemoryLog
-from radii.memory.replay import Verdict
 from radii.memory.statistics import Measured
+
+if TYPE_CHECKING:  # they need numpy, which the API's environment lacks
+    from radii.memory.pairs import Pair
+    from radii.memory.replay import Verdict
 
 
 def show_memories(console: Console, memories: Sequence[Measured]) -> None:
@@ -37,7 +40,7 @@ def show_memories(console: Console, memories: Sequence[Measured]) -> None:
     console.print(table)
 
 
-def show_verdict(console: Console, log: MemoryLog, verdict: Verdict, seconds: float) -> None:
+def show_verdict(console: Console, log: MemoryLog, verdict: "Verdict", seconds: float) -> None:
     """Prints what was proved, or every violation."""
     where = f"{log.name}, epoch {log.state.epoch or 'none'}"
     for violation in verdict.violations:
@@ -54,7 +57,7 @@ def show_verdict(console: Console, log: MemoryLog, verdict: Verdict, seconds: fl
     console.print(Text.assemble(("holds ", "bold green"), f"{where}: {proved}"), soft_wrap=True)
 
 
-def _nearest(pair: Pair | None) -> str:
+def _nearest(pair: "Pair | None") -> str:
     if pair is None:
         return ""
     return f", smallest gap {pair.gap.size:.3g} in {pair.gap.norm} (regions {pair.first} and {pair.second})"

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
             ("evaluate", "nothing", "--out", "nowhere"),
             ("package numpy", "pip install '.[worker]'"),
         ),
+        (("numpy",), ("memory", "check"), ("package numpy", "pip install '.[worker]'")),
         (("scipy",), ("worker",), ("package scipy", "pip install '.[worker]'")),
         (("safetensors",), ("serve",), ("package safetensors", "pip install '.[worker]'")),
         (("torchvision",), ("demo",), ("package torchvision", "pip install '.[worker]'")),
