@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,7 +52,7 @@ def stats(
     with _reading(redis_url, data_dir) as redis:
         found = [measure(redis, name, labels=json) for name in _find(redis, model_digest, memory)]
     if json:
-        typer.echo(json_text.dumps([one.as_json() for one in found], indent=2, ensure_ascii=False))
+        typer.echo(json_text.dumps(list(map(asdict, found)), indent=2, ensure_ascii=False))
     else:
         show_memories(Console(), found)
 

@@ -2,65 +2,62 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import ValidationError
 from redis import Redis
 
 from contract.models import ModelInfo
 from contract.regions import StoredRegion
-from radii.memory.reading import MemoryLog, MemoryName, State
+from radii.memory.reading import MemoryLog, MemoryName
+
+
+@dataclass(frozen=True)
+class LabelCount:
+    """The regions of one label; the index is -1 for records that cannot be read."""
+
+    index: int
+    name: str | None
+    regions: int
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The figures of one memory.
+    """The figures of one memory, as the command prints them in JSON.
 
     Attributes:
-        name: Which memory.
-        model: Its model, if an engine was heard of lately that holds it.
-        state: Epoch and number of regions.
-        size: Bytes in Redis.
-        labels: Regions by label; None if they were not counted. Records that cannot be read count as -1.
+        model: Name of its model, if an engine was heard of lately that holds it.
+        regions: Number of regions.
+        labels: Regions by label; empty if they were not counted.
+        bytes: Its size in Redis.
     """
 
-    name: MemoryName
-    model: ModelInfo | None
-    state: State
-    size: int
-    labels: dict[int, int] | None
-
-    @property
-    def size_of_region(self) -> float:
-        """Bytes for each region; 0 if there is none."""
-        return self.size / self.state.length if self.state.length else 0.0
-
-    def as_json(self) -> dict[str, Any]:
-        """Returns the figures for a program."""
-        return {
-            "model": self.model and self.model.name,
-            "model_digest": self.name.model_digest,
-            "memory": self.name.namespace,
-            "epoch": self.state.epoch,
-            "regions": self.state.length,
-            "labels": [
-                {"index": label, "name": self._class(label), "regions": count}
-                for label, count in sorted((self.labels or {}).items())
-            ],
-            "bytes": self.size,
-            "bytes_per_region": round(self.size_of_region, 1),
-        }
-
-    def _class(self, label: int) -> str | None:
-        known = self.model is not None and label in range(len(self.model.classes))
-        return self.model.classes[label] if self.model is not None and known else None
+    model: str | None
+    model_digest: str
+    memory: str
+    epoch: str | None
+    regions: int
+    labels: list[LabelCount]
+    bytes: int
+    bytes_per_region: float
 
 
 def measure(redis: Redis, name: MemoryName, *, labels: bool) -> Measured:
     """Measures one memory; counting labels reads all of it."""
     log = MemoryLog(redis, name)
-    counted = dict(Counter(map(_label, log.records()))) if labels else None
-    return Measured(name, _known_models(redis).get(name.model_digest), log.state, log.size(), counted)
+    model = _known_models(redis).get(name.model_digest)
+    classes = dict(enumerate(model.classes)) if model else {}
+    counted = Counter(map(_label, log.records())) if labels else {}
+    size, regions = log.size(), log.state.length
+    return Measured(
+        model=model.name if model else None,
+        model_digest=name.model_digest,
+        memory=name.namespace,
+        epoch=log.state.epoch,
+        regions=regions,
+        labels=[LabelCount(label, classes.get(label), count) for label, count in sorted(counted.items())],
+        bytes=size,
+        bytes_per_region=round(size / regions, 1) if regions else 0.0,
+    )
 
 
 def _label(record: bytes) -> int:

@@ -29,13 +29,13 @@ def show_memories(console: Console, memories: Sequence[Measured]) -> None:
         table.add_column(column, no_wrap=True, justify="right")
     for one in memories:
         table.add_row(
-            "" if one.model is None else Text(one.model.name),
-            one.name.model_digest[:12],
-            Text(one.name.namespace),
-            (one.state.epoch or "none")[:8],
-            f"{one.state.length:,}",
-            f"{one.size:,}",
-            f"{one.size_of_region:,.0f}",
+            Text(one.model or ""),
+            one.model_digest[:12],
+            Text(one.memory),
+            (one.epoch or "none")[:8],
+            f"{one.regions:,}",
+            f"{one.bytes:,}",
+            f"{one.bytes_per_region:,.0f}",
         )
     console.print(table)
 
