@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from radii.client import DEFAULT_URL
-from radii.commands.memory import store_address
+from radii.commands.client import Url
+from radii.commands.memory import DataDir, RedisUrl, store_address
 from radii.own_key import default_data_dir
 
 if TYPE_CHECKING:
@@ -16,16 +17,9 @@ if TYPE_CHECKING:
 
 
 def doctor(
-    url: Annotated[str, typer.Option(envvar="RADII_URL", help="Address of the API.")] = DEFAULT_URL,
-    redis_url: Annotated[
-        str | None,
-        typer.Option(
-            envvar="RADII_REDIS_URL", help="Redis server. Default: the one of a running `radii serve`."
-        ),
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(envvar="RADII_DATA_DIR", help="Data directory of `radii serve`.")
-    ] = None,
+    url: Url = DEFAULT_URL,
+    redis_url: RedisUrl = None,
+    data_dir: DataDir = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check libraries, bundles, Redis, API, engines and queue; exit with 1 if something must be fixed.
@@ -48,21 +42,21 @@ def _look(url: str, address: str, data_dir: Path) -> list["Finding"]:
 
     from contract.redis_url import without_secrets
     from radii.doctor import machine, service, store
-    from radii.doctor.findings import guarded
+    from radii.doctor.findings import guarded, skip
 
     shown = without_secrets(address)
-    found = guarded("software", machine.look_at_software)
-    found += guarded("bundles", machine.look_at_bundles)
-    found += guarded("files", lambda: machine.look_at_files(data_dir))
+    found = guarded("software", machine.look_at_software())
+    found += guarded("bundles", machine.look_at_bundles())
+    found += guarded("files", machine.look_at_files(data_dir))
     with Redis.from_url(address, socket_connect_timeout=3, socket_timeout=10) as redis:
-        of_store = guarded("Redis", lambda: store.look_at_store(redis, shown))
+        of_store = guarded("Redis", store.look_at_store(redis, shown))
         found += of_store
         if len(of_store) > 1:
-            found += guarded("engines", lambda: service.look_at_engines(redis))
-            found += guarded("queue", lambda: service.look_at_queue(redis))
+            found += guarded("engines", service.look_at_engines(redis))
+            found += guarded("queue", service.look_at_queue(redis))
         else:
-            found += store.skip_the_rest("Redis does not answer")
-    return found + guarded("API", lambda: service.look_at_api(url.rstrip("/")))
+            found.append(skip("queue and engines", "Redis does not answer"))
+    return found + guarded("API", service.look_at_api(url.rstrip("/")))
 
 
 def _show(found: list["Finding"]) -> None:

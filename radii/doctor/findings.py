@@ -1,6 +1,6 @@
 """Findings: what was checked, what was found, what to do."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -51,11 +51,11 @@ def fail(check: str, message: str, advice: str) -> Finding:
     return Finding(check, Severity.FAIL, message, advice)
 
 
-def guarded(check: str, look: Callable[[], Iterator[Finding]]) -> list[Finding]:
+def guarded(check: str, findings: Iterator[Finding]) -> list[Finding]:
     """Returns the findings of a check; an error in the check is a finding too, and hides no other."""
     found: list[Finding] = []
     try:
-        found += look()
+        found += findings
     except Exception as error:
         advice = "this check itself failed; the others are valid"
         found.append(fail(check, f"{type(error).__name__}: {error}", advice))

@@ -8,7 +8,7 @@ from typing import Any, Final
 from redis import Redis, RedisError, ResponseError
 
 from contract import keys
-from radii.doctor.findings import Finding, fail, ok, skip, warn
+from radii.doctor.findings import Finding, fail, ok, warn
 from service.jobs.durability import why_volatile
 
 _OLDEST: Final = (6, 2)  # BLMOVE, without which RQ loses jobs
@@ -116,8 +116,3 @@ def _clock(redis: Redis) -> Finding:
     message = f"this machine's clock differs by {abs(skew):.2f} s from the server's"
     advice = "synchronise the clocks (NTP); otherwise lost jobs are detected too early or too late"
     return warn("clock", message, advice) if abs(skew) > _SKEW_SECONDS else ok("clock", message)
-
-
-def skip_the_rest(why: str) -> Iterator[Finding]:
-    """Says why engines and queue could not be checked."""
-    yield skip("queue and engines", why)

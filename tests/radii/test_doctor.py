@@ -163,7 +163,7 @@ def test_a_check_that_fails_hides_no_other() -> None:
         yield Finding("first", Severity.OK, "")
         raise ValueError("nonsense")
 
-    assert [(one.check, one.level) for one in guarded("second", look)] == [
+    assert [(one.check, one.level) for one in guarded("second", look())] == [
         ("first", Severity.OK),
         ("second", Severity.FAIL),
     ]
