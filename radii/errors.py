@@ -10,10 +10,7 @@ RadiiError
 │   └── JobFailed               the job failed, was cancelled or expired; `job` is its last state
 └── CommandError                ends a command; the message is for people
     ├── DataDirectoryInUse      radii.embedded
-    ├── StackFailure            radii.stack
-    ├── KeyStoreError           radii.key_store
-    ├── MemoryReplaced          radii.memory.reading
-    └── UnreadableRecord        radii.memory.export
+    └── StackFailure            radii.stack
 ```
 """
 

@@ -11,10 +11,6 @@ from radii.errors import CommandError
 from service.edge.api_keys import ApiKey, KeyFile, parse_keys
 
 
-class KeyStoreError(CommandError):
-    """A key cannot be added or removed."""
-
-
 def read(file: Path) -> list[ApiKey]:
     """Returns the keys of a file; none if there is no file.
 
@@ -29,12 +25,12 @@ def add(file: Path, key: ApiKey) -> None:
     """Adds a key.
 
     Raises:
-        KeyStoreError: A key of this name exists.
+        CommandError: A key of this name exists.
     """
     with _alone(file):
         keys = read(file)
         if any(known.name == key.name for known in keys):
-            raise KeyStoreError(f"'name' must be new, and '{file}' has a key '{key.name}': revoke it first")
+            raise CommandError(f"'name' must be new, and '{file}' has a key '{key.name}': revoke it first")
         _write(file, [*keys, key])
 
 
@@ -42,14 +38,14 @@ def remove(file: Path, name: str) -> None:
     """Removes a key.
 
     Raises:
-        KeyStoreError: No key has this name.
+        CommandError: No key has this name.
     """
     with _alone(file):
         keys = read(file)
         left = [key for key in keys if key.name != name]
         if len(left) == len(keys):
             there = ", ".join(key.name for key in keys)
-            raise KeyStoreError(
+            raise CommandError(
                 f"'name' must be the name of a key in '{file}', got '{name}'; it has: {there or 'none'}"
             )
         _write(file, left)

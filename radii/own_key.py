@@ -20,14 +20,9 @@ class UnusableKey(InvalidRequest):
 
 
 def default_data_dir() -> Path:
-    """Returns the default folder of the embedded store."""
+    """Returns the folder of the embedded store: ``RADII_DATA_DIR``, or else one in the user's folder of data."""
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "radii"
-
-
-def own_data_dir() -> Path:
-    """Returns the directory that ``RADII_DATA_DIR`` names, or else the default one."""
-    return Path(os.environ.get("RADII_DATA_DIR") or default_data_dir())
+    return Path(os.environ.get("RADII_DATA_DIR") or Path(base) / "radii")
 
 
 def plain_file(data_dir: Path) -> Path:
@@ -70,7 +65,7 @@ def choose_key(url: str, given: str | None = None) -> str | None:
         return _require_sendable(given.strip(), "'api-key'")
     if file := os.environ.get("RADII_API_KEY_FILE"):
         return _read(Path(file))
-    own = plain_file(own_data_dir())
+    own = plain_file(default_data_dir())
     if is_loopback(host_of(url)) and os.access(own, os.R_OK):
         return _read(own)
     return None

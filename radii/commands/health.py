@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import httpx
 import typer
 from pydantic import ValidationError
 
@@ -27,16 +28,10 @@ def healthcheck(
 
 
 def _why_no_api(port: int) -> str | None:
-    from http.client import HTTPConnection, HTTPException
-
-    connection = HTTPConnection("127.0.0.1", port, timeout=2)
     try:
-        connection.request("GET", "/livez")
-        status = connection.getresponse().status
-    except (OSError, HTTPException) as error:
+        status = httpx.get(f"http://127.0.0.1:{port}/livez", timeout=2, trust_env=False).status_code
+    except httpx.TransportError as error:
         return f"the API on port {port} does not answer: {error or type(error).__name__}"
-    finally:
-        connection.close()
     return None if status == 200 else f"the API on port {port} answers /livez with {status}"
 
 

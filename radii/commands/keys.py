@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from radii.errors import CommandError
-from radii.own_key import hashed_file, own_data_dir
+from radii.own_key import default_data_dir, hashed_file
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -90,7 +90,7 @@ def revoke(name: Name, file: File = None) -> None:
 
 
 def _file(file: Path | None) -> Path:
-    return file or hashed_file(own_data_dir())
+    return file or hashed_file(default_data_dir())
 
 
 def _attempt(call: Callable[[], Answer]) -> Answer:

@@ -12,10 +12,6 @@ from radii.memory.reading import MemoryLog
 _CHUNK: Final = 100  # records whose centres are in memory at a time
 
 
-class UnreadableRecord(CommandError):
-    """A record is no JSON object in one line."""
-
-
 def export_lines(log: MemoryLog, *, centers: bool = False) -> Iterator[bytes]:
     """Gives the lines, without holding all of them at once.
 
@@ -25,8 +21,7 @@ def export_lines(log: MemoryLog, *, centers: bool = False) -> Iterator[bytes]:
             they are missing.
 
     Raises:
-        UnreadableRecord: A record cannot be read; the message names its place.
-        MemoryReplaced: The memory was wiped while it was read.
+        CommandError: A record cannot be read; the message names its place. Or the memory was wiped meanwhile.
     """
     yield _header(log)
     records = enumerate(log.records())
@@ -53,7 +48,7 @@ def _one_line(index: int, record: bytes) -> bytes:
             return record
     except ValueError:
         pass
-    raise UnreadableRecord(f"region {index} cannot be read: `radii memory check` lists every fault")
+    raise CommandError(f"region {index} cannot be read: `radii memory check` lists every fault")
 
 
 def _with_centers(log: MemoryLog, records: Iterable[bytes]) -> Iterator[bytes]:

@@ -13,10 +13,6 @@ from radii.errors import CommandError
 _CHUNK: Final = 1_000  # records, or centres, read at a time
 
 
-class MemoryReplaced(CommandError):
-    """A memory was wiped or lost while it was read."""
-
-
 @dataclass(frozen=True, order=True)
 class MemoryName:
     """The name of a memory: a model's digest and a namespace."""
@@ -72,13 +68,13 @@ class MemoryLog:
         """Gives every record in order.
 
         Raises:
-            MemoryReplaced: Some are gone.
+            CommandError: Some are gone.
         """
         for start in range(0, self.state.length, _CHUNK):
             stop = min(start + _CHUNK, self.state.length)
             records = cast("list[bytes]", self._redis.lrange(self._log, start, stop - 1))
             if len(records) < stop - start:
-                raise MemoryReplaced(f"{self.name} was wiped while it was read: start again")
+                raise CommandError(f"{self.name} was wiped while it was read: start again")
             yield from records
 
     def centers(self, digests: Sequence[str]) -> Iterator[bytes | None]:
@@ -91,11 +87,11 @@ class MemoryLog:
         """Checks that what was read is one memory.
 
         Raises:
-            MemoryReplaced: It has another epoch by now, or has lost records.
+            CommandError: It has another epoch by now, or has lost records.
         """
         now = self._read_state()
         if now.epoch != self.state.epoch or now.length < self.state.length:
-            raise MemoryReplaced(f"{self.name} was replaced while it was read: start again")
+            raise CommandError(f"{self.name} was replaced while it was read: start again")
 
     def size(self) -> int:
         """Returns the bytes that it takes in Redis, by Redis' own account."""

@@ -42,7 +42,7 @@ def replay(log: MemoryLog, report: Report = lambda _what, _done, _total: None) -
     """Checks a log: its chain, its records, its centres, and that no two labels share a point.
 
     Raises:
-        MemoryReplaced: The memory was wiped during the replay.
+        CommandError: The memory was wiped during the replay.
     """
     chain, faults = _Chain(), list[str]()
     stored = dict(_readable(log, chain, faults, report))

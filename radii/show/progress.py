@@ -37,13 +37,7 @@ def stage_words(progress: JobProgress) -> str:
 @contextmanager
 def sampling_bar(console: Console) -> Iterator[Callable[[JobProgress], None]]:
     """Shows votes and the radius certified so far while a job runs."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f} {task.fields[unit]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with _bar(console) as bar:
         task = bar.add_task(_STAGES[Stage.QUEUED], total=1, unit="votes")
 
         def update(progress: JobProgress) -> None:
@@ -58,18 +52,22 @@ def sampling_bar(console: Console) -> Iterator[Callable[[JobProgress], None]]:
 @contextmanager
 def replay_bar(console: Console) -> Iterator[Callable[[str, int, int], None]]:
     """Shows the progress of a replay."""
-    columns = (
-        TextColumn("checking {task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with _bar(console) as bar:
         tasks = {}
 
         def report(what: str, done: int, total: int) -> None:
             if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
+                tasks[what] = bar.add_task(f"checking {what}", total=total, unit="")
             bar.update(tasks[what], advance=done)
 
         yield report
+
+
+def _bar(console: Console) -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f} {task.fields[unit]}"),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, transient=True)
