@@ -20,7 +20,7 @@ class UnusableKey(InvalidRequest):
 
 
 def default_data_dir() -> Path:
-    """Returns the folder of the embedded store: ``RADII_DATA_DIR``, or else one in the user's folder of data."""
+    """Returns the folder of the embedded store: ``RADII_DATA_DIR``, or the user's own."""
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(os.environ.get("RADII_DATA_DIR") or Path(base) / "radii")
 
