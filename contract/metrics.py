@@ -74,21 +74,7 @@ BATCHES_HALVED: Final = Family(
     (),
 )
 RESTARTS: Final = Family("radii_worker_restarts", "Restarts of worker processes.", ("process", "reason"))
-FAMILIES: Final = {
-    family.name: family
-    for family in (
-        JOBS,
-        RETRIES,
-        QUEUE_SECONDS,
-        COMPUTE_SECONDS,
-        VOTES,
-        CERTIFICATES,
-        COMMIT_CONFLICTS,
-        ADAPTATIONS,
-        BATCHES_HALVED,
-        RESTARTS,
-    )
-}
+FAMILIES: Final = {one.name: one for one in list(vars().values()) if isinstance(one, Family)}
 
 
 def read_field(field: str) -> tuple[Family, tuple[str, ...]] | None:

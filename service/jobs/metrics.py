@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
 from prometheus_client.metrics_core import (
@@ -21,7 +21,7 @@ from service.jobs.catalogue import Heartbeat, read_heartbeats, ready_models
 from service.jobs.queue import read_sizes
 
 _MEMORIES: Final = 32  # the largest ones: clients can create any number, and each is two series
-_Values = dict[tuple[str, ...], float]
+_Values = Mapping[tuple[str, ...], float]
 
 
 class StoreCollector(Collector):
@@ -30,10 +30,6 @@ class StoreCollector(Collector):
     def __init__(self, redis: Redis, timing: Timing) -> None:
         self._redis = redis
         self._timing = timing
-
-    def describe(self) -> Iterable[Metric]:
-        """Returns nothing: the metrics are only known after reading Redis."""
-        return []
 
     def collect(self) -> Iterator[Metric]:
         """Yields all metrics, or only `radii_redis_up` 0."""
@@ -68,7 +64,7 @@ def _queue(redis: Redis) -> Iterator[Metric]:
 
 def _counted(redis: Redis) -> Iterator[Metric]:
     stored = cast("dict[bytes, bytes]", redis.hgetall(keys.METRICS))
-    values: dict[str, _Values] = defaultdict(dict)
+    values: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
     for field, value in stored.items():
         read = read_field(field.decode())
         if read is not None:
@@ -84,9 +80,16 @@ def _counted(redis: Redis) -> Iterator[Metric]:
 def _counter(family: Family, values: _Values) -> Metric:
     metric = CounterMetricFamily(family.name, family.help, labels=family.labels)
     if not family.labels:
-        values = {(): 0.0} | values
+        values = {(): 0.0, **values}
     for labels, value in sorted(values.items()):
         metric.add_metric(labels, value)
+    return metric
+
+
+def _gauge(name: str, meaning: str, labels: list[str], values: Mapping[Any, float]) -> Metric:
+    metric = GaugeMetricFamily(name, meaning, labels=labels)
+    for place, value in values.items():
+        metric.add_metric(place, value)
     return metric
 
 
@@ -103,32 +106,16 @@ def _histogram(family: Family, values: _Values) -> Metric:
 
 def _engines(beats: list[Heartbeat]) -> Iterator[Metric]:
     yield GaugeMetricFamily("radii_engines_alive", "Engines that reported recently.", value=len(beats))
-    ready = GaugeMetricFamily("radii_model_ready", "1 if an engine can serve the model.", labels=["model"])
-    for name, is_ready in ready_models(beats).items():
-        ready.add_metric([name], float(is_ready))
-    yield ready
-    rates: dict[str, float] = {}
-    gauges = {
-        "resident": GaugeMetricFamily(
-            "radii_engine_resident_bytes", "Main memory of an engine.", labels=["engine", "host"]
-        ),
-        "device": GaugeMetricFamily(
-            "radii_engine_device_bytes", "GPU memory that an engine has reserved.", labels=["engine", "host"]
-        ),
-    }
-    for beat in reversed(beats):  # the most recent report wins
-        status = beat.status
-        rates |= status.votes_per_second
-        for name, value in (("resident", status.resident_bytes), ("device", status.device_bytes)):
-            if value:
-                gauges[name].add_metric([status.engine_id, status.host], value)
-    yield from gauges.values()
-    last = GaugeMetricFamily(
-        "radii_votes_per_second", "Speed of the last answer that needed votes.", labels=["model"]
-    )
-    for name, rate in sorted(rates.items()):
-        last.add_metric([name], rate)
-    yield last
+    ready = {(name,): float(is_ready) for name, is_ready in ready_models(beats).items()}
+    yield _gauge("radii_model_ready", "1 if an engine can serve the model.", ["model"], ready)
+    statuses = [beat.status for beat in reversed(beats)]  # the most recent report wins
+    resident = {(one.engine_id, one.host): one.resident_bytes for one in statuses if one.resident_bytes}
+    device = {(one.engine_id, one.host): one.device_bytes for one in statuses if one.device_bytes}
+    rates = {(name,): rate for one in statuses for name, rate in one.votes_per_second.items()}
+    engine = ["engine", "host"]
+    yield _gauge("radii_engine_resident_bytes", "Main memory of an engine.", engine, resident)
+    yield _gauge("radii_engine_device_bytes", "GPU memory that an engine has reserved.", engine, device)
+    yield _gauge("radii_votes_per_second", "Speed of the last answer that needed votes.", ["model"], rates)
 
 
 def _memories(redis: Redis, beats: list[Heartbeat]) -> Iterator[Metric]:
@@ -150,17 +137,14 @@ def _memories(redis: Redis, beats: list[Heartbeat]) -> Iterator[Metric]:
         sizes.append((regions, sum(taken), model, namespace))
     largest = sorted(sizes, reverse=True)[:_MEMORIES]
     labels = ["model", "memory"]
-    count = GaugeMetricFamily(
-        "radii_memory_regions", "Certified regions, of the largest memories.", labels=labels
-    )
-    taken_bytes = GaugeMetricFamily(
-        "radii_memory_bytes", "What these memories take in Redis, estimated by it.", labels=labels
-    )
-    for regions, size, model, namespace in largest:
-        count.add_metric([model, namespace], regions)
-        taken_bytes.add_metric([model, namespace], size)
-    yield count
-    yield taken_bytes
+    yield _gauge(
+        "radii_memory_regions", "Certified regions, of the largest memories.", labels,
+        {(model, namespace): regions for regions, _, model, namespace in largest},
+    )  # fmt: skip
+    yield _gauge(
+        "radii_memory_bytes", "What these memories take in Redis, estimated by it.", labels,
+        {(model, namespace): size for _, size, model, namespace in largest},
+    )  # fmt: skip
 
 
 def _number(reply: Any) -> float:

@@ -1,9 +1,9 @@
 """`/metrics`: for Prometheus."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from service.edge.callers import KeyScope, require
@@ -11,7 +11,6 @@ from service.jobs.metrics import StoreCollector
 from service.openapi.document import problem_responses
 from service.resources import Resources, get_resources
 
-_TEXT: Final = CONTENT_TYPE_PLAIN_0_0_4
 router = APIRouter(tags=["service"], dependencies=[require(KeyScope.ADMIN)])
 
 
@@ -28,7 +27,6 @@ router = APIRouter(tags=["service"], dependencies=[require(KeyScope.ADMIN)])
 )
 def get_metrics(resources: Annotated[Resources, Depends(get_resources)]) -> Response:
     """Get metrics for Prometheus; those of workers and queue are the same from every API process."""
-    store = CollectorRegistry()
-    store.register(StoreCollector(resources.redis, resources.settings.timing))
+    store = StoreCollector(resources.redis, resources.settings.timing)
     text = generate_latest(resources.metrics.registry) + generate_latest(store)
-    return Response(text, headers={"Content-Type": _TEXT})
+    return Response(text, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
