@@ -15,7 +15,6 @@ from service.edge.paths import path_of
 from service.problems import REQUEST_ID, problem_response
 
 _NOTHING: Final = "default-src 'none'; frame-ancestors 'none'"
-_PAGE: Final = "default-src 'self'; frame-ancestors 'none'"
 # Swagger UI's page has inline script and styles.
 _DOCS: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
@@ -44,7 +43,9 @@ class SecurityHeadersMiddleware:
                 headers = MutableHeaders(scope=message)
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["Referrer-Policy"] = "no-referrer"
-                headers.setdefault("Content-Security-Policy", _policy(path_of(scope)))
+                headers.setdefault(
+                    "Content-Security-Policy", _DOCS if path_of(scope) == "/docs" else _NOTHING
+                )
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
@@ -89,9 +90,3 @@ def use_headers(app: FastAPI, origins: tuple[str, ...]) -> None:
         return serve
 
     app.build_middleware_stack = build_with_headers  # type: ignore[method-assign]
-
-
-def _policy(path: str) -> str:
-    if path == "/" or path.startswith("/page/"):
-        return _PAGE
-    return _DOCS if path == "/docs" else _NOTHING

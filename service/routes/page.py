@@ -29,8 +29,6 @@ _POLICY: Final = (
 _HEADERS: Final[Mapping[str, str]] = {
     "Cache-Control": "no-cache",  # revalidated each time: all files must be of one release
     "Content-Security-Policy": _POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
 }
 _METHODS: Final = ["GET", "HEAD"]
 router = APIRouter(include_in_schema=False)
