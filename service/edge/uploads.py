@@ -8,6 +8,7 @@ import hashlib
 import io
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from PIL import Image, ImageChops, ImageOps, PngImagePlugin, UnidentifiedImageError
@@ -37,6 +38,11 @@ _SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
     (b"PK\x03\x04", "ZIP"),
 )
 _PNG_BIT_DEPTH: Final = 24  # offset of the byte; the header chunk always comes first
+
+
+_unsupported = partial(refusal, ProblemCode.UNSUPPORTED_IMAGE_TYPE, pointer=_POINTER)
+_undecodable = partial(refusal, ProblemCode.UNDECODABLE_IMAGE, pointer=_POINTER)
+_mismatch = partial(refusal, ProblemCode.IMAGE_SIZE_MISMATCH, pointer=_POINTER)
 
 
 @dataclass(frozen=True)
@@ -202,15 +208,3 @@ def _resize(image: Image.Image, model: ModelInfo) -> Image.Image:
 def _too_large(got: str) -> ProblemError:
     detail = f"'image' must have <= {MAX_IMAGE_PIXELS} pixels, {got}"
     return refusal(ProblemCode.IMAGE_TOO_LARGE, detail, pointer=_POINTER)
-
-
-def _unsupported(detail: str) -> ProblemError:
-    return refusal(ProblemCode.UNSUPPORTED_IMAGE_TYPE, detail, pointer=_POINTER)
-
-
-def _undecodable(detail: str) -> ProblemError:
-    return refusal(ProblemCode.UNDECODABLE_IMAGE, detail, pointer=_POINTER)
-
-
-def _mismatch(detail: str) -> ProblemError:
-    return refusal(ProblemCode.IMAGE_SIZE_MISMATCH, detail, pointer=_POINTER)

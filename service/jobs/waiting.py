@@ -1,7 +1,6 @@
 """Waits for a job to end, and streams its events; both end early when the server stops."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -116,8 +115,3 @@ def _may_go_on(request: Request) -> bool:
         return is_same_caller(request)
     except ProblemError:
         return False  # the client's next request is refused, and says why
-
-
-def is_stream_id(value: str) -> bool:
-    """Whether a text can be the id of an event, such as ``1700000000000-0``."""
-    return re.fullmatch(EVENT_ID, value) is not None

@@ -8,7 +8,6 @@ from pydantic import BaseModel
 from contract import __version__
 from contract.choices import ProblemCode
 from contract.problems import refusal
-from service.jobs.catalogue import Catalogue
 from service.jobs.durability import why_volatile
 from service.openapi.document import problem_responses
 from service.problems import RETRY_AFTER
@@ -50,9 +49,11 @@ def check_readiness(resources: Annotated[Resources, Depends(get_resources)]) -> 
         raise refusal(
             ProblemCode.STOPPING, "this process will stop accepting requests soon", headers=RETRY_AFTER
         )
-    _require_durability(resources)
+    why = None if resources.settings.allow_volatile_memory else why_volatile(resources.redis)
+    if why is not None:
+        raise refusal(ProblemCode.VOLATILE_STORE, why, headers=RETRY_AFTER)
     catalogue = resources.read_catalogue()
-    ready = _ready_models(catalogue)
+    ready = [name for name, model in catalogue.models.items() if model.ready]
     if not ready:
         detail = f"{catalogue.engines_alive} engines are alive, but no model is ready"
         raise refusal(ProblemCode.NO_WORKERS, detail, headers=RETRY_AFTER)
@@ -63,14 +64,3 @@ def check_readiness(resources: Annotated[Resources, Depends(get_resources)]) -> 
 async def get_version() -> Version:
     """Get the release that is running."""
     return Version(version=__version__)
-
-
-def _require_durability(resources: Resources) -> None:
-    """Refuses a Redis that could lose data, unless the operator accepts it."""
-    why = None if resources.settings.allow_volatile_memory else why_volatile(resources.redis)
-    if why is not None:
-        raise refusal(ProblemCode.VOLATILE_STORE, why, headers=RETRY_AFTER)
-
-
-def _ready_models(catalogue: Catalogue) -> list[str]:
-    return [name for name, model in catalogue.models.items() if model.ready]

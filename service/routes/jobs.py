@@ -14,7 +14,7 @@ from contract.limits import MAX_WAIT_SECONDS
 from contract.problems import refusal
 from service.edge.callers import KeyScope, get_caller, require
 from service.jobs.cancellation import cancel
-from service.jobs.waiting import EVENT_ID, is_stream_id
+from service.jobs.waiting import EVENT_ID
 from service.openapi.document import problem_responses
 from service.openapi.links import TO_ITS_CERTIFICATE
 from service.problems import RETRY_AFTER
@@ -60,7 +60,7 @@ async def _position(
     ] = None,
 ) -> str:
     """Dependency: the event to resume after. As a dependency it can still refuse with a problem."""
-    if last_event_id is not None and not is_stream_id(last_event_id):
+    if last_event_id is not None and not re.fullmatch(EVENT_ID, last_event_id):
         detail = f"'Last-Event-ID' must be the id of an event, got {last_event_id[:40]!r}"
         raise refusal(ProblemCode.INVALID_FIELD, detail, pointer="/Last-Event-ID")
     await resources.waiter.read(job_id)
