@@ -23,7 +23,7 @@ from workers.job.checkpoint import Checkpoint
 from workers.job.loaded_models import LoadedModels
 from workers.job.progress import JobProgress
 from workers.memory.commit import CommitOutcome
-from workers.memory.mirrors import Mirrors
+from workers.memory.mirror import Mirrors
 from workers.memory.placement import Placed
 from workers.memory.recall import Recall
 from workers.memory.store import MemoryDamaged

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from cachetools import LRUCache
 from numpy.typing import NDArray
+from redis import Redis
 
 from contract.regions import StoredRegion
 from smoothing.regions import CertifiedRegion, Distance, distance
@@ -169,6 +171,27 @@ class Mirror:
     def _region(self, place: int) -> CertifiedRegion:
         l2, l1 = (float(radius) for radius in self._radii.values[:, place])
         return CertifiedRegion(int(self._labels.values[0, place]), l2=l2, l1=l1)
+
+
+class Mirrors:
+    """Mirrors by model and namespace; those used last are kept, the others are read again."""
+
+    def __init__(self, redis: Redis, capacity: int) -> None:
+        self._redis = redis
+        self._kept: LRUCache[tuple[str, str], Mirror] = LRUCache(capacity)
+
+    def get(self, model_digest: str, namespace: str, shape: tuple[int, int, int]) -> Mirror:
+        """Returns the mirror of one memory, as far as it was read before."""
+        key = (model_digest, namespace)
+        mirror = self._kept.get(key)
+        if mirror is None:
+            mirror = Mirror(RegionStore(self._redis, model_digest, namespace), shape)
+            self._kept[key] = mirror
+        return mirror
+
+    def names(self) -> list[tuple[str, str]]:
+        """Returns model digest and namespace of each memory that is kept."""
+        return list(self._kept)
 
 
 class _Columns:

@@ -1,6 +1,7 @@
 """What the memory makes of an answer: its label and radii after reconciling, and the region to be stored."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from certifier.verdict import NO_RADIUS, Finding, Statement, in_each_norm
@@ -68,7 +69,7 @@ class Placement:
             decisive += [] if larger == radius else [near.index for near in holders]
             inherited = None if larger == radius else inherited
             radius = larger
-        memory = self._memory(outcome, sorted(decisive), inherited)
+        memory = self._memory(outcome, sorted(decisive), inherited, index=self._head.length)
         return Placed(region.label, radius, memory, region, self._head)
 
     def held(self, on_load: OnLoad | None = None) -> Placed:
@@ -93,26 +94,25 @@ class Placement:
         holders, inherited = self._holders(label)
         assert inherited is not None  # noqa: S101 (its holders are there)
         memory = self._memory(MemoryOutcome.RELABELLED, [near.index for near in holders], inherited)
-        return Placed(label, inherited, memory.model_copy(update={"index": None}), None, self._head)
+        return Placed(label, inherited, memory, None, self._head)
 
     def _nothing(self) -> Placed:
-        memory = Memory(
-            namespace=self._namespace,
-            epoch=self._mirror.head.epoch,
-            outcome=MemoryOutcome.NONE,
-            index=None,
-            neighbours=[],
-            inherited=None,
-        )
-        return Placed(None, NO_RADIUS, memory, None, self._head)
+        return Placed(None, NO_RADIUS, self._memory(MemoryOutcome.NONE), None, self._head)
 
-    def _memory(self, outcome: MemoryOutcome, neighbours: list[int], inherited: Radius | None) -> Memory:
+    def _memory(
+        self,
+        outcome: MemoryOutcome,
+        neighbours: Sequence[int] = (),
+        inherited: Radius | None = None,
+        index: int | None = None,
+    ) -> Memory:
+        """What an answer says of the memory; no index where it adds no region."""
         return Memory(
             namespace=self._namespace,
-            epoch=self._head.epoch,
+            epoch=self._mirror.head.epoch if index is None else self._head.epoch,
             outcome=outcome,
-            index=self._head.length,
-            neighbours=neighbours,
+            index=index,
+            neighbours=list(neighbours),
             inherited=inherited,
         )
 

@@ -25,7 +25,7 @@ from workers.job.loaded_models import LoadedModels, find_models
 from workers.job.pipeline import Pipeline
 from workers.job.progress import JobProgress
 from workers.job.shared_statistics import SharedStatistics
-from workers.memory.mirrors import Mirrors
+from workers.memory.mirror import Mirrors
 from workers.metrics import WorkerMetrics
 from workers.process.connections import connect
 from workers.process.engine_socket import TAKEN, JobRequest, to_reply

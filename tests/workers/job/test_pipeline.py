@@ -27,7 +27,7 @@ from workers.job.pipeline import Pipeline
 from workers.job.progress import JobProgress
 from workers.job.shared_statistics import SharedStatistics
 from workers.memory.commit import CommitOutcome, commit
-from workers.memory.mirrors import Mirrors
+from workers.memory.mirror import Mirrors
 from workers.memory.placement import Placed
 from workers.memory.recall import Recall
 from workers.metrics import WorkerMetrics
