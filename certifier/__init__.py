@@ -9,33 +9,26 @@ The engine of a worker, an evaluation in one process and a test call the same tw
     certify  <- noise_run          choose_sigma -> variants (adaptation) -> votes -> bounds, under each noise
     verdict                        one noise, or both by the rule of the hybrid
     answers                        certificates and predictions, with evidence and claim in words
-    observer, vote_keeper          what a caller may hear and keep: two small protocols
-    adaptation.StatisticsStore     where several workers share batch-norm statistics: a third one
+    observer, vote_keeper          what a caller may hear and keep: two small classes
+    adaptation.StatisticsStore     where several workers share batch-norm statistics: a protocol
 
 Errors are those of ``smoothing`` and ``models``; an observer's exceptions come out unchanged.
 """
 
 from certifier.adaptation import AdaptationLaw, StatisticsHere, StatisticsStore
-from certifier.answers import (
-    Identity,
-    certificate,
-    prediction,
-    repeated_certificate,
-)
+from certifier.answers import Identity, certificate, prediction, repeated_certificate
 from certifier.certify import Findings, certify
 from certifier.loading import LoadedModel, load_model
 from certifier.model_info import execution, model_info, runs_on_gpu
-from certifier.observer import Observer, Unobserved
+from certifier.observer import Observer
 from certifier.predict import Predictions, predict
 from certifier.variants import Variants
-from certifier.verdict import Finding, Statement, Verdict, unremembered
-from certifier.vote_keeper import Forgetful, Record, VoteKeeper, VoteSetting
+from certifier.verdict import Statement, Verdict
+from certifier.vote_keeper import Record, VoteKeeper, VoteSetting
 
 __all__ = [
     "AdaptationLaw",
-    "Finding",
     "Findings",
-    "Forgetful",
     "Identity",
     "LoadedModel",
     "Observer",
@@ -44,7 +37,6 @@ __all__ = [
     "Statement",
     "StatisticsHere",
     "StatisticsStore",
-    "Unobserved",
     "Variants",
     "Verdict",
     "VoteKeeper",
@@ -58,5 +50,4 @@ __all__ = [
     "prediction",
     "repeated_certificate",
     "runs_on_gpu",
-    "unremembered",
 ]

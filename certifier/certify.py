@@ -8,11 +8,11 @@ from torch import Tensor
 from certifier.loading import LoadedModel
 from certifier.noise_plan import Work, noise_plans
 from certifier.noise_run import NoiseRun, certify_noise
-from certifier.observer import Observer, Unobserved
+from certifier.observer import Observer
 from certifier.time_budget import TimeBudget
 from certifier.variants import Variants
 from certifier.verdict import Verdict, verdict
-from certifier.vote_keeper import Forgetful, VoteKeeper
+from certifier.vote_keeper import VoteKeeper
 from contract.tasks import CertifyQuestion
 
 
@@ -60,7 +60,7 @@ def certify(
         SmoothingError: The classifier cannot be certified, or cannot be adapted as asked.
         BackendError: An adapted copy cannot be executed.
     """
-    observer, keeper = observer or Unobserved(), keeper or Forgetful()
+    observer, keeper = observer or Observer(), keeper or VoteKeeper()
     image = image.to(model.device)
     budget = TimeBudget(question.asked.max_seconds, spent=keeper.seconds)
     work = Work(image, model, question, variants, observer, keeper, budget)

@@ -1,14 +1,16 @@
 """What a computation reports, and what may end it."""
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
 
 import smoothing
 from contract.choices import Stage
 
 
-class Observer(Protocol):
-    """Hears how far a computation is. A method may raise to abandon it: the exception comes out unchanged."""
+class Observer:
+    """Hears how far a computation is; each method does nothing unless it is overridden.
+
+    A method may raise to abandon the computation: the exception comes out unchanged.
+    """
 
     def stage(self, stage: Stage, total: int) -> None:
         """A stage begins, of this many votes; 0 where they are not counted."""
@@ -18,6 +20,8 @@ class Observer(Protocol):
 
     def span(self, name: str) -> AbstractContextManager[object]:
         """Surrounds a part of the work, such as ``"adapt"``, for tracing."""
+        del name
+        return nullcontext()
 
 
 class Reports(smoothing.Observer):
@@ -30,18 +34,3 @@ class Reports(smoothing.Observer):
         """Votes are done; how many there will be, the stage has said."""
         del planned
         self._observer.advance(completed)
-
-
-class Unobserved:
-    """Hears nothing, and lets every computation finish."""
-
-    def stage(self, stage: Stage, total: int) -> None:
-        """Nothing."""
-
-    def advance(self, completed: int, radius: float | None = None) -> None:
-        """Nothing."""
-
-    def span(self, name: str) -> AbstractContextManager[object]:
-        """Nothing."""
-        del name
-        return nullcontext()

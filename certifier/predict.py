@@ -9,7 +9,7 @@ import smoothing
 from certifier.adaptation import adaptation_law
 from certifier.loading import LoadedModel
 from certifier.noise_plan import NoisePlan, noise_plans
-from certifier.observer import Observer, Reports, Unobserved
+from certifier.observer import Observer, Reports
 from certifier.variants import Variants
 from contract.choices import AbstainReason, Stage
 from contract.tasks import PredictQuestion
@@ -32,14 +32,10 @@ class Predictions:
     """All that was found about one image's label.
 
     Attributes:
-        question: What was asked.
-        model: Of which model.
         runs: The votes under each noise.
         seconds: Time spent.
     """
 
-    question: PredictQuestion
-    model: LoadedModel
     runs: tuple[PredictedNoise, ...]
     seconds: float
 
@@ -86,13 +82,13 @@ def predict(
         SmoothingError: The classifier cannot be sampled, or cannot be adapted as asked.
         BackendError: An adapted copy cannot be executed.
     """
-    observer = observer or Unobserved()
+    observer = observer or Observer()
     image = image.to(model.device)
     started = time.perf_counter()
     runs = tuple(
         _predict_noise(plan, image, model, question, variants, observer) for plan in noise_plans(question)
     )
-    return Predictions(question, model, runs, time.perf_counter() - started)
+    return Predictions(runs, time.perf_counter() - started)
 
 
 def _predict_noise(

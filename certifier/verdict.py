@@ -15,26 +15,18 @@ NO_MEMORY = Memory(
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What the votes say: a class and its radii, rounded down, or no class."""
-
-    label: int | None
-    radius: Radius
-
-
-@dataclass(frozen=True)
 class Statement:
     """What an answer may state.
 
     Attributes:
         label: The class; None where nothing is claimed.
         radius: Round the image, within which the class holds.
-        memory: What the memory of certified regions had to do with it.
+        memory: What the memory of certified regions had to do with it. Default: none was asked.
     """
 
     label: int | None
     radius: Radius
-    memory: Memory
+    memory: Memory = NO_MEMORY
 
 
 @dataclass(frozen=True)
@@ -42,13 +34,13 @@ class Verdict:
     """What the votes under all noises stand for; radii are rounded down.
 
     Attributes:
-        finding: The class, or None, and its radii.
+        finding: The class, or None, and its radii: what may be stated when no memory was asked.
         unrounded: The radii before they were rounded.
         same_class_radius: For a hybrid: within it the class cannot be lost to abstention.
         reason: Why there is no class, or None.
     """
 
-    finding: Finding
+    finding: Statement
     unrounded: Radii
     same_class_radius: Radius | None
     reason: AbstainReason | None
@@ -68,12 +60,7 @@ def verdict(runs: Sequence[NoiseRun]) -> Verdict:
         reason = None if only.abstain_reason is None else AbstainReason(only.abstain_reason)
     if reason is AbstainReason.TOP_CLASS_NOT_SEPARATED and _no_level_certifies(runs):
         reason = AbstainReason.NO_NOISE_LEVEL_CERTIFIES
-    return Verdict(Finding(top_class, rounded(radius)), radius, same, reason)
-
-
-def unremembered(finding: Finding) -> Statement:
-    """Returns what may be stated when no memory was asked."""
-    return Statement(finding.label, finding.radius, NO_MEMORY)
+    return Verdict(Statement(top_class, rounded(radius)), radius, same, reason)
 
 
 def rounded(radii: Radii) -> Radius:

@@ -1,7 +1,6 @@
 """Votes that outlive the process that made them, so that another attempt continues from them."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from contract.certificates import SigmaTrial
 from smoothing import Votes
@@ -39,29 +38,19 @@ class Record:
     votes: Votes | None
 
 
-class VoteKeeper(Protocol):
-    """Keeps one record for each noise of one certification."""
+class VoteKeeper:
+    """Keeps one record for each noise of one certification. This one keeps nothing.
 
-    @property
-    def seconds(self) -> float:
-        """What earlier attempts worked, until they wrote last."""
-
-    def read(self, noise: str) -> Record | None:
-        """Returns what an earlier attempt left of one noise, or None."""
-
-    def write(self, noise: str, record: Record, *, now: bool = False) -> None:
-        """Keeps a noise's votes, soon or now; called after each batch."""
-
-
-class Forgetful:
-    """Keeps nothing: a certification that is interrupted begins again."""
+    Attributes:
+        seconds: What earlier attempts worked, until they wrote last.
+    """
 
     seconds = 0.0
 
     def read(self, noise: str) -> Record | None:
-        """Nothing was kept."""
+        """Returns what an earlier attempt left of one noise, or None."""
         del noise
         return None
 
     def write(self, noise: str, record: Record, *, now: bool = False) -> None:
-        """Nothing."""
+        """Keeps a noise's votes, soon or now; called after each batch."""

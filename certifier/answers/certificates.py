@@ -6,7 +6,7 @@ from certifier.answers.claim import claim
 from certifier.answers.evidence import noise_evidence
 from certifier.answers.parts import Identity, about_image, adaptation, class_label, compute, is_correct
 from certifier.certify import Findings
-from certifier.verdict import NO_RADIUS, Statement, in_each_norm, unremembered
+from certifier.verdict import NO_RADIUS, Statement, in_each_norm
 from contract.certificates import Certificate, Memory, Radius
 from contract.tasks import CertifyQuestion
 
@@ -20,7 +20,7 @@ def certificate(findings: Findings, identity: Identity, statement: Statement | N
         statement: What may be stated beside what a memory of regions holds. Default: the verdict.
     """
     question, model, runs = findings.question, findings.model, findings.runs
-    statement = statement or unremembered(findings.verdict.finding)
+    statement = statement or findings.verdict.finding
     label = None if statement.label is None else class_label(model, statement.label)
     evidence = [noise_evidence(run) for run in runs]
     reason = findings.verdict.reason

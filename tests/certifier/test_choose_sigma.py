@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from certifier import Forgetful, LoadedModel, Unobserved, Variants
+from certifier import LoadedModel, Observer, Variants, VoteKeeper
 from certifier.choose_sigma import SigmaChoice, choose_sigma
 from certifier.noise_plan import NoisePlan, Work
 from certifier.time_budget import TimeBudget
@@ -26,7 +26,7 @@ def choose(shipped: LoadedModel, variants: Variants) -> Choose:
     def chosen(level: NoiseLevel, budget: TimeBudget, alpha: float = 0.001, **fields: Any) -> SigmaChoice:
         about: dict[str, Any] = {"sigma": 0.25, "sigma_grid": [0.12, 0.25], "n0": 10, "seed": "1"}
         question = certify_task(noise_level=level, **about | fields).question
-        work = Work(image, shipped, question, variants, Unobserved(), Forgetful(), budget)
+        work = Work(image, shipped, question, variants, Observer(), VoteKeeper(), budget)
         return choose_sigma(NoisePlan(NoiseKind.GAUSSIAN, question.resolved.sigma, alpha, 1), work)
 
     return chosen

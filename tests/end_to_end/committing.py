@@ -14,7 +14,7 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import RedisError
 
-from certifier import Finding
+from certifier import Statement
 from contract import keys
 from contract.certificates import Radius
 from contract.choices import NoiseKind, Stage
@@ -56,7 +56,7 @@ def answer(redis: Redis, mirror: Mirror, job_id: str) -> None:
     """What the pipeline does once the votes are made; again after every conflict."""
     chance = random.Random(job_id)
     pixels = bytes(128 + chance.randint(-40, 40) for _ in range(6))
-    found = Finding(chance.randrange(4), Radius(l2=0.15, l1=0.2, linf=0.01))
+    found = Statement(chance.randrange(4), Radius(l2=0.15, l1=0.2, linf=0.01))
     placement = Placement(mirror, NAMESPACE, mirror.image(pixels), chance.choice(list(NoiseKind)), found)
     outcome = CommitOutcome.CONFLICT
     while outcome is CommitOutcome.CONFLICT:

@@ -1,10 +1,10 @@
 """Observers and keepers of a computation, for tests: they record, abandon and crash."""
 
-from certifier import Record, Unobserved
+from certifier import Observer, Record, VoteKeeper
 from contract.choices import Stage
 
 
-class Recording(Unobserved):
+class Recording(Observer):
     """Keeps what it hears; raises what it is given after so many votes."""
 
     def __init__(self, error: BaseException | None = None, after: int = 0) -> None:
@@ -24,7 +24,7 @@ class Recording(Unobserved):
             raise self._error
 
 
-class InMemory:
+class InMemory(VoteKeeper):
     """Keeps the votes of one certification for the next attempt."""
 
     def __init__(self, seconds: float = 0.0) -> None:

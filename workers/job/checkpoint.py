@@ -8,7 +8,7 @@ from typing import Any
 
 from redis import Redis
 
-from certifier import Record, VoteSetting
+from certifier import Record, VoteKeeper, VoteSetting
 from contract import keys
 from contract.certificates import SigmaTrial
 from contract.limits import CHECKPOINT_INTERVAL, VOTES_TTL
@@ -17,7 +17,7 @@ from smoothing import Votes
 _VERSION = 2
 
 
-class Checkpoint:
+class Checkpoint(VoteKeeper):
     """The records of one job, one per noise, written at most every `CHECKPOINT_INTERVAL` seconds.
 
     Those of another release, before or after this one, count as none: the votes are made anew.
@@ -25,8 +25,6 @@ class Checkpoint:
     Attributes:
         seconds: What earlier attempts worked, until they wrote last.
     """
-
-    seconds: float
 
     def __init__(self, redis: Redis, job_id: str) -> None:
         self._redis = redis
@@ -39,9 +37,9 @@ class Checkpoint:
         self._records: dict[str, Any] = content["noises"] if known else {}
         self.seconds = content["seconds"] if known else 0.0
 
-    def read(self, branch: str) -> Record | None:
+    def read(self, noise: str) -> Record | None:
         """Returns what an earlier attempt left of one noise, or None."""
-        stored = self._records.get(branch)
+        stored = self._records.get(noise)
         if stored is None:
             return None
         votes = stored["votes"]
@@ -51,9 +49,9 @@ class Checkpoint:
             votes=None if votes is None else Votes.from_json(votes),
         )
 
-    def write(self, branch: str, record: Record, *, now: bool = False) -> None:
+    def write(self, noise: str, record: Record, *, now: bool = False) -> None:
         """Records a noise's votes, soon or now."""
-        self._records[branch] = _as_json(record)
+        self._records[noise] = _as_json(record)
         if now or time.monotonic() - self._written >= CHECKPOINT_INTERVAL:
             seconds = self.seconds + time.monotonic() - self._began
             content = {"version": _VERSION, "seconds": seconds, "noises": self._records}

@@ -7,6 +7,7 @@ from typing import Final
 
 from redis import Redis
 
+from certifier import Observer
 from contract import keys
 from contract.choices import Stage
 from contract.jobs import Progress
@@ -24,10 +25,10 @@ return 'OK'
 """
 
 
-class JobProgress:
+class JobProgress(Observer):
     """Progress of one attempt at a job, written to its stream at most every `PROGRESS_INTERVAL` seconds.
 
-    It is the `certifier.Observer` of the computation: it ends one whose answer is no longer wanted.
+    It ends a computation whose answer is no longer wanted.
     """
 
     def __init__(self, redis: Redis, job_id: str, connection: Connection, attempt: int = 0) -> None:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from certifier.verdict import NO_RADIUS, Finding, Statement, in_each_norm
+from certifier.verdict import NO_RADIUS, Statement, in_each_norm
 from contract.certificates import Memory, Radius
 from contract.choices import MemoryOutcome, NoiseKind
 from smoothing import round_down
@@ -19,7 +19,7 @@ _OUTCOMES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Placed(Statement):
     """A statement that agrees with everything that the memory holds.
 
@@ -36,7 +36,7 @@ class Placement:
     """Places one answer; asked again after a conflict, it looks at the new regions only."""
 
     def __init__(
-        self, mirror: Mirror, namespace: str, image: Pixels, noise: NoiseKind, finding: Finding
+        self, mirror: Mirror, namespace: str, image: Pixels, noise: NoiseKind, finding: Statement
     ) -> None:
         self._mirror = mirror
         self._namespace = namespace
@@ -70,7 +70,7 @@ class Placement:
             inherited = None if larger == radius else inherited
             radius = larger
         memory = self._memory(outcome, sorted(decisive), inherited, index=self._head.length)
-        return Placed(region.label, radius, memory, region, self._head)
+        return Placed(region.label, radius, memory, region=region, head=self._head)
 
     def held(self, on_load: OnLoad | None = None) -> Placed:
         """Returns what the regions that hold the image say of it; no label, if none does."""
@@ -94,10 +94,10 @@ class Placement:
         holders, inherited = self._holders(label)
         assert inherited is not None  # noqa: S101 (its holders are there)
         memory = self._memory(MemoryOutcome.RELABELLED, [near.index for near in holders], inherited)
-        return Placed(label, inherited, memory, None, self._head)
+        return Placed(label, inherited, memory, region=None, head=self._head)
 
     def _nothing(self) -> Placed:
-        return Placed(None, NO_RADIUS, self._memory(MemoryOutcome.NONE), None, self._head)
+        return Placed(None, NO_RADIUS, self._memory(MemoryOutcome.NONE), region=None, head=self._head)
 
     def _memory(
         self,
@@ -144,7 +144,7 @@ class Placement:
         return Head(head.epoch or self._first_epoch, head.chain, head.length)
 
 
-def _region(noise: NoiseKind, finding: Finding) -> CertifiedRegion | None:
+def _region(noise: NoiseKind, finding: Statement) -> CertifiedRegion | None:
     """What the votes certify: the ball of the noise's own norm, or both balls for a hybrid."""
     if finding.label is None:
         return None

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from redis import Redis
 
-from certifier import Finding, Observer
+from certifier import Observer, Statement
 from certifier.verdict import NO_RADIUS
 from contract import keys
 from contract.certificates import Certificate, Memory
@@ -28,7 +28,7 @@ class Recall:
         self._pixels = pixels
         self._observer = observer
         self._loading = 0
-        self._holding = self.placement(NoiseKind.GAUSSIAN, Finding(None, NO_RADIUS))
+        self._holding = self.placement(NoiseKind.GAUSSIAN, Statement(None, NO_RADIUS))
 
     def on_load(self, done: int, total: int) -> None:
         """Reports how much of the memory is read."""
@@ -58,7 +58,7 @@ class Recall:
         """Returns what the regions that hold the image say of it by now; no label, if none does."""
         return self._holding.held(self.on_load)
 
-    def placement(self, noise: NoiseKind, finding: Finding) -> Placement:
+    def placement(self, noise: NoiseKind, finding: Statement) -> Placement:
         """Returns the place of an answer about the image."""
         return Placement(self._mirror, self._namespace, self._mirror.image(self._pixels), noise, finding)
 

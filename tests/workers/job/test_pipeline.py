@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 import certifier
-from certifier import Finding, Identity, LoadedModel, Record, StatisticsHere, Variants, VoteSetting
+from certifier import Identity, LoadedModel, Record, Statement, StatisticsHere, Variants, VoteSetting
 from contract import keys
 from contract.certificates import Certificate, PredictedLabel, Radius
 from contract.choices import MemoryOutcome, NoiseKind, Stage
@@ -128,7 +128,7 @@ class Worker:
         mirror = Mirrors(self.redis, 8).get(self.digest, "default", self.shape)
         task = self.certify_task(job_id, pixels)
         recall = Recall(mirror, "default", task.image_digest, pixels, progress)
-        found = Finding(label, Radius(l2=radius, l1=radius, linf=radius / 28))
+        found = Statement(label, Radius(l2=radius, l1=radius, linf=radius / 28))
         placed = recall.placement(NoiseKind.GAUSSIAN, found).place()
         agreement = recall.addition(task, placed, datetime.now(UTC))
         outcome = commit(self.redis, job_id, keys.certificate(job_id), job_id, progress.progress, agreement)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from redis import Redis
 
-from certifier import Finding
+from certifier import Statement
 from contract import keys
 from contract.certificates import Radius
 from contract.choices import MemoryOutcome, NoiseKind, Stage
@@ -32,8 +32,8 @@ def new_mirror(redis: Redis, shape: tuple[int, int, int] = SHAPE) -> Mirror:
     return Mirror(RegionStore(redis, MODEL, "default"), shape)
 
 
-def finding(label: int, radius: float, noise: NoiseKind = NoiseKind.GAUSSIAN) -> Finding:
-    return Finding(label, Radius(l2=radius, l1=radius, linf=radius / 4))
+def finding(label: int, radius: float, noise: NoiseKind = NoiseKind.GAUSSIAN) -> Statement:
+    return Statement(label, Radius(l2=radius, l1=radius, linf=radius / 4))
 
 
 def draw_image(chance: random.Random, shape: tuple[int, int, int] = SHAPE) -> bytes:
@@ -46,7 +46,7 @@ def store(
     mirror: Mirror,
     job_id: str,
     pixels: bytes,
-    found: Finding,
+    found: Statement,
     noise: NoiseKind = NoiseKind.GAUSSIAN,
 ) -> Placed:
     """Places and commits as the pipeline does, with the certificate's id for a certificate."""
@@ -150,7 +150,7 @@ def test_what_holds_an_image_is_inherited(redis: Redis) -> None:
     assert 0.5 - 10 / 255 - 2e-6 < small.radius.l2 <= 0.5 - 10 / 255
     assert small.memory.inherited is not None
     assert small.radius.l2 == small.memory.inherited.l2
-    nothing = Finding(None, Radius(l2=0, l1=0, linf=0))
+    nothing = Statement(None, Radius(l2=0, l1=0, linf=0))
     abstained = store(redis, mirror, "3" * 32, inside, nothing)
     assert (abstained.label, abstained.region, abstained.memory.index) == (0, None, None)
     assert abstained.memory.outcome is MemoryOutcome.RELABELLED
@@ -163,7 +163,7 @@ def test_what_holds_an_image_is_inherited(redis: Redis) -> None:
 def test_published_radii_lie_in_the_region(redis: Redis, noise: NoiseKind) -> None:
     """Whatever norm a client relies on, the memory keeps the promise."""
     mirror = new_mirror(redis)
-    found = Finding(0, Radius(l2=0.3, l1=0.4, linf=0.2))
+    found = Statement(0, Radius(l2=0.3, l1=0.4, linf=0.2))
     placed = store(redis, mirror, "1" * 32, bytes(16), found, noise)
     assert placed.region is not None
     region, radius = placed.region, placed.radius
@@ -194,7 +194,7 @@ def test_workers_at_once_keep_the_invariant_and_recheck_new_regions_only(
             for turn in range(rounds):
                 barrier.wait()
                 noise = chance.choice(list(NoiseKind))
-                found = Finding(chance.randrange(3), Radius(l2=0.3, l1=0.4, linf=0.01))
+                found = Statement(chance.randrange(3), Radius(l2=0.3, l1=0.4, linf=0.01))
                 store(own, mirror, f"{turn:016x}{number:016x}", draw_image(chance), found, noise)
 
     def guarded(number: int) -> None:
