@@ -95,9 +95,9 @@ class Stack:
         threads = max(1, (os.cpu_count() or 1) // plan.workers)
         self._environment.setdefault("RADII_THREADS", str(threads))
         self._wait_for_store(self.redis_url)
-        self._run("API", "api", "--lifeline", "--host", plan.host, "--port", str(plan.port))
+        self._run("API", "radii", "api", "--lifeline", "--host", plan.host, "--port", str(plan.port))
         for number in range(1, plan.workers + 1):
-            self._run(f"worker {number}", "worker", "--lifeline")
+            self._run(f"worker {number}", "radii", "worker", "--lifeline")
 
     def _set_access(self) -> None:
         """Sets up the API's keys.
@@ -122,12 +122,11 @@ class Stack:
     def _start_store(self) -> str:
         os.close(embedded.lock(self._plan.data_dir))  # so that a directory in use is an error here
         port = free_port()
-        command = [sys.executable, "-m", "radii.embedded", str(self._plan.data_dir), "--port", str(port)]
-        self._children.append(Child("store", command, self._environment, self._plan.log))
+        self._run("store", "radii.embedded", str(self._plan.data_dir), "--port", str(port))
         return embedded.url(self._plan.data_dir, port)
 
-    def _run(self, name: str, *arguments: str) -> None:
-        command = [sys.executable, "-m", "radii", *arguments]
+    def _run(self, name: str, module: str, *arguments: str) -> None:
+        command = [sys.executable, "-m", module, *arguments]
         self._children.append(Child(name, command, self._environment, self._plan.log))
 
     def _wait_for_store(self, redis_url: str) -> None:

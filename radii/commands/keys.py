@@ -47,7 +47,7 @@ def create(
     from service.field_messages import field_problem
 
     key, wanted = new_key(), {part.strip() for part in scopes.split(",") if part.strip()}
-    if not wanted or not wanted <= {scope.value for scope in KeyScope}:
+    if not wanted or not wanted <= set(KeyScope):
         raise CommandError(
             f"'scopes' must be some of {', '.join(KeyScope)}, separated by commas, got {scopes!r}"
         )

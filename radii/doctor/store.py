@@ -2,6 +2,7 @@
 
 import secrets
 import time
+import timeit
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ _PATIENCE_MS: Final = 5_000
 def look_at_store(redis: Redis, shown: str) -> Iterator[Finding]:
     """Checks the server at the address ``shown``; one finding if it does not answer."""
     try:
-        latency = min(_seconds(redis) for _ in range(5))
+        latency = min(timeit.repeat(redis.ping, number=1))
     except RedisError as error:
         advice = "start it, or name another in RADII_REDIS_URL; if it refuses, check user and password"
         yield fail("Redis", f"{shown} does not answer: {error}", advice)
@@ -40,12 +41,6 @@ def look_at_store(redis: Redis, shown: str) -> Iterator[Finding]:
     yield _memory(info)
     yield _waits_for_disk(redis)
     yield _clock(redis)
-
-
-def _seconds(redis: Redis) -> float:
-    started = time.perf_counter()
-    redis.ping()
-    return time.perf_counter() - started
 
 
 def _version(info: dict[str, Any], shown: str) -> Finding:

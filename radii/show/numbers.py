@@ -12,13 +12,13 @@ def floor(value: float, decimals: int = 4) -> str:
     return str(Decimal(repr(value)).quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_FLOOR))
 
 
-def ceiling(value: float, decimals: int = 4) -> str:
-    """Returns ``value`` with this many decimals, rounded up: for upper bounds.
+def ceiling(value: float) -> str:
+    """Returns ``value`` with four decimals, rounded up: for upper bounds.
 
     >>> ceiling(0.81231), ceiling(0.3)
     ('0.8124', '0.3000')
     """
-    return str(Decimal(repr(value)).quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_CEILING))
+    return str(Decimal(repr(value)).quantize(Decimal("0.0001"), rounding=ROUND_CEILING))
 
 
 def in_255(value: float) -> str:
