@@ -1,9 +1,9 @@
 """What one measurement leaves: a row of JSON, or the record of one certificate."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, FiniteFloat
 
 from contract.certificates import Certificate, NoiseEvidence, Radius
 
@@ -16,45 +16,26 @@ Norm = str
 NORMS: tuple[Norm, ...] = ("l2", "l1", "linf")
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class CertifiedRadii(_Frozen):
-    """Certified radii in pixel units, rounded down; 0 where nothing is claimed."""
-
-    l2: Annotated[float, Field(ge=0)] = 0.0
-    l1: Annotated[float, Field(ge=0)] = 0.0
-    linf: Annotated[float, Field(ge=0)] = 0.0
-
-
-class VoteSummary(_Frozen):
+class VoteSummary(BaseModel, frozen=True):
     """The votes under one noise and their bounds; a hybrid certificate has two of these.
 
     Attributes:
-        noise, sigma: the kind of noise and its level, chosen per image or fixed.
-        n0, n, n_drawn: selection votes, estimation votes behind the bounds, estimation votes in all.
-        top_class, top_count: the class chosen by the selection votes, and its estimation votes.
-        runner_up, runner_up_count: the other class with most estimation votes, if any had one.
+        noise: the kind of noise.
+        n_drawn: estimation votes in all.
+        top_count: votes for the class that the selection votes chose.
+        runner_up_count: votes for the other class with most of them.
         p_lower, p_upper: bounds on the top class's probability and on every other one's.
-        statistics_digest: of the batch-norm statistics that were used; None means the trained ones.
     """
 
     noise: str
-    sigma: float
-    n0: int
-    n: int
     n_drawn: int
-    top_class: int
     top_count: int
-    runner_up: int | None
     runner_up_count: int
-    p_lower: float
-    p_upper: float
-    statistics_digest: str | None
+    p_lower: FiniteFloat
+    p_upper: FiniteFloat
 
 
-class CertificateRecord(_Frozen):
+class CertificateRecord(BaseModel, frozen=True):
     """The certificate of one test image.
 
     Attributes:
@@ -77,8 +58,8 @@ class CertificateRecord(_Frozen):
     label: int
     predicted: int | None
     base_predicted: int
-    radius: CertifiedRadii
-    same_class_radius: CertifiedRadii | None = None
+    radius: Radius
+    same_class_radius: Radius | None = None
     sigma: float
     policy: str = "fixed"
     n: int
@@ -119,14 +100,13 @@ def record_of(certificate: Certificate, index: int, label: int) -> CertificateRe
         index: The image's position in the test split.
         label: Its true class.
     """
-    same = certificate.same_class_radius
     return CertificateRecord(
         index=index,
         label=label,
         predicted=None if certificate.label is None else certificate.label.index,
         base_predicted=certificate.prediction.index,
-        radius=_radii(certificate.radius),
-        same_class_radius=None if same is None else _radii(same),
+        radius=certificate.radius,
+        same_class_radius=certificate.same_class_radius,
         sigma=certificate.sigma,
         policy=certificate.sigma_policy.value,
         n=certificate.noise[0].n_planned,
@@ -141,23 +121,13 @@ def record_of(certificate: Certificate, index: int, label: int) -> CertificateRe
     )
 
 
-def _radii(radius: Radius) -> CertifiedRadii:
-    return CertifiedRadii(l2=radius.l2, l1=radius.l1, linf=radius.linf)
-
-
 def _votes(evidence: NoiseEvidence) -> VoteSummary:
     second = evidence.runner_up
     return VoteSummary(
         noise=evidence.noise.value,
-        sigma=evidence.sigma,
-        n0=evidence.n0,
-        n=evidence.n,
         n_drawn=evidence.n_drawn,
-        top_class=evidence.top_class,
         top_count=evidence.counts[evidence.top_class],
-        runner_up=second,
         runner_up_count=0 if second is None else evidence.counts[second],
         p_lower=evidence.p_lower,
         p_upper=evidence.p_upper,
-        statistics_digest=evidence.statistics_digest,
     )

@@ -1,6 +1,7 @@
 """Records of certificates made by hand, for the tests of the tables."""
 
-from evaluation.records import CertificateRecord, CertifiedRadii, VoteSummary
+from contract.certificates import Radius
+from evaluation.records import CertificateRecord, VoteSummary
 
 
 def record(
@@ -16,24 +17,18 @@ def record(
     """A Gaussian certificate; its ℓ1 radius is the ℓ2 one and its ℓ∞ radius half of it, to be told apart."""
     votes = VoteSummary(
         noise="gaussian",
-        sigma=sigma,
-        n0=100,
-        n=1000,
         n_drawn=1000,
-        top_class=0 if predicted is None else predicted,
         top_count=950,
-        runner_up=1,
         runner_up_count=50,
         p_lower=p_lower,
         p_upper=1 - p_lower,
-        statistics_digest=None,
     )
     return CertificateRecord(
         index=index,
         label=label,
         predicted=predicted,
         base_predicted=label,
-        radius=CertifiedRadii(l2=radius, l1=radius, linf=radius / 2),
+        radius=Radius(l2=radius, l1=radius, linf=radius / 2),
         sigma=sigma,
         n=1000,
         alpha=0.001,
