@@ -51,39 +51,35 @@ class Attack:
         return f"{'adapted' if self.adapted else 'as trained'}, {through}"
 
 
-class AttackSuite:
-    """PGD over growing balls."""
+def cells(bench: Bench) -> Iterator[Cell]:
+    """Yield one attack per bundle and norm, and those on adapted classifiers where there are any."""
+    for subject in bench.subjects:
+        members = (0, *bench.plan.attacks.ensembles) if subject.adaptable else ()
+        attacks = [Attack(adapted=False), *(Attack(adapted=True, members=count) for count in members)]
+        for norm in NORMS:
+            for attack in attacks:
+                measure = partial(_measure, bench, subject, norm, attack)
+                yield Cell(f"{subject.name}/{norm}/{attack.name}", measure)
 
-    def cells(self, bench: Bench) -> Iterator[Cell]:
-        """Yield one attack per bundle and norm, and those on adapted classifiers where there are any."""
-        for subject in bench.subjects:
-            members = (0, *bench.plan.attacks.ensembles) if subject.adaptable else ()
-            attacks = [Attack(adapted=False), *(Attack(adapted=True, members=count) for count in members)]
-            for norm in NORMS:
-                for attack in attacks:
-                    measure = partial(_measure, bench, subject, norm, attack)
-                    yield Cell(f"{subject.name}/{norm}/{attack.name}", measure)
 
-    def outcome(self, plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
-        """Make a table and a chart per norm."""
-        tables, charts = [], []
-        for norm, name in (("l2", "ℓ2"), ("linf", "ℓ∞")):
-            found = [row for row in rows if row["norm"] == norm]
-            tables.append(_table(found, plan, norm, f"Accuracy under {name} attacks"))
-            lines = tuple(
-                Line(
-                    f"{row['bundle']}, {row['attack']}",
-                    tuple(row["epsilons"]),
-                    _accuracies(row),
-                )
-                for row in found
+def outcome(plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
+    """Make a table and a chart per norm."""
+    tables, charts = [], []
+    for norm, name in (("l2", "ℓ2"), ("linf", "ℓ∞")):
+        found = [row for row in rows if row["norm"] == norm]
+        tables.append(_table(found, plan, norm, f"Accuracy under {name} attacks"))
+        lines = tuple(
+            Line(
+                f"{row['bundle']}, {row['attack']}",
+                tuple(row["epsilons"]),
+                _accuracies(row),
             )
-            charts.append(
-                Chart(
-                    f"attacks-{norm}", f"Accuracy under {name} attacks", f"{name} radius", "accuracy", lines
-                )
-            )
-        return Outcome(tuple(tables), tuple(charts), details=(_details(rows),))
+            for row in found
+        )
+        charts.append(
+            Chart(f"attacks-{norm}", f"Accuracy under {name} attacks", f"{name} radius", "accuracy", lines)
+        )
+    return Outcome(tuple(tables), tuple(charts), details=(_details(rows),))
 
 
 def ensemble_loss(models: Sequence[nn.Module], labels: Tensor) -> Loss:

@@ -5,9 +5,9 @@ Reference:
     Classifier with Provable Robustness", AAAI 2020, Figure 2.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from statistics import fmean
 
 import numpy as np
@@ -44,34 +44,32 @@ class _Run:
         return f"{self.subject.name}, {scheme}, σ = {self.sigma:g}"
 
 
-class BoundSuite:
-    """Votes on every image under Gaussian noise of a fixed level, and each bound's radius."""
+def cells(bench: Bench) -> Iterator[Cell]:
+    """Yield the votes of one image after the other, run by run."""
+    for run in list(_runs(bench)):  # what is refused is refused before the first votes
+        classifier = cache(partial(_prepare, bench, run))  # made by the first cell that needs it
+        for place, index in enumerate(bench.images.indices):
+            yield Cell(f"{run.name}/{index}", partial(_measure, bench, run, place, classifier))
 
-    def cells(self, bench: Bench) -> Iterator[Cell]:
-        """Yield the votes of one image after the other, run by run."""
-        for run in list(_runs(bench)):  # what is refused is refused before the first votes
-            prepared: list[ExecutableClassifier] = []  # made by the first cell that needs it
-            for place, index in enumerate(bench.images.indices):
-                yield Cell(f"{run.name}/{index}", partial(_measure, bench, run, place, prepared))
 
-    def outcome(self, plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
-        """Make a table, a chart and every radius."""
-        runs = {row["run"]: [one for one in rows if one["run"] == row["run"]] for row in rows}
-        radii = {(run, bound): _radii(plan, found, bound) for run, found in runs.items() for bound in ORDER}
-        most = max(plan.certify.radii, default=0.0)
-        axis = tuple(most * step / 100 for step in range(101))
-        lines = tuple(
-            Line(f"{run}, {bound}", axis, tuple(_reaching(found, radius) for radius in axis))
-            for (run, bound), found in radii.items()
-        )
-        chart = Chart(
-            "bounds",
-            "Certified accuracy by bound",
-            "ℓ2 radius, pixels in [0, 1]",
-            "certified accuracy",
-            lines,
-        )
-        return Outcome((_table(plan, runs, radii),), (chart,), details=(_details(runs, radii),))
+def outcome(plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
+    """Make a table, a chart and every radius."""
+    runs = {row["run"]: [one for one in rows if one["run"] == row["run"]] for row in rows}
+    radii = {(run, bound): _radii(plan, found, bound) for run, found in runs.items() for bound in ORDER}
+    most = max(plan.certify.radii, default=0.0)
+    axis = tuple(most * step / 100 for step in range(101))
+    lines = tuple(
+        Line(f"{run}, {bound}", axis, tuple(_reaching(found, radius) for radius in axis))
+        for (run, bound), found in radii.items()
+    )
+    chart = Chart(
+        "bounds",
+        "Certified accuracy by bound",
+        "ℓ2 radius, pixels in [0, 1]",
+        "certified accuracy",
+        lines,
+    )
+    return Outcome((_table(plan, runs, radii),), (chart,), details=(_details(runs, radii),))
 
 
 def _runs(bench: Bench) -> Iterator[_Run]:
@@ -87,11 +85,9 @@ def _runs(bench: Bench) -> Iterator[_Run]:
                 yield _Run(subject, sigma or subject.bundle.card.recommended.sigma, chosen)
 
 
-def _measure(bench: Bench, run: _Run, place: int, prepared: list[ExecutableClassifier]) -> Row:
+def _measure(bench: Bench, run: _Run, place: int, prepared: Callable[[], ExecutableClassifier]) -> Row:
     asked, subject = bench.plan.certify.asked, run.subject
-    if not prepared:
-        prepared.append(_prepare(bench, run))
-    (classifier,) = prepared
+    classifier = prepared()
     index = bench.images.indices[place]
     with classifier.alone():
         found = certify(

@@ -31,53 +31,51 @@ _UNSEEN_NOISE = Gaussian(1e-6)  # adaptation is by the corruption, and by no noi
 _TRAINED, _ADAPTED = "as trained", "adapted"
 
 
-class CorruptionSuite:
-    """Fifteen corruptions at five severities, as far as they apply."""
+def cells(bench: Bench) -> Iterator[Cell]:
+    """Yield the images as they are, then every corruption at every severity, with all classifiers."""
+    names = _names(bench)  # what is refused is refused before anything is measured
+    yield _cell(bench, CLEAN, 0)
+    for name in names:
+        for severity in bench.plan.corruptions.severities:
+            yield _cell(bench, name, severity)
 
-    def cells(self, bench: Bench) -> Iterator[Cell]:
-        """Yield the images as they are, then every corruption at every severity, with all classifiers."""
-        names = _names(bench)  # what is refused is refused before anything is measured
-        yield _cell(bench, CLEAN, 0)
-        for name in names:
-            for severity in bench.plan.corruptions.severities:
-                yield _cell(bench, name, severity)
 
-    def outcome(self, plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
-        """Make a table of errors, one of mCE, and a chart over severities."""
-        clean, corrupted = rows[0], rows[1:]
-        baseline = f"{plan.corruptions.baseline or next(iter(plan.bundles))}, {_TRAINED}"
-        mistakes = {
-            scheme: mistakes_of((row["corruption"], row["right"][scheme]) for row in rows)
-            for scheme in clean["right"]
-        }
-        cleans, errors = {}, {}
-        for scheme, found in mistakes.items():
-            cleans[scheme], errors[scheme] = found.rates()
-        ratios = {scheme: corruption_errors(errors[scheme], errors[baseline]) for scheme in errors}
-        relative = {
-            scheme: corruption_errors(errors[scheme], errors[baseline], cleans[scheme], cleans[baseline])
+def outcome(plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
+    """Make a table of errors, one of mCE, and a chart over severities."""
+    clean, corrupted = rows[0], rows[1:]
+    baseline = f"{plan.corruptions.baseline or next(iter(plan.bundles))}, {_TRAINED}"
+    mistakes = {
+        scheme: mistakes_of((row["corruption"], row["right"][scheme]) for row in rows)
+        for scheme in clean["right"]
+    }
+    cleans, errors = {}, {}
+    for scheme, found in mistakes.items():
+        cleans[scheme], errors[scheme] = found.rates()
+    ratios = {scheme: corruption_errors(errors[scheme], errors[baseline]) for scheme in errors}
+    relative = {
+        scheme: corruption_errors(errors[scheme], errors[baseline], cleans[scheme], cleans[baseline])
+        for scheme in errors
+    }
+    left_out = _left_out(clean) + _unmeasured(relative[baseline])
+    summary = _summary(mistakes, baseline, plan.certify.confidence, left_out)
+    each = Table(
+        "corruptions-each",
+        "Error under each corruption",
+        (
+            "classifier",
+            "corruption",
+            *(f"severity {row}" for row in _severities(corrupted)),
+            "CE",
+            "relative CE",
+        ),
+        tuple(
+            (scheme, name, *errors[scheme][name], ratios[scheme][name], relative[scheme][name])
             for scheme in errors
-        }
-        left_out = _left_out(clean) + _unmeasured(relative[baseline])
-        summary = _summary(mistakes, baseline, plan.certify.confidence, left_out)
-        each = Table(
-            "corruptions-each",
-            "Error under each corruption",
-            (
-                "classifier",
-                "corruption",
-                *(f"severity {row}" for row in _severities(corrupted)),
-                "CE",
-                "relative CE",
-            ),
-            tuple(
-                (scheme, name, *errors[scheme][name], ratios[scheme][name], relative[scheme][name])
-                for scheme in errors
-                for name in errors[scheme]
-            ),
-        )
-        chart = _chart(_severities(corrupted), errors, cleans)
-        return Outcome((summary, each), (chart,), details=(_details(rows),))
+            for name in errors[scheme]
+        ),
+    )
+    chart = _chart(_severities(corrupted), errors, cleans)
+    return Outcome((summary, each), (chart,), details=(_details(rows),))
 
 
 def _cell(bench: Bench, name: str, severity: int) -> Cell:

@@ -8,6 +8,7 @@ Reference:
 import base64
 import io
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -28,30 +29,28 @@ _GAP = 6
 _HEADER = 18
 
 
-class GradientSuite:
-    """One grid per bundle: a row per image, a column per noise level."""
+def cells(bench: Bench) -> Iterator[Cell]:
+    """Yield a grid per bundle."""
+    for subject in bench.subjects:
+        yield Cell(subject.name, partial(_measure, bench, subject))
 
-    def cells(self, bench: Bench) -> Iterator[Cell]:
-        """Yield a grid per bundle."""
-        for subject in bench.subjects:
-            yield Cell(subject.name, lambda subject=subject: _measure(bench, subject))  # type: ignore[misc]
 
-    def outcome(self, plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
-        """Return the pictures."""
-        levels = ", ".join(f"{sigma:g}" for sigma in plan.gradients.sigmas)
-        return Outcome(
-            pictures=tuple(
-                Picture(
-                    f"gradients-{row['bundle']}",
-                    f"Loss gradients of {row['bundle']}",
-                    base64.b64decode(row["png"]),
-                    f"Rows: test images {', '.join(map(str, row['indices']))}. First column: the image. "
-                    f"Then, at σ = {levels}, the gradient of the loss in the noisy image: {row['columns']}. "
-                    "Grey is 0.",
-                )
-                for row in rows
+def outcome(plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
+    """Return the pictures."""
+    levels = ", ".join(f"{sigma:g}" for sigma in plan.gradients.sigmas)
+    return Outcome(
+        pictures=tuple(
+            Picture(
+                f"gradients-{row['bundle']}",
+                f"Loss gradients of {row['bundle']}",
+                base64.b64decode(row["png"]),
+                f"Rows: test images {', '.join(map(str, row['indices']))}. First column: the image. "
+                f"Then, at σ = {levels}, the gradient of the loss in the noisy image: {row['columns']}. "
+                "Grey is 0.",
             )
+            for row in rows
         )
+    )
 
 
 def loss_gradients(module: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

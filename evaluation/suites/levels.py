@@ -5,7 +5,8 @@ Reference:
     over K.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from statistics import fmean
 
 from evaluation.errors import require
@@ -22,47 +23,40 @@ from smoothing import Gaussian, certify, optimize_sigma, round_down
 from smoothing.bounds import minimum_samples
 
 
-class LevelSuite:
-    """OptimizeSigma with growing K, then a certificate at the level that was found."""
+def cells(bench: Bench) -> Iterator[Cell]:
+    """Yield one measurement per bundle and K."""
+    n, alpha = bench.plan.levels.n, bench.plan.levels.alpha
+    least = minimum_samples(alpha)
+    require(n >= least, "n", f"be >= {least} to certify at alpha = {alpha:g}", n)
+    for subject in bench.subjects:
+        classifier = cache(partial(_prepare, bench, subject))  # made by the first cell that needs it
+        for steps in bench.plan.levels.steps:
+            yield Cell(f"{subject.name}/{steps}", partial(_measure, bench, subject, steps, classifier))
 
-    def cells(self, bench: Bench) -> Iterator[Cell]:
-        """Yield one measurement per bundle and K."""
-        n, alpha = bench.plan.levels.n, bench.plan.levels.alpha
-        least = minimum_samples(alpha)
-        require(n >= least, "n", f"be >= {least} to certify at alpha = {alpha:g}", n)
-        for subject in bench.subjects:
-            prepared: list[ExecutableClassifier] = []  # made by the first cell that needs it
-            for steps in bench.plan.levels.steps:
-                yield _cell(bench, subject, steps, prepared)
 
-    def outcome(self, plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
-        """Make a table and a chart over K."""
-        table = _table(plan, rows)
-        names = list(dict.fromkeys(row["bundle"] for row in rows))
-        lines = tuple(
-            Line(
-                name,
-                tuple(float(row["steps"]) for row in rows if row["bundle"] == name),
-                tuple(fmean(row["radii"]) for row in rows if row["bundle"] == name),
-            )
-            for name in names
+def outcome(plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
+    """Make a table and a chart over K."""
+    table = _table(plan, rows)
+    names = list(dict.fromkeys(row["bundle"] for row in rows))
+    lines = tuple(
+        Line(
+            name,
+            tuple(float(row["steps"]) for row in rows if row["bundle"] == name),
+            tuple(fmean(row["radii"]) for row in rows if row["bundle"] == name),
         )
-        chart = Chart("levels", table.title, "K", "average certified ℓ2 radius", lines)
-        return Outcome((table,), (chart,), details=(_details(rows),))
+        for name in names
+    )
+    chart = Chart("levels", table.title, "K", "average certified ℓ2 radius", lines)
+    return Outcome((table,), (chart,), details=(_details(rows),))
 
 
-def _cell(bench: Bench, subject: Subject, steps: int, prepared: list[ExecutableClassifier]) -> Cell:
-    def measure() -> Row:
-        if not prepared:
-            recommended = subject.bundle.card.recommended
-            sigmas = recommended.sigma_grid or (_start(bench, subject),)
-            prepared.append(executable(bench, subject, subject.module, sigmas))
-        return _measure(bench, subject, steps, prepared[0])
-
-    return Cell(f"{subject.name}/{steps}", measure)
+def _prepare(bench: Bench, subject: Subject) -> ExecutableClassifier:
+    sigmas = subject.bundle.card.recommended.sigma_grid or (_start(bench, subject),)
+    return executable(bench, subject, subject.module, sigmas)
 
 
-def _measure(bench: Bench, subject: Subject, steps: int, classifier: ExecutableClassifier) -> Row:
+def _measure(bench: Bench, subject: Subject, steps: int, prepared: Callable[[], ExecutableClassifier]) -> Row:
+    classifier = prepared()
     plan = bench.plan.levels
     sigmas = _sigmas(subject, bench, steps)
     radii, right, abstained = [], [], 0

@@ -21,48 +21,47 @@ from smoothing import Gaussian
 _TRAINED, _ADAPTED = "as trained", "adapted"
 
 
-class NoiseSuite:
-    """Accuracy under one draw of Gaussian noise per image."""
+def cells(bench: Bench) -> Iterator[Cell]:
+    """Yield the main table, then the three sweeps, of every bundle."""
+    plan = bench.plan.noise
+    for subject in bench.subjects:
+        for sigma in (0.0, *plan.sigmas):
+            yield _cell(bench, subject, "noise", sigma, momentum=0.0)
+            if sigma > 0 and subject.adaptable:
+                yield _cell(bench, subject, "noise", sigma)
+        if subject.adaptable:
+            yield from _sweeps(bench, subject)
 
-    def cells(self, bench: Bench) -> Iterator[Cell]:
-        """Yield the main table, then the three sweeps, of every bundle."""
-        plan = bench.plan.noise
-        for subject in bench.subjects:
-            for sigma in (0.0, *plan.sigmas):
-                yield _cell(bench, subject, "noise", sigma, momentum=0.0)
-                if sigma > 0 and subject.adaptable:
-                    yield _cell(bench, subject, "noise", sigma)
-            if subject.adaptable:
-                yield from self._sweeps(bench, subject)
 
-    def _sweeps(self, bench: Bench, subject: Subject) -> Iterator[Cell]:
-        plan = bench.plan.noise
-        sigma, whole = plan.sweep_sigma, len(subject.clean())
-        for draw in range(plan.draws):
-            for momentum in plan.momenta:
-                yield _cell(bench, subject, "momentum", sigma, momentum=momentum, draw=draw)
-            for size in plan.clean_sizes:
-                if size <= whole:
-                    yield _cell(bench, subject, "clean_size", sigma, clean_size=size, draw=draw)
-            size = min(whole, len(bench.unseen))
-            if size >= 2:
-                for source in ("training", "test"):
-                    yield _cell(bench, subject, "source", sigma, clean_size=size, source=source, draw=draw)
+def _sweeps(bench: Bench, subject: Subject) -> Iterator[Cell]:
+    plan = bench.plan.noise
+    sigma, whole = plan.sweep_sigma, len(subject.clean())
+    for draw in range(plan.draws):
+        for momentum in plan.momenta:
+            yield _cell(bench, subject, "momentum", sigma, momentum=momentum, draw=draw)
+        for size in plan.clean_sizes:
+            if size <= whole:
+                yield _cell(bench, subject, "clean_size", sigma, clean_size=size, draw=draw)
+        size = min(whole, len(bench.unseen))
+        if size >= 2:
+            for source in ("training", "test"):
+                yield _cell(bench, subject, "source", sigma, clean_size=size, source=source, draw=draw)
 
-    def outcome(self, plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
-        """Make one table per question."""
-        main = [row for row in rows if row["about"] == "noise"]
-        tables = [_main(main)]
-        sigma = plan.noise.sweep_sigma
-        for about, column, title in (
-            ("momentum", "momentum", "weight of the new statistics (ρ; 0: as trained)"),
-            ("clean_size", "clean_size", "number of clean images, ρ = 1"),
-            ("source", "source", "clean images of the training or of the test split"),
-        ):
-            found = [row for row in rows if row["about"] == about]
-            if found:
-                tables.append(_sweep(plan, found, about, column, f"Adaptation at σ = {sigma:g}: {title}"))
-        return Outcome(tuple(tables), (_chart(main),), details=(_details(main),))
+
+def outcome(plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
+    """Make one table per question."""
+    main = [row for row in rows if row["about"] == "noise"]
+    tables = [_main(main)]
+    sigma = plan.noise.sweep_sigma
+    for about, column, title in (
+        ("momentum", "momentum", "weight of the new statistics (ρ; 0: as trained)"),
+        ("clean_size", "clean_size", "number of clean images, ρ = 1"),
+        ("source", "source", "clean images of the training or of the test split"),
+    ):
+        found = [row for row in rows if row["about"] == about]
+        if found:
+            tables.append(_sweep(plan, found, about, column, f"Adaptation at σ = {sigma:g}: {title}"))
+    return Outcome(tuple(tables), (_chart(main),), details=(_details(main),))
 
 
 def _cell(

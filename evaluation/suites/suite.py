@@ -47,7 +47,7 @@ class Cell:
 
 
 class Suite(Protocol):
-    """A set of measurements and the tables that they make."""
+    """A set of measurements and the tables that they make: a module with these two functions."""
 
     def cells(self, bench: Bench) -> Iterator[Cell]:
         """Yield what is to be measured, in the order of the tables."""
