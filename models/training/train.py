@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 from rich.console import Console
 from torch import nn
 
@@ -22,6 +21,7 @@ from models.bundles import (
 from models.bundles.write import require_free
 from models.data import Dataset, LabelledImages, load_dataset
 from models.errors import TrainingError
+from models.images import as_pixels
 from models.normalize import NormalizedClassifier
 from models.training.checkpoint import epochs_done
 from models.training.distributed import joined
@@ -131,7 +131,7 @@ def measured(
     if plan.sigma:
         subjects.append(("noisy_accuracy", plan.sigma, classifier))
         if adaptable(classifier):
-            pixels = torch.from_numpy(np.asarray(clean.images[:])).to(device) / 255
+            pixels = as_pixels(np.asarray(clean.images[:]), device)
             generator = generator_for(plan.seed, "adaptation", device=device)
             with float32_means_float32(pixels.device):
                 statistics = estimate_statistics(

@@ -2,14 +2,11 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from models.backends.precision import float32_means_float32
 from models.data import LabelledImages
-from models.training.attacks import withstood
-from models.training.measure import accuracy
+from models.training.measure import accuracy, robust_accuracy
 from models.training.plan import TrainingPlan
 from models.training.recipes import RECIPES, recipe_parameters
 
@@ -41,60 +38,15 @@ def validate(
     """Measure a classifier in eval mode."""
     robust = None
     if RECIPES[plan.recipe].attacked:
-        attack = {
-            name: plan.recipe_arguments.get(name, parameter.default)
-            for name, parameter in recipe_parameters(plan.recipe, plan.recipe_arguments).items()
-        }
-        robust = robust_accuracy(
-            classifier,
-            held_out,
-            norm=str(attack["norm"]),
-            epsilon=float(str(attack["epsilon"])),
-            steps=int(str(attack["attack_steps"])),
-            seed=plan.seed,
-            device=device,
+        parameters = recipe_parameters(plan.recipe, plan.recipe_arguments)
+        norm, epsilon, steps = (
+            plan.recipe_arguments.get(name, parameters[name].default)
+            for name in ("norm", "epsilon", "attack_steps")
         )
+        attack = {"norm": norm, "epsilon": epsilon, "steps": steps}
+        robust = robust_accuracy(classifier, held_out, seed=plan.seed, device=device, **attack)
     return Validation(
         clean=accuracy(classifier, held_out, device=device),
         noisy=accuracy(classifier, held_out, sigma=plan.sigma, device=device),
         robust=robust,
     )
-
-
-def robust_accuracy(
-    classifier: nn.Module,
-    data: LabelledImages,
-    *,
-    norm: str,
-    epsilon: float,
-    steps: int,
-    seed: int = 0,
-    device: torch.device | str = "cpu",
-    batch_size: int = 500,
-) -> float:
-    """Return the part of the images that are still answered right after projected gradient descent.
-
-    The classifier is used as it is: put it into eval mode first. It is computed in float32, not TF32.
-
-    Args:
-        classifier: Images in pixel units to logits.
-        data: What is attacked.
-        norm: ``l2`` or ``linf``.
-        epsilon: Radius of the ball, in pixel units.
-        steps: Of the attack, from a random start.
-        seed: Of the starts.
-        device: Where it is computed.
-        batch_size: Images at a time.
-    """
-    generator = torch.Generator(device).manual_seed(seed)
-    right = 0
-    with float32_means_float32(torch.device(device)):
-        for start in range(0, len(data), batch_size):
-            chunk = np.ascontiguousarray(data.images[start : start + batch_size])
-            images: Tensor = torch.from_numpy(chunk).to(device).float() / 255
-            labels = torch.from_numpy(data.labels[start : start + batch_size]).to(device)
-            kept = withstood(
-                classifier, images, labels, norm=norm, epsilon=epsilon, steps=steps, generator=generator
-            )
-            right += int(kept.sum())
-    return right / len(data)

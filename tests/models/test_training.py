@@ -21,11 +21,11 @@ from models.training.augment import random_crop, random_flip
 from models.training.checkpoint import save_checkpoint
 from models.training.distributed import Group
 from models.training.loop import conditions, initial_state, split
-from models.training.measure import accuracy
+from models.training.measure import accuracy, robust_accuracy
 from models.training.recipes import RECIPES
 from models.training.schedule import one_cycle
 from models.training.train import write_one
-from models.training.validation import Validation, robust_accuracy, validate
+from models.training.validation import Validation, validate
 from radii.main import app
 from tests.support.training import tiny_plan, train_once
 
