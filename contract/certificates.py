@@ -2,23 +2,20 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from contract import Frozen
 from contract.choices import AbstainReason, BoundKind, MemoryOutcome, NoiseKind, NoiseLevel, StopReason
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class ClassLabel(_Answer):
+class ClassLabel(Frozen):
     """A class of the model."""
 
     index: int
     name: str
 
 
-class Radius(_Answer):
+class Radius(Frozen):
     """Certified radii per norm, for pixels in [0, 1], rounded down. Zero means that nothing is claimed."""
 
     l2: float
@@ -30,14 +27,14 @@ class Radius(_Answer):
         return self.l1 if noise.norm == "l1" else self.l2
 
 
-class Look(_Answer):
+class Look(Frozen):
     """A point, fixed in advance, at which bounds are computed from the votes so far."""
 
     n: int = Field(description="Number of estimation votes at this look.")
     alpha: float = Field(description="Failure probability that this look may spend.")
 
 
-class Segment(_Answer):
+class Segment(Frozen):
     """Votes drawn in one go. An interrupted job has several segments, each from another random stream."""
 
     stream: str = Field(description="Name of the random stream derived from the seed.")
@@ -47,7 +44,7 @@ class Segment(_Answer):
     )
 
 
-class SigmaTrial(_Answer):
+class SigmaTrial(Frozen):
     """A noise level tried while choosing one. Nothing here is certified."""
 
     sigma: float
@@ -56,7 +53,7 @@ class SigmaTrial(_Answer):
     n: int = Field(description="Votes made; the certificate uses none of them.")
 
 
-class NoiseEvidence(_Answer):
+class NoiseEvidence(Frozen):
     """The votes under one noise, and the bounds and radii that follow from them."""
 
     noise: NoiseKind
@@ -96,7 +93,7 @@ class NoiseEvidence(_Answer):
     )
 
 
-class Adaptation(_Answer):
+class Adaptation(Frozen):
     """Whether batch-norm statistics were re-estimated under the noise, and from what."""
 
     used: bool
@@ -109,7 +106,7 @@ class Adaptation(_Answer):
     )
 
 
-class Memory(_Answer):
+class Memory(Frozen):
     """What the memory of certified regions did. It guarantees that every later result of this deployment, in
     this namespace and epoch, inside a stored region has that region's label.
     """
@@ -132,7 +129,7 @@ class Memory(_Answer):
     )
 
 
-class Compute(_Answer):
+class Compute(Frozen):
     """Where and how fast the votes were made. `dtype` is part of the certified base classifier."""
 
     device: str
@@ -149,7 +146,7 @@ class Compute(_Answer):
     samples_per_second: float
 
 
-class _AboutImage(_Answer):
+class _AboutImage(Frozen):
     """The fields of every answer about the image, the model and the label."""
 
     id: str
@@ -203,7 +200,7 @@ class Certificate(_AboutImage):
         return kinds[0] if len(kinds) == 1 else NoiseKind.HYBRID
 
 
-class PredictionVotes(_Answer):
+class PredictionVotes(Frozen):
     """The votes under one noise, and their test."""
 
     noise: NoiseKind
@@ -233,7 +230,7 @@ class PredictedLabel(_AboutImage):
     created_at: datetime
 
 
-class Check(_Answer):
+class Check(Frozen):
     """One recomputed part of a certificate."""
 
     name: str
@@ -241,7 +238,7 @@ class Check(_Answer):
     message: str
 
 
-class Verification(_Answer):
+class Verification(Frozen):
     """A certificate's bounds and radius, recomputed from the votes it states."""
 
     certificate_id: str

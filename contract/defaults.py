@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from contract.choices import NoiseKind, NoiseLevel, ProblemCode
 from contract.limits import CLEAN_SIZE, OPTIMIZE_RANGE, SIGMA_GRID, SIGMA_LATTICE
 from contract.models import ModelInfo
-from contract.problems import ProblemError, refusal, shorten
+from contract.problems import refusal, shorten
 from contract.requests import CertifyRequest, PredictRequest, require_enough_samples
 from contract.tasks import Resolved
 
@@ -62,12 +62,11 @@ def _sigma_grid(request: CertifyRequest, model: ModelInfo) -> list[float]:
 def _adaptation(request: Request, model: ModelInfo) -> dict[str, Any]:
     if not model.adaptable:
         _require_no_adaptation(request, model)
-    if not (model.adaptable if request.adapt is None else request.adapt):
-        return {"adapt": False, "momentum": 1.0, "clean_size": 0}
+    adapt = model.adaptable if request.adapt is None else request.adapt
     return {
-        "adapt": True,
-        "momentum": 1.0 if request.momentum is None else request.momentum,
-        "clean_size": _clean_size(request, model),
+        "adapt": adapt,
+        "momentum": request.momentum or 1.0,
+        "clean_size": _clean_size(request, model) if adapt else 0,
     }
 
 
@@ -147,16 +146,11 @@ def _require_target_in_reach(request: CertifyRequest, model: ModelInfo, resolved
     n = resolved.n
     most = largest_radius(request.noise, sigma, sigma_uniform, n, request.branch_alpha, dimension)
     if target > most:
-        raise _out_of_reach(request, n, sigma, most)
-
-
-def _out_of_reach(request: CertifyRequest, n: int, sigma: float, most: float) -> ProblemError:
-    target = request.target_radius
-    detail = (
-        f"'target_radius' must be <= {most:.6f}, the largest {request.noise.norm} radius that {n} equal "
-        f"votes can certify with 'alpha' = {request.alpha} and 'sigma' = {sigma:g}, got {target}"
-    )
-    return refusal(ProblemCode.INVALID_FIELD, detail, pointer="/target_radius")
+        detail = (
+            f"'target_radius' must be <= {most:.6f}, the largest {request.noise.norm} radius that {n} equal "
+            f"votes can certify with 'alpha' = {request.alpha} and 'sigma' = {sigma:g}, got {target}"
+        )
+        raise refusal(ProblemCode.INVALID_FIELD, detail, pointer="/target_radius")
 
 
 def largest_radius(

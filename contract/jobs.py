@@ -2,17 +2,16 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from contract import Frozen
 from contract.certificates import Certificate, PredictedLabel
 from contract.choices import JobKind, JobStatus, Stage
 from contract.problems import Problem
 
 
-class Progress(BaseModel):
+class Progress(Frozen):
     """How far a job is. `radius_so_far` is already certified: the final radius is never smaller."""
-
-    model_config = ConfigDict(frozen=True)
 
     stage: Stage
     completed: int = Field(default=0, description="Votes made.")
@@ -24,20 +23,16 @@ class Progress(BaseModel):
     )
 
 
-class Links(BaseModel):
+class Links(Frozen):
     """Paths of what belongs to the job."""
-
-    model_config = ConfigDict(frozen=True)
 
     self: str
     events: str
     certificate: str | None
 
 
-class Job(BaseModel):
+class Job(Frozen):
     """A submitted request and its state."""
-
-    model_config = ConfigDict(frozen=True)
 
     id: str
     kind: JobKind
@@ -54,10 +49,8 @@ class Job(BaseModel):
     links: Links
 
 
-class Submission(BaseModel):
+class Submission(Frozen):
     """The record that a job id was issued: for what, and to which tenant."""
-
-    model_config = ConfigDict(frozen=True)
 
     job_id: str
     tenant: str = ""

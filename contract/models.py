@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from contract import Frozen
 
 FIRST_CHOICE: Final = "fashion-mnist-gaussian"
 """The default model, if it is there and no setting names another."""
@@ -20,10 +22,8 @@ def first_choice(names: Iterable[str]) -> str | None:
     return FIRST_CHOICE if FIRST_CHOICE in known else next(iter(known), None)
 
 
-class Metric(BaseModel):
+class Metric(Frozen):
     """A measured figure, the number of images behind it, and the command that measured it."""
-
-    model_config = ConfigDict(frozen=True)
 
     metric: str
     value: float
@@ -32,19 +32,15 @@ class Metric(BaseModel):
     command: str
 
 
-class FitRule(BaseModel):
+class FitRule(Frozen):
     """How an image of another size is fitted: resize the shorter side to `resize`, then crop the centre."""
-
-    model_config = ConfigDict(frozen=True)
 
     resize: int
     interpolation: str
 
 
-class Execution(BaseModel):
+class Execution(Frozen):
     """How a loaded model is executed."""
-
-    model_config = ConfigDict(frozen=True)
 
     backend: str
     device: str
@@ -52,10 +48,8 @@ class Execution(BaseModel):
     batch_size: int
 
 
-class ModelInfo(BaseModel):
+class ModelInfo(Frozen):
     """A base classifier that workers can serve."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     digest: str
@@ -76,27 +70,23 @@ class ModelInfo(BaseModel):
     execution: Execution | None = Field(description="Null until the model is loaded, by its first request.")
 
 
-class ModelList(BaseModel):
+class ModelList(Frozen):
     """Every model, the default first."""
 
     default: str | None
     models: list[ModelInfo]
 
 
-class FollowedMemory(BaseModel):
+class FollowedMemory(Frozen):
     """A memory of certified regions that an engine mirrors."""
-
-    model_config = ConfigDict(frozen=True)
 
     model: str
     model_digest: str
     namespace: str
 
 
-class EngineStatus(BaseModel):
+class EngineStatus(Frozen):
     """One engine's heartbeat."""
-
-    model_config = ConfigDict(frozen=True)
 
     engine_id: str
     host: str = ""

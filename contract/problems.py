@@ -3,26 +3,23 @@
 from collections.abc import Mapping
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from contract import Frozen
 from contract.choices import ProblemCode
 
 _VALUE_LENGTH: Final = 80
 
 
-class FieldProblem(BaseModel):
+class FieldProblem(Frozen):
     """A field that breaks a rule."""
-
-    model_config = ConfigDict(frozen=True)
 
     pointer: str = Field(description="JSON pointer to the field in the request, such as `/sigma`.")
     message: str = Field(description="The field, the rule, and the value sent.")
 
 
-class Problem(BaseModel):
+class Problem(Frozen):
     """An error, for programs and for people. It never contains a path or a traceback."""
-
-    model_config = ConfigDict(frozen=True)
 
     type: str = Field(description="Kind of problem, as a stable URN.")
     title: str = Field(description="Kind of problem, in words.")

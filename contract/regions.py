@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from contract import Frozen
 from contract.certificates import ClassLabel
 from contract.choices import MemoryOutcome
 
@@ -27,10 +28,8 @@ class StoredRegion(BaseModel):
     created_at: datetime
 
 
-class Region(BaseModel):
+class Region(Frozen):
     """A certified region: every image in one of the two balls around its centre has the label."""
-
-    model_config = ConfigDict(frozen=True)
 
     index: int = Field(description="Its index in the memory.")
     certificate_id: str = Field(description="The certificate it comes from, which is stored for 30 days.")
@@ -42,10 +41,8 @@ class Region(BaseModel):
     created_at: datetime
 
 
-class RegionPage(BaseModel):
+class RegionPage(Frozen):
     """Regions of one memory, in the order they were committed."""
-
-    model_config = ConfigDict(frozen=True)
 
     model: str
     model_digest: str

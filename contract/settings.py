@@ -4,19 +4,18 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from contract import Frozen
 from contract.redis_url import DEFAULT_REDIS_URL, RedisUrl, with_password_file
 
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
-class Timing(BaseModel):
+class Timing(Frozen):
     """How often an engine reports to Redis, and how long a report counts; the same for API and workers."""
-
-    model_config = ConfigDict(frozen=True)
 
     engine_heartbeat_seconds: float = Field(
         default=5,

@@ -7,8 +7,9 @@ import hashlib
 import json
 from typing import Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
+from contract import Frozen
 from contract.choices import JobKind, NoiseLevel
 from contract.requests import CertifyRequest, PredictRequest
 
@@ -17,7 +18,11 @@ PAYLOAD_VERSION: Final = 5
 _NOT_ASKED: Final = {"model", "fit", "label", "memory", "seed", "fresh"}
 
 
-class Resolved(BaseModel):
+class _Strict(Frozen):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Resolved(_Strict):
     """The fields that depend on the model or on the service, with every default filled in.
 
     Fields that only pass through are not repeated here: they are in the request.
@@ -36,8 +41,6 @@ class Resolved(BaseModel):
         seed: 128 bits in hexadecimal.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     noise_level: NoiseLevel
     sigma: float
     sigma_uniform: float
@@ -51,9 +54,7 @@ class Resolved(BaseModel):
     seed: str
 
 
-class _Question(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _Question(_Strict):
     resolved: Resolved
 
 
@@ -83,13 +84,11 @@ class PredictQuestion(_Question):
 Question = CertifyQuestion | PredictQuestion
 
 
-class _Task(BaseModel):
+class _Task(_Strict):
     """The fields of every task.
 
     ``request_id`` is the id of the HTTP request, for logs; ``traceparent`` (W3C) names its span, for traces.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: int = PAYLOAD_VERSION
     job_id: str
