@@ -51,7 +51,8 @@ def certify_noise(plan: NoisePlan, work: Work, share: float) -> NoiseRun:
     observer, keeper = work.observer, work.keeper
     earlier = keeper.read(plan.kind.value)
     with observer.span("choose"):
-        choice = choose_sigma(plan, work) if earlier is None else _as_before(earlier)
+        # An earlier attempt has paid for its trials.
+        choice = SigmaChoice(earlier.setting.sigma, earlier.trials) if earlier else choose_sigma(plan, work)
     noise = plan.noise(choice.sigma)
     with observer.span("adapt"):
         variant = work.variant(noise)
@@ -138,11 +139,6 @@ def _votes_in_time(
     )
     least = n0 + minimum_samples(plan.alpha)
     return n0, budget.votes(n0 + work.question.resolved.n, least=least, rate=rate, share=share) - n0
-
-
-def _as_before(earlier: Record) -> SigmaChoice:
-    """The level that an earlier attempt chose, which paid for its trials."""
-    return SigmaChoice(earlier.setting.sigma, earlier.trials)
 
 
 def _continued(earlier: Record | None, record: Record) -> Record:

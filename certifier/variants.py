@@ -1,9 +1,9 @@
 """A model as it is sampled: itself, or with batch-norm statistics for one noise."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from typing import Protocol
 
 import structlog
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from certifier.adaptation import AdaptationLaw, StatisticsStore, estimate, shared_statistics
 from certifier.loading import LoadedModel, probe
-from contract.metrics import ADAPTATIONS, BATCHES_HALVED, Family
+from contract.metrics import ADAPTATIONS, BATCHES_HALVED
 from models.backends import BackendError, ExecutableClassifier, prepare
 from models.clean_images import CALIBRATION_SIZE, clean_images
 from smoothing import Statistics, generator_for, with_statistics
@@ -22,15 +22,8 @@ log = structlog.get_logger()
 _CONFIRM_SECONDS = 60.0
 
 
-class Count(Protocol):
-    """Counts an event of a metric."""
-
-    def __call__(self, family: Family, *labels: str) -> None:
-        """Adds one."""
-
-
-def _uncounted(family: Family, *labels: str) -> None:
-    """Counts nothing."""
+Count = Callable[..., None]
+"""Adds one to a counter: called with its family of metrics and its labels."""
 
 
 class Variant:
@@ -157,10 +150,10 @@ class Variants:
     Args:
         statistics: Where statistics are shared.
         capacity: Variants kept.
-        count: Counts adaptations and halved batches.
+        count: Counts adaptations and halved batches. Default: nothing does.
     """
 
-    def __init__(self, statistics: StatisticsStore, capacity: int, count: Count = _uncounted) -> None:
+    def __init__(self, statistics: StatisticsStore, capacity: int, count: Count = lambda *_: None) -> None:
         self._statistics = statistics
         self._count = count
         self._kept: LRUCache[tuple[str, str], Variant] = LRUCache(capacity)

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from contract.logs import configure_logs
 from contract.redis_url import describe_settings
-from workers.process.exit_codes import Exit
+from workers.process.child import Exit
 from workers.process.liveness.lifeline import end_with_parent
 from workers.process.supervisor import Supervisor
 from workers.settings import WorkerSettings

@@ -38,3 +38,10 @@ class WorkerMetrics:
                 pipeline.execute()
         except RedisError as error:
             log.warning("metrics lost", error=type(error).__name__, fields=len(counted))
+
+
+def count(redis: Redis, family: Family, *labels: str) -> None:
+    """Adds one to a counter in Redis, at once."""
+    metrics = WorkerMetrics()
+    metrics.add(family, *labels)
+    metrics.publish(redis)

@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from redis import Redis
 
 import certifier
@@ -23,7 +21,7 @@ from workers.job.checkpoint import Checkpoint
 from workers.job.loaded_models import LoadedModels
 from workers.job.progress import JobProgress
 from workers.memory.commit import CommitOutcome
-from workers.memory.mirror import Mirrors
+from workers.memory.mirror import Mirrors, as_image
 from workers.memory.placement import Placed
 from workers.memory.recall import Recall
 from workers.memory.store import MemoryDamaged
@@ -93,7 +91,7 @@ class Pipeline:
                 return pointer
         checkpoint = Checkpoint(self._redis, task.job_id)
         findings = certifier.certify(
-            model.image(_as_array(pixels, model)),
+            model.image(as_image(pixels, model.card.input_shape)),
             model,
             task.question,
             variants=self._variants,
@@ -127,7 +125,7 @@ class Pipeline:
         if self.answers.has(task):
             return pointer
         model, pixels = self._load(task, progress)
-        image = model.image(_as_array(pixels, model))
+        image = model.image(as_image(pixels, model.card.input_shape))
         base_class, identity = model.original_class(image), _identity(task)
         recall = self._recall(task, model, pixels, progress)
         found: Predictions | None = None
@@ -182,9 +180,3 @@ def _held(recall: Recall | None) -> Placed | None:
 
 def _identity(task: Task) -> Identity:
     return Identity(task.job_id, task.image_digest, task.upload_digest)
-
-
-def _as_array(pixels: bytes, model: LoadedModel) -> NDArray[np.uint8]:
-    """The image ``(c, h, w)``, from height × width × channels bytes."""
-    channels, height, width = model.card.input_shape
-    return np.frombuffer(pixels, dtype=np.uint8).reshape(height, width, channels).transpose(2, 0, 1)

@@ -129,9 +129,8 @@ class Mirror:
         self._questions.extend(_hashes([region.question for region in regions]))
 
     def image(self, pixels: bytes) -> Pixels:
-        """Returns pixels as they are stored, ``(h, w, c)``, as an image ``(c, h, w)``."""
-        channels, height, width = self._shape
-        return np.frombuffer(pixels, dtype=np.uint8).reshape(height, width, channels).transpose(2, 0, 1)
+        """Returns pixels as they are stored as an image of the model."""
+        return as_image(pixels, self._shape)
 
     def near(self, image: Pixels, reach: float, start: int = 0) -> list[Near]:
         """Returns every region, from ``start`` on, that a ball of this ℓ2 radius round the image may touch.
@@ -192,6 +191,12 @@ class Mirrors:
     def names(self) -> list[tuple[str, str]]:
         """Returns model digest and namespace of each memory that is kept."""
         return list(self._kept)
+
+
+def as_image(pixels: bytes, shape: tuple[int, int, int]) -> Pixels:
+    """Returns pixels as they are stored, ``(h, w, c)``, as an image of shape ``(c, h, w)``."""
+    channels, height, width = shape
+    return np.frombuffer(pixels, dtype=np.uint8).reshape(height, width, channels).transpose(2, 0, 1)
 
 
 class _Columns:

@@ -27,9 +27,9 @@ from workers.job.progress import JobProgress
 from workers.job.shared_statistics import SharedStatistics
 from workers.memory.mirror import Mirrors
 from workers.metrics import WorkerMetrics
+from workers.process.child import REASONS, Exit
 from workers.process.connections import connect
 from workers.process.engine_socket import TAKEN, JobRequest, to_reply
-from workers.process.exit_codes import REASONS, Exit
 from workers.process.liveness.heartbeat import Heartbeat
 from workers.process.liveness.lifeline import end_with_parent
 from workers.process.liveness.status_file import StatusFile

@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 import torch
 
-from workers.process.exit_codes import Exit
+from workers.process.child import Exit
 from workers.settings import WorkerSettings
 
 log = structlog.get_logger()

@@ -11,10 +11,9 @@ from pathlib import Path
 import structlog
 
 from contract.metrics import RESTARTS
-from workers.metrics import WorkerMetrics
-from workers.process.child import Child, KeepsDying
+from workers.metrics import count
+from workers.process.child import REASONS, Child, Exit, KeepsDying
 from workers.process.connections import connect
-from workers.process.exit_codes import REASONS, Exit
 from workers.process.liveness.status_file import FOLDER_PREFIX, Status, Watchdog, read_status
 from workers.process.rq.reaper import Reaper
 from workers.settings import WorkerSettings
@@ -128,10 +127,8 @@ def count_restart(settings: WorkerSettings, process: str, reason: str) -> None:
     """Counts a restart in Redis, without waiting for it."""
 
     def publish() -> None:
-        metrics = WorkerMetrics()
-        metrics.add(RESTARTS, process, reason)
         with connect(settings.redis_url, read_timeout=5) as redis:
-            metrics.publish(redis)
+            count(redis, RESTARTS, process, reason)
 
     threading.Thread(target=publish, name="restart", daemon=True).start()
 

@@ -13,8 +13,7 @@ import pytest
 
 from tests.support.processes import is_alive
 from tests.support.waiting import until
-from workers.process.child import Child, KeepsDying
-from workers.process.exit_codes import Exit
+from workers.process.child import Child, Exit, KeepsDying
 from workers.process.liveness.status_file import Status
 from workers.process.supervisor import EngineChild
 from workers.settings import WorkerSettings

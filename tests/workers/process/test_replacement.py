@@ -2,7 +2,7 @@
 
 import mmap
 
-from workers.process.exit_codes import Exit
+from workers.process.child import Exit
 from workers.process.replacement import Replacement, resident_bytes
 from workers.settings import WorkerSettings
 

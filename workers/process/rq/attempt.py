@@ -18,9 +18,9 @@ from rq.utils import str_to_date
 from contract import keys
 from contract.choices import ProblemCode
 from contract.limits import FAILURE_TTL, JOB_TIMEOUT, SUBMISSION_TTL
-from contract.metrics import JOBS, RETRIES, Family
+from contract.metrics import JOBS, RETRIES
 from workers.failures import Abandoned, EngineLost, JobFailure, Superseded
-from workers.metrics import WorkerMetrics
+from workers.metrics import count
 from workers.process.engine_socket import EngineClient, JobRequest
 
 # Atomic, because another attempt may begin at any time: only the latest may say that the job has failed, and
@@ -114,7 +114,7 @@ class Attempt:
 
     def count_failure(self, code: ProblemCode) -> None:
         """Counts the job as failed."""
-        self._count(JOBS, self.request.kind, self.request.log["model"], "failed", code.value)
+        count(self.redis, JOBS, self.request.kind, self.request.log["model"], "failed", code.value)
 
     def _begin(self) -> None:
         """Takes the next number; from now on no earlier attempt may commit.
@@ -140,7 +140,7 @@ class Attempt:
         if cancelled or failed:
             raise Abandoned(job_id)
         if number > 1:
-            self._count(RETRIES, self.request.log["model"])
+            count(self.redis, RETRIES, self.request.log["model"])
 
     def _is_superseded(self) -> bool:
         latest = self.redis.get(keys.attempt(self.job.id))
@@ -157,11 +157,6 @@ class Attempt:
     def _never_again(self) -> None:
         # RQ decides by the job that it handed to this process; the stored count of tries stays true.
         self.job.retries_left = None
-
-    def _count(self, family: Family, *labels: str) -> None:
-        metrics = WorkerMetrics()
-        metrics.add(family, *labels)
-        metrics.publish(self.redis)
 
 
 def _leave_silently() -> None:
