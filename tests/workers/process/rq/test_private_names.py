@@ -372,7 +372,7 @@ def test_a_record_is_restored_from_its_fields(redis: Redis, queue: Queue) -> Non
 
 def test_every_status_of_rq_is_known_to_the_api() -> None:
     """A new one would fail as a key that is missing."""
-    assert set(api_queue._STATES) == set(JobStatus)
+    assert set(api_queue._STATUSES) == set(JobStatus)
 
 
 def test_a_second_signal_within_a_second_is_ignored(redis: Redis) -> None:
