@@ -133,14 +133,12 @@ def _read_header(upload: bytes) -> Image.Image:
         return Image.open(io.BytesIO(upload), formats=IMAGE_FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_large("its header says many more") from None
-    except UnidentifiedImageError:
-        if found.upper() in IMAGE_FORMATS:
-            raise _undecodable(
-                f"'image' starts like a {found} file, but its header is truncated or damaged"
-            ) from None
-        raise _unsupported(f"{_WANTED}, got {found}") from None
-    except Exception:
-        raise _undecodable(f"'image' starts like a {found} file, but its header is damaged") from None
+    except Exception as error:
+        if isinstance(error, UnidentifiedImageError) and found.upper() not in IMAGE_FORMATS:
+            raise _unsupported(f"{_WANTED}, got {found}") from None
+        raise _undecodable(
+            f"'image' starts like a {found} file, but its header is truncated or damaged"
+        ) from None
 
 
 def _sniff(upload: bytes) -> str:

@@ -8,13 +8,10 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from contract.choices import ProblemCode
-from contract.problems import Problem
 from service.openapi.examples import add_examples
-from service.openapi.operations import FORM, adjust_operations
+from service.openapi.operations import adjust_operations
+from service.openapi.responses import problem_responses
 from service.openapi.schemas import adjust_schemas
-
-MULTIPART: Final = FORM
 
 _DESCRIPTION: Final = """\
 A certificate is a label, a radius within which no perturbation of the image changes that label, and the votes
@@ -34,49 +31,6 @@ _TAGS: Final = {
     "models": "List the models that can be certified.",
     "service": "Health, version and metrics, for operators.",
 }
-# Problems of failed jobs; no response has them unless its route declares it.
-_OF_JOBS: Final = frozenset(
-    {
-        ProblemCode.WORKER_LOST,
-        ProblemCode.TIMEOUT,
-        ProblemCode.IMAGE_EXPIRED,
-        ProblemCode.MODEL_CHANGED,
-        ProblemCode.MODEL_LOAD_FAILED,
-        ProblemCode.UNUSABLE_CLASSIFIER,
-        ProblemCode.OUT_OF_MEMORY,
-        ProblemCode.MEMORY_DAMAGED,
-    }
-)
-
-
-def problem_responses(*asked: int | ProblemCode) -> dict[int | str, dict[str, Any]]:
-    """Declares the problems of a route; every route can also find Redis unavailable (503).
-
-    Args:
-        asked: Codes, or statuses that stand for all of their codes.
-    """
-    codes: dict[int, list[ProblemCode]] = {}
-    for one in (*asked, 503):
-        if isinstance(one, ProblemCode):
-            codes.setdefault(one.status, []).append(one)
-        else:
-            codes.setdefault(one, []).extend(
-                code for code in ProblemCode if code.status == one and code not in _OF_JOBS
-            )
-    return {
-        status: {
-            "model": Problem,
-            "description": "Problem: " + ", ".join(f"`{code.value}`" for code in dict.fromkeys(found))
-            if found
-            else "Problem.",
-        }
-        for status, found in codes.items()
-    }
-
-
-def header(description: str, *, required: bool = True) -> dict[str, Any]:
-    """Declares a header of a response."""
-    return {"description": description, "required": required, "schema": {"type": "string"}}
 
 
 def use_openapi(app: FastAPI) -> None:

@@ -9,7 +9,7 @@ from service.problems import MEDIA_TYPE, REQUEST_ID
 Document = dict[str, Any]
 
 _PROBLEM: Final = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-FORM: Final = "multipart/form-data"
+MULTIPART: Final = "multipart/form-data"
 _STREAM: Final = "text/event-stream"
 _IMAGE_TYPES: Final = "image/png, image/jpeg, image/webp, image/bmp"
 _HEADERS: Final[Mapping[str, Document]] = {
@@ -46,8 +46,7 @@ def adjust_operations(document: Document, common: Mapping[int | str, Document]) 
             operation["responses"] = _responses(operation, common, schemas)
             for parameter in operation.get("parameters", []):
                 parameter["schema"] = without_null(parameter["schema"])
-                for described in ("title", "description"):
-                    parameter["schema"].pop(described, None)
+                parameter["schema"].pop("description", None)
             operation.setdefault("security", [])  # explicit: no key is needed
             asked |= _adjust_body(operation.get("requestBody", {}).get("content", {}), schemas)
     return asked
@@ -60,8 +59,6 @@ def without_null(schema: Document) -> Document:
     if len(kinds) == 1:
         del schema["anyOf"]
         schema = {**kinds[0], **schema}
-    if schema.get("default", ...) is None:
-        del schema["default"]
     return schema
 
 
@@ -102,8 +99,8 @@ def _description_of(content: Document, schemas: Document) -> str:
 def _adjust_body(content: Document, schemas: Document) -> set[str]:
     """Declares the media types of an uploaded file; returns the names of the schemas of requests."""
     asked = {name: body["schema"]["$ref"].rpartition("/")[2] for name, body in content.items()}
-    if FORM in content:
-        content[FORM]["encoding"] = {"image": {"contentType": _IMAGE_TYPES}}
-        form = schemas[asked[FORM]]
+    if MULTIPART in content:
+        content[MULTIPART]["encoding"] = {"image": {"contentType": _IMAGE_TYPES}}
+        form = schemas[asked[MULTIPART]]
         form["properties"] = {name: without_null(member) for name, member in form["properties"].items()}
     return set(asked.values())

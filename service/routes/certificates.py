@@ -11,8 +11,7 @@ from contract.choices import ProblemCode
 from contract.limits import CERTIFICATE_TTL
 from contract.problems import refusal
 from service.edge.callers import KEY_HEADER, Caller, KeyScope, require
-from service.openapi.document import header, problem_responses
-from service.openapi.links import TO_ITS_VERIFICATION
+from service.openapi.responses import TO_ITS_VERIFICATION, header, problem_responses
 from service.resources import Resources, get_resources
 from service.verification import verify_certificate
 

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from contract.jobs import Job
 from contract.requests import CertifyJsonRequest, CertifyRequest, PredictJsonRequest, PredictRequest
 from service.edge.callers import KeyScope, require
-from service.openapi.document import MULTIPART
+from service.openapi.operations import MULTIPART
 from service.routes.submitting import RESPONSES, Submit, SubmittingRoute
 
 ImageFile = Annotated[UploadFile, Field(description="The image file: PNG, JPEG, WebP or BMP.")]

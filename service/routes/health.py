@@ -9,7 +9,7 @@ from contract import __version__
 from contract.choices import ProblemCode
 from contract.problems import refusal
 from service.jobs.durability import why_volatile
-from service.openapi.document import problem_responses
+from service.openapi.responses import problem_responses
 from service.problems import RETRY_AFTER
 from service.resources import Resources, get_resources
 

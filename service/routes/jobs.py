@@ -15,8 +15,7 @@ from contract.problems import refusal
 from service.edge.callers import KeyScope, get_caller, require
 from service.jobs.cancellation import cancel
 from service.jobs.waiting import EVENT_ID
-from service.openapi.document import problem_responses
-from service.openapi.links import TO_ITS_CERTIFICATE
+from service.openapi.responses import TO_ITS_CERTIFICATE, problem_responses
 from service.problems import RETRY_AFTER
 from service.resources import Resources, get_resources
 

@@ -8,7 +8,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from service.edge.callers import KeyScope, require
 from service.jobs.metrics import StoreCollector
-from service.openapi.document import problem_responses
+from service.openapi.responses import problem_responses
 from service.resources import Resources, get_resources
 
 router = APIRouter(tags=["service"], dependencies=[require(KeyScope.ADMIN)])

@@ -8,8 +8,7 @@ from contract.choices import ProblemCode
 from contract.models import ModelInfo, ModelList
 from contract.problems import refusal
 from service.edge.callers import KeyScope, require
-from service.openapi.document import problem_responses
-from service.openapi.links import TO_A_MODEL
+from service.openapi.responses import TO_A_MODEL, problem_responses
 from service.resources import Resources, get_resources
 
 router = APIRouter(tags=["models"], dependencies=[require(KeyScope.READ)])

@@ -14,7 +14,7 @@ from contract.problems import ProblemError, refusal
 from contract.regions import Region, RegionPage, StoredRegion
 from contract.requests import Namespace, Tenant
 from service.edge.callers import Caller, KeyScope, require
-from service.openapi.document import problem_responses
+from service.openapi.responses import problem_responses
 from service.resources import Resources, get_resources
 
 _MOST_REGIONS: Final = 2**32  # that a Redis list can hold

@@ -22,8 +22,8 @@ from service.edge.rate_limits import account_of
 from service.jobs.idempotency import HEADER, REPLAYED, SentKey, make_idempotency
 from service.jobs.state import queued_job
 from service.jobs.submission import Submitted
-from service.openapi.document import MULTIPART, header, problem_responses
-from service.openapi.links import TO_ITS_CERTIFICATE, TO_THE_JOB
+from service.openapi.operations import MULTIPART
+from service.openapi.responses import TO_ITS_CERTIFICATE, TO_THE_JOB, header, problem_responses
 from service.resources import Resources, get_resources
 
 Asked = CertifyRequest | PredictRequest

@@ -19,8 +19,9 @@ from pydantic import BaseModel
 
 from contract.choices import ProblemCode
 from service.app import create_app, describe_api
-from service.openapi.document import problem_responses, use_openapi
+from service.openapi.document import use_openapi
 from service.openapi.examples import EXAMPLES, read_examples
+from service.openapi.responses import problem_responses
 from service.settings import Auth, ServiceSettings
 
 Document = dict[str, Any]
