@@ -15,15 +15,17 @@ The engine of a worker, an evaluation in one process and a test call the same tw
 Errors are those of ``smoothing`` and ``models``; an observer's exceptions come out unchanged.
 """
 
-from certifier.adaptation import AdaptationLaw, StatisticsHere, StatisticsStore
-from certifier.answers import Identity, certificate, prediction, repeated_certificate
+from certifier.adaptation import AdaptationLaw, StatisticsHere
+from certifier.answers.certificates import certificate, repeated_certificate
+from certifier.answers.parts import Identity
+from certifier.answers.predictions import prediction
 from certifier.certify import Findings, certify
 from certifier.loading import LoadedModel, load_model
 from certifier.model_info import execution, model_info, runs_on_gpu
 from certifier.observer import Observer
 from certifier.predict import Predictions, predict
 from certifier.variants import Variants
-from certifier.verdict import Statement, Verdict
+from certifier.verdict import Statement
 from certifier.vote_keeper import Record, VoteKeeper, VoteSetting
 
 __all__ = [
@@ -36,9 +38,7 @@ __all__ = [
     "Record",
     "Statement",
     "StatisticsHere",
-    "StatisticsStore",
     "Variants",
-    "Verdict",
     "VoteKeeper",
     "VoteSetting",
     "certificate",

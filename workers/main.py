@@ -27,7 +27,3 @@ def run(*, lifeline: bool = False) -> int:
     if lifeline:
         end_with_parent()
     return Supervisor(settings).run()
-
-
-if __name__ == "__main__":
-    raise SystemExit(run())

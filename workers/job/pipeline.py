@@ -22,7 +22,6 @@ from workers.job.loaded_models import LoadedModels
 from workers.job.progress import JobProgress
 from workers.memory.commit import CommitOutcome
 from workers.memory.mirror import Mirrors, as_image
-from workers.memory.placement import Placed
 from workers.memory.recall import Recall
 from workers.memory.store import MemoryDamaged
 from workers.metrics import WorkerMetrics
@@ -82,8 +81,7 @@ class Pipeline:
         model, pixels = self._load(task, progress)
         recall = self._recall(task, model, pixels, progress)
         if recall is not None:
-            with span("recall"):
-                earlier = recall.answered(task, self._redis)
+            earlier = recall.answered(task, self._redis)
             if earlier is not None:
                 kept, memory = earlier
                 answer = certifier.repeated_certificate(kept, task.question, _identity(task), memory)
@@ -132,7 +130,7 @@ class Pipeline:
         outcome = CommitOutcome.CONFLICT
         while outcome is CommitOutcome.CONFLICT:
             # Again, when votes were made since, or another worker committed a region.
-            held = _held(recall)
+            held = None if recall is None else recall.held()
             if found is None and (held is None or held.label is None):
                 found = certifier.predict(
                     image, model, task.question, variants=self._variants, observer=progress
@@ -168,14 +166,6 @@ class Pipeline:
         if pixel_digest(pixels, height, width, channels) != task.image_digest:
             raise JobFailure(ProblemCode.INTERNAL_ERROR, "the stored image is not the one that was sent")
         return model, pixels
-
-
-def _held(recall: Recall | None) -> Placed | None:
-    """What the memory's regions say of the image by now; None without a memory."""
-    if recall is None:
-        return None
-    with span("recall"):
-        return recall.held()
 
 
 def _identity(task: Task) -> Identity:

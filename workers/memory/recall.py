@@ -42,7 +42,8 @@ class Recall:
 
         One whose label came from the memory does not count: its votes said something else.
         """
-        self._mirror.sync(self.on_load)
+        with self._observer.span("recall"):
+            self._mirror.sync(self.on_load)
         if task.question.asked.fresh:
             return None
         for index in reversed(self._mirror.same_question(self._image_digest, task.question_digest)):
@@ -56,7 +57,8 @@ class Recall:
 
     def held(self) -> Placed:
         """Returns what the regions that hold the image say of it by now; no label, if none does."""
-        return self._holding.held(self.on_load)
+        with self._observer.span("recall"):
+            return self._holding.held(self.on_load)
 
     def placement(self, noise: NoiseKind, finding: Statement) -> Placement:
         """Returns the place of an answer about the image."""

@@ -58,11 +58,11 @@ class StatusFile:
 
     def wait_for_jobs(self) -> None:
         """Notes that the engine is free."""
-        self._change(serving=True, job=None, relay=None)
+        self._change(None, None)
 
     def begin_job(self, job_id: str, relay: int) -> None:
         """Notes the job that the engine begins, and the process that waits for it."""
-        self._change(serving=True, job=job_id, relay=relay)
+        self._change(job_id, relay)
 
     def _beat(self) -> None:
         while self._file.parent.is_dir():
@@ -70,9 +70,9 @@ class StatusFile:
             with self._lock:
                 self._write(self._status)
 
-    def _change(self, **changes: object) -> None:
+    def _change(self, job: str | None, relay: int | None) -> None:
         with self._lock:
-            self._write(replace(self._status, since=time.time(), **changes))  # type: ignore[arg-type]  # of Status
+            self._write(replace(self._status, since=time.time(), serving=True, job=job, relay=relay))
 
     def _write(self, status: Status) -> None:
         """Replaces the file, so that readers see all of the old status or all of the new one."""
@@ -114,7 +114,7 @@ class Watchdog:
 
     def hung(self, status: Status | None) -> str | None:
         """Returns the job that the engine has not left ``patience`` seconds after its relay had ended."""
-        if status is None or status.job is None or status.relay is None or is_running(status.relay):
+        if status is None or status.relay is None or is_running(status.relay):
             self._abandoned = None
             return None
         now = time.monotonic()

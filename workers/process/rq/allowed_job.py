@@ -37,11 +37,9 @@ class AllowedJob(Job):
             found = super().fetch(id, connection=connection, serializer=serializer)
         except (NoSuchJobError, redis_errors.ConnectionError, redis_errors.TimeoutError):
             raise
-        except redis_errors.ResponseError as error:
-            if not str(error).startswith("WRONGTYPE"):
-                raise
-            raise NoSuchJobError(f"{id!r} has no record") from error
         except Exception as error:  # RQ's parser raises what it meets
+            if isinstance(error, redis_errors.ResponseError) and not str(error).startswith("WRONGTYPE"):
+                raise
             raise NoSuchJobError(f"the record of {id!r} cannot be read") from error
         assert isinstance(found, cls)  # noqa: S101 (RQ makes one of the class that it is called on)
         if found.failure_ttl is None:  # not one of ours, and RQ would keep its failure for a year
