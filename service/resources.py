@@ -5,11 +5,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from anyio import CapacityLimiter
 from cachetools import TTLCache, cached
-from fastapi import Request
+from fastapi import Depends, Request
 from redis import Redis, exceptions
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
@@ -105,3 +105,6 @@ def get_resources(request: Request) -> Resources:
     """Dependency: the resources of the app that serves this request."""
     resources: Resources = request.app.state.resources
     return resources
+
+
+Shared = Annotated[Resources, Depends(get_resources)]

@@ -137,9 +137,10 @@ class LimitedProtocol(HttpToolsProtocol):
         size = len(self.url) + sum(len(name) + len(value) + _SEPARATORS for name, value in self.headers)
         self.app = self._service
         if size > MAX_HEADER_BYTES:
-            self.app = _refuse_headers
+            self.app = problem_response(_headers_too_large(), {"Connection": "close"})
         elif crowded and path != _ALWAYS_SERVED.encode():
-            self.app = _refuse_connection
+            refused = problem(ProblemCode.TOO_MANY_CONNECTIONS, "too many connections are open; try again")
+            self.app = problem_response(refused, {**RETRY_AFTER, "Connection": "close"})
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -204,15 +205,6 @@ def _body_too_large(size: str) -> Problem:
 
 def _headers_too_large() -> Problem:
     return problem(ProblemCode.HEADERS_TOO_LARGE, f"the headers must have <= {MAX_HEADER_BYTES} bytes")
-
-
-async def _refuse_headers(scope: Scope, receive: Receive, send: Send) -> None:
-    await problem_response(_headers_too_large(), {"Connection": "close"})(scope, receive, send)
-
-
-async def _refuse_connection(scope: Scope, receive: Receive, send: Send) -> None:
-    refused = problem(ProblemCode.TOO_MANY_CONNECTIONS, "too many connections are open; try again")
-    await problem_response(refused, {**RETRY_AFTER, "Connection": "close"})(scope, receive, send)
 
 
 def _as_http(refusal: Problem) -> bytes:

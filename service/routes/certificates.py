@@ -12,7 +12,7 @@ from contract.limits import CERTIFICATE_TTL
 from contract.problems import refusal
 from service.edge.callers import KEY_HEADER, Caller, KeyScope, require
 from service.openapi.responses import TO_ITS_VERIFICATION, header, problem_responses
-from service.resources import Resources, get_resources
+from service.resources import Shared
 from service.verification import verify_certificate
 
 # `private`: a shared cache must not serve it to another caller.
@@ -27,7 +27,7 @@ router = APIRouter(tags=["certificates"], dependencies=[require(KeyScope.READ)])
 
 def _stored(
     certificate_id: str,
-    resources: Annotated[Resources, Depends(get_resources)],
+    resources: Shared,
     caller: Annotated[Caller, require(KeyScope.READ)],
 ) -> bytes:
     """Dependency: the certificate as it was committed, if the caller may see it."""

@@ -1,8 +1,6 @@
 """`/livez`, `/readyz` and `/version`: for operators and their probes."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel
 
 from contract import __version__
@@ -11,7 +9,7 @@ from contract.problems import refusal
 from service.jobs.durability import why_volatile
 from service.openapi.responses import problem_responses
 from service.problems import RETRY_AFTER
-from service.resources import Resources, get_resources
+from service.resources import Shared
 
 router = APIRouter(tags=["service"])
 
@@ -43,7 +41,7 @@ async def check_liveness() -> Liveness:
 
 
 @router.get("/readyz", responses=problem_responses())
-def check_readiness(resources: Annotated[Resources, Depends(get_resources)]) -> Readiness:
+def check_readiness(resources: Shared) -> Readiness:
     """Check that requests can be served: a worker has a model ready, and Redis is durable."""
     if resources.stopping.is_set():
         raise refusal(

@@ -17,14 +17,11 @@ from service.jobs.cancellation import cancel
 from service.jobs.waiting import EVENT_ID
 from service.openapi.responses import TO_ITS_CERTIFICATE, problem_responses
 from service.problems import RETRY_AFTER
-from service.resources import Resources, get_resources
+from service.resources import Shared
 
 _JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
 _READ: Final = [require(KeyScope.READ)]
 router = APIRouter(tags=["jobs"])
-
-
-Shared = Annotated[Resources, Depends(get_resources)]
 
 
 async def job_id_in_path(

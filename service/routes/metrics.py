@@ -1,15 +1,13 @@
 """`/metrics`: for Prometheus."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from service.edge.callers import KeyScope, require
 from service.jobs.metrics import StoreCollector
 from service.openapi.responses import problem_responses
-from service.resources import Resources, get_resources
+from service.resources import Shared
 
 router = APIRouter(tags=["service"], dependencies=[require(KeyScope.ADMIN)])
 
@@ -25,7 +23,7 @@ router = APIRouter(tags=["service"], dependencies=[require(KeyScope.ADMIN)])
         **problem_responses(),
     },
 )
-def get_metrics(resources: Annotated[Resources, Depends(get_resources)]) -> Response:
+def get_metrics(resources: Shared) -> Response:
     """Get metrics for Prometheus; those of workers and queue are the same from every API process."""
     store = StoreCollector(resources.redis, resources.settings.timing)
     text = generate_latest(resources.metrics.registry) + generate_latest(store)

@@ -15,7 +15,7 @@ from contract.regions import Region, RegionPage, StoredRegion
 from contract.requests import Namespace, Tenant
 from service.edge.callers import Caller, KeyScope, require
 from service.openapi.responses import problem_responses
-from service.resources import Resources, get_resources
+from service.resources import Resources, Shared
 
 _MOST_REGIONS: Final = 2**32  # that a Redis list can hold
 router = APIRouter(tags=["regions"], dependencies=[require(KeyScope.READ)])
@@ -46,7 +46,7 @@ def _memory(
     ),
 )
 def list_regions(
-    resources: Annotated[Resources, Depends(get_resources)],
+    resources: Shared,
     memory: Annotated[str, Depends(_memory)],
     model: Annotated[
         str | None,

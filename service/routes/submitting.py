@@ -24,7 +24,7 @@ from service.jobs.state import queued_job
 from service.jobs.submission import Submitted
 from service.openapi.operations import MULTIPART
 from service.openapi.responses import TO_ITS_CERTIFICATE, TO_THE_JOB, header, problem_responses
-from service.resources import Resources, get_resources
+from service.resources import Resources, Shared
 
 Asked = CertifyRequest | PredictRequest
 
@@ -105,7 +105,7 @@ def preferred_wait(
 
 def submitting(
     request: Request,
-    resources: Annotated[Resources, Depends(get_resources)],
+    resources: Shared,
     wait: Annotated[int | None, Depends(preferred_wait)],
     key: SentKey,
 ) -> Callable[[Asked, bytes], Coroutine[Any, Any, JSONResponse]]:

@@ -130,7 +130,7 @@ def test_default_model(
         ({"memory": "a:b"}, "/memory", "'memory' must match ^[A-Za-z0-9_-]{1,64}$, got 'a:b'"),
         ({"memory": ""}, "/memory", "'memory' must match ^[A-Za-z0-9_-]{1,64}$, got ''"),
         ({"memory": "off"}, "/memory", "'memory' must be a namespace, got 'off', which means no memory"),
-        ({"model": ""}, "/model", "'model' must have at least 1 characters, got ''"),
+        ({"model": ""}, "/model", "'model' must have at least 1 character, got ''"),
     ],
 )
 def test_wrong_field(api: httpx.Client, fields: dict[str, Any], pointer: str, message: str) -> None:
