@@ -64,6 +64,9 @@ class _Asked(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    # Of a failure probability: the least number of votes that allow any answer but an abstention.
+    least_samples: ClassVar = staticmethod(minimum_samples)
+
     model: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
         default=None, description="Name of the model. Default: the server's."
     )
@@ -116,11 +119,6 @@ class _Asked(BaseModel):
         default=None,
         description="Seed of all randomness: 128 bits in hexadecimal. Default: drawn by the server.",
     )
-
-    @staticmethod
-    def least_samples(alpha: float) -> int:
-        """Returns the least number of votes with which any answer but an abstention is possible."""
-        return minimum_samples(alpha)
 
     @property
     def branch_alpha(self) -> float:
@@ -243,11 +241,7 @@ class PredictRequest(_Asked):
     """Request the smoothed classifier's label only, which needs far fewer votes than a radius."""
 
     kind: ClassVar = JobKind.PREDICT
-
-    @staticmethod
-    def least_samples(alpha: float) -> int:
-        """Returns the least number of votes with which any answer but an abstention is possible."""
-        return minimum_prediction_samples(alpha)
+    least_samples: ClassVar = staticmethod(minimum_prediction_samples)
 
 
 ImageFile = Annotated[

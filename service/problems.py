@@ -114,16 +114,12 @@ def validation_problem(errors: Any) -> Problem:
     fields = [field_problem(error) for error in errors]
     shown = "; ".join(field.message for field in fields[:_SHOWN])
     rest = f"; and {len(fields) - _SHOWN} more" if len(fields) > _SHOWN else ""
-    return problem(_worst({error["type"] for error in errors}), shown + rest, fields)
+    # An invalid field outranks too few samples.
+    few = all(error["type"] == ProblemCode.TOO_FEW_SAMPLES for error in errors)
+    code = ProblemCode.TOO_FEW_SAMPLES if few else ProblemCode.INVALID_FIELD
+    return problem(code, shown + rest, fields)
 
 
 def _is_unreadable(error: Any) -> bool:
     missing = error["type"] == "missing" and error["loc"] == ("body",)
     return bool(missing or error["type"] == "json_invalid")
-
-
-def _worst(types: set[str]) -> ProblemCode:
-    """An invalid field outranks too few samples."""
-    if types == {ProblemCode.TOO_FEW_SAMPLES.value}:
-        return ProblemCode.TOO_FEW_SAMPLES
-    return ProblemCode.INVALID_FIELD

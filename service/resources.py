@@ -17,7 +17,8 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from service.jobs.catalogue import Catalogue, read_catalogue
-from service.jobs.submission import Cached, Submitter, mean_job_seconds, read_store_fill
+from service.jobs.queue import mean_job_seconds
+from service.jobs.submission import Cached, Submitter, read_store_fill
 from service.jobs.waiting import JobWaiter
 from service.metrics import ApiMetrics
 from service.settings import ServiceSettings

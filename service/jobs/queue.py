@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from statistics import fmean
 from typing import Any, Final
 
 from redis import Redis
@@ -37,6 +38,8 @@ from contract.limits import (
 from contract.tasks import Task
 from service.jobs.admission import Terms, admit
 
+_RECENT_JOBS: Final = 20  # the mean follows what is submitted now
+_UNKNOWN_SECONDS: Final = 5.0  # taken for a job before any has finished
 _NO_SERVER: Final = Redis()  # RQ's parsers demand a connection, and never use it
 
 
@@ -108,14 +111,17 @@ def enqueue(redis: Redis, submission: Submission, task: Task, pixels: bytes, ter
     return admit(redis, job_id, queue.key, record_key(""), commands, terms)
 
 
-def read_job_seconds(redis: Redis, jobs: int) -> list[float]:
-    """Returns how long the jobs that finished last took to compute, at most ``jobs`` of them."""
-    finished: Any = redis.zrevrange(FinishedJobRegistry(keys.QUEUE, connection=redis).key, 0, jobs - 1)
+def mean_job_seconds(redis: Redis) -> float:
+    """Returns how long the jobs that finished last took to compute, on average."""
+    finished: Any = redis.zrevrange(
+        FinishedJobRegistry(keys.QUEUE, connection=redis).key, 0, _RECENT_JOBS - 1
+    )
     with redis.pipeline(transaction=False) as pipeline:
         for job_id in finished:
             pipeline.hmget(record_key(job_id.decode()), "started_at", "ended_at")
         times = [(str_to_date(began), str_to_date(ended)) for began, ended in pipeline.execute()]
-    return [(ended - began).total_seconds() for began, ended in times if began and ended]
+    seconds = [(ended - began).total_seconds() for began, ended in times if began and ended]
+    return fmean(seconds) if seconds else _UNKNOWN_SECONDS
 
 
 def stop_job(redis: Redis, job_id: str) -> None:

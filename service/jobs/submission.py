@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 from redis import Redis, exceptions
@@ -25,16 +25,13 @@ from service.edge.uploads import fit_image
 from service.jobs.admission import QueueFull, Terms
 from service.jobs.catalogue import Catalogue
 from service.jobs.idempotency import Idempotency
-from service.jobs.queue import enqueue, read_job_seconds
+from service.jobs.queue import enqueue
 from service.metrics import ApiMetrics
 from service.problems import RETRY_AFTER
 from service.settings import ServiceSettings
 from service.tracing import traceparent
 
 Value = TypeVar("Value", covariant=True)
-
-_RECENT_JOBS: Final = 20  # the mean follows what is submitted now
-_UNKNOWN_SECONDS: Final = 5.0  # taken for a job before any has finished
 
 
 class Cached(Protocol[Value]):
@@ -53,11 +50,6 @@ class Submitted:
 
     job_id: str
     submission: Submission | None
-
-    @property
-    def replayed(self) -> bool:
-        """Whether an earlier request made it."""
-        return self.submission is None
 
 
 @dataclass(frozen=True)
@@ -165,12 +157,6 @@ def drain_seconds(waiting: int, mean_seconds: float, engines: int) -> int:
     (125, 1, 3600)
     """
     return max(1, min(MAX_RETRY_AFTER, math.ceil(waiting * mean_seconds / max(1, engines))))
-
-
-def mean_job_seconds(redis: Redis) -> float:
-    """Returns how long the last jobs took to compute, on average, from RQ's own records."""
-    seconds = read_job_seconds(redis, _RECENT_JOBS)
-    return sum(seconds) / len(seconds) if seconds else _UNKNOWN_SECONDS
 
 
 def read_store_fill(redis: Redis) -> float:

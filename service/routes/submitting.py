@@ -142,7 +142,7 @@ async def _answer(
     headers = {"Location": job.links.self}
     if waits:
         headers["Preference-Applied"] = f"wait={wait}"
-    if submitted.replayed:
+    if submitted.submission is None:
         headers[REPLAYED] = "true"
     status = 200 if job.status.final else 202
     return JSONResponse(job.model_dump(mode="json"), status_code=status, headers=headers)

@@ -21,8 +21,7 @@ from contract.models import ModelInfo
 from contract.tasks import CertifyTask
 from service.app import create_app
 from service.jobs.admission import Terms
-from service.jobs.queue import enqueue, read_sizes
-from service.jobs.submission import mean_job_seconds
+from service.jobs.queue import enqueue, mean_job_seconds, read_sizes
 from service.settings import Auth, ServiceSettings
 from tests.service.keyring import make_keys
 
