@@ -1,10 +1,9 @@
 """One evaluation from plan to report: what the journal lacks is measured, then the tables are written."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from rich.progress import (
 
 from contract.models import ModelInfo
 from contract.settings import ExecutionSettings
-from evaluation.certificates.cases import Certifier, cases, question_for
+from evaluation.certificates.cases import Case, Certifier, cases, question_for
 from evaluation.certificates.tables import as_row
 from evaluation.certificates.tables import outcome as certificate_outcome
 from evaluation.errors import EvaluationError
@@ -82,27 +81,31 @@ def evaluate(
     with Journal(out, plan) as journal, _progress(console) as progress:
         earlier = [suite for suite in SuiteName if suite not in plan.suites and journal.rows(suite)]
         cells = _cells((*plan.suites, *earlier), plan, means)
-        outcomes: dict[str, Outcome] = {}
+        keys = {suite: [cell.key for cell in found] for suite, found in cells.items()}
+        if SuiteName.CERTIFY in (*plan.suites, *earlier):
+            wanted = list(cases(plan, means.dataset.test))
+            keys[SuiteName.CERTIFY] = [case.key for case in wanted]
         for suite in plan.suites:
             if suite == SuiteName.CERTIFY:
-                outcomes[suite] = _certify(plan, means, journal, progress)
+                _certify(plan, means, wanted, journal, progress)
             else:
-                device = _device(means).type
-                outcomes[suite] = _measure(suite, plan, cells[suite], device, journal, progress)
-        kept = {suite: _kept(suite, plan, means, cells, journal) for suite in earlier}
-    for suite, found in kept.items():
-        if found is None and console is not None:
-            console.print(f"not in the report: {suite}, begun in this folder and never finished")
-    whole: dict[str, Outcome] = {
-        suite: found for suite in SuiteName if (found := outcomes.get(suite) or kept.get(suite))
-    }
-    if set(whole) != set(plan.suites):
-        plan = plan.model_copy(update={"suites": tuple(whole)})
+                _measure(suite, cells[suite], _device(means).type, journal, progress)
+        whole: dict[str, Outcome] = {}
+        for suite in (name for name in SuiteName if name in keys):
+            rows = [row for key in keys[suite] if (row := journal.get(suite, key)) is not None]
+            if len(rows) == len(keys[suite]):
+                make = certificate_outcome if suite == SuiteName.CERTIFY else SUITES[suite].outcome
+                whole[suite] = make(plan, rows)
+            elif console is not None:
+                console.print(f"not in the report: {suite}, begun in this folder and never finished")
+    outcomes: dict[str, Outcome] = {suite: whole[suite] for suite in plan.suites}
+    plan = plan.model_copy(update={"suites": tuple(whole)})
     return outcomes, write_report(out, plan, whole, command(plan.suites))
 
 
-def _certify(plan: EvaluationPlan, means: Means, journal: Journal, progress: Progress) -> Outcome:
-    wanted = list(cases(plan, means.dataset.test))
+def _certify(
+    plan: EvaluationPlan, means: Means, wanted: Sequence[Case], journal: Journal, progress: Progress
+) -> None:
     missing = [case for case in wanted if journal.get(SuiteName.CERTIFY, case.key) is None]
     bar = progress.add_task(SuiteName.CERTIFY, total=len(wanted), completed=len(wanted) - len(missing))
     if missing:
@@ -118,7 +121,6 @@ def _certify(plan: EvaluationPlan, means: Means, journal: Journal, progress: Pro
                 _require_as_begun("n", votes.setdefault(case.setting.key, record.n), record.n)
                 journal.append(SuiteName.CERTIFY, case.key, dict(as_row(case.setting, record)))
                 progress.advance(bar)
-    return certificate_outcome(plan, [_known(journal, SuiteName.CERTIFY, case.key) for case in wanted])
 
 
 def _cells(suites: Sequence[str], plan: EvaluationPlan, means: Means) -> dict[str, list[Cell]]:
@@ -130,14 +132,7 @@ def _cells(suites: Sequence[str], plan: EvaluationPlan, means: Means) -> dict[st
     return {name: list(SUITES[name].cells(bench)) for name in named}
 
 
-def _measure(
-    name: str,
-    plan: EvaluationPlan,
-    cells: Sequence[Cell],
-    device: str,
-    journal: Journal,
-    progress: Progress,
-) -> Outcome:
+def _measure(name: str, cells: Sequence[Cell], device: str, journal: Journal, progress: Progress) -> None:
     missing = [cell for cell in cells if journal.get(name, cell.key) is None]
     bar = progress.add_task(name, total=len(cells), completed=len(cells) - len(missing))
     for row in journal.rows(name) if missing else ():
@@ -149,28 +144,6 @@ def _measure(
         except (BackendError, SmoothingError) as error:
             raise EvaluationError(f"'{name}', {cell.key}: {error}") from error
         progress.advance(bar)
-    return SUITES[name].outcome(plan, [_known(journal, name, cell.key) for cell in cells])
-
-
-def _kept(
-    name: str, plan: EvaluationPlan, means: Means, cells: Mapping[str, Sequence[Cell]], journal: Journal
-) -> Outcome | None:
-    """Make the tables of a suite that was measured here before; None if something of it is missing."""
-    measured = cases(plan, means.dataset.test) if name == SuiteName.CERTIFY else cells[name]
-    rows = [journal.get(name, one.key) for one in measured]
-    known = [row for row in rows if row is not None]
-    if len(known) < len(rows):
-        return None
-    return (
-        certificate_outcome(plan, known) if name == SuiteName.CERTIFY else SUITES[name].outcome(plan, known)
-    )
-
-
-def _known(journal: Journal, suite: str, key: str) -> dict[str, Any]:
-    row = journal.get(suite, key)
-    if row is None:
-        raise EvaluationError(f"'{suite}' must have measured {key}, got nothing")
-    return row
 
 
 def _bench(plan: EvaluationPlan, means: Means) -> Bench:
@@ -230,8 +203,7 @@ def _require_same(plan: EvaluationPlan, models: Mapping[str, ModelInfo]) -> None
             )
 
 
-@contextmanager
-def _progress(console: Console | None) -> Iterator[Progress]:
+def _progress(console: Console | None) -> Progress:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -239,5 +211,4 @@ def _progress(console: Console | None) -> Iterator[Progress]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=console is None) as progress:
-        yield progress
+    return Progress(*columns, console=console, disable=console is None)

@@ -213,7 +213,7 @@ def _envelope(plan: EvaluationPlan, runs: Sequence[Run], norm: Norm) -> Table:
     rows: list[tuple[str | float, ...]] = []
     for scheme in dict.fromkeys(run.scheme for run in runs):
         points = envelope([run for run in runs if run.scheme == scheme], plan.certify.radii, norm)
-        rows += [(scheme, point.radius, point.accuracy, point.run) for point in points]
+        rows += [(scheme, *point) for point in points]
     return Table(
         f"envelope-{norm}",
         f"The best noise level at each {_WORDS[norm]} radius",
@@ -249,10 +249,7 @@ def _equal(plan: EvaluationPlan, runs: Sequence[Run], norm: Norm) -> Table:
     rows: list[tuple[str | float | None, ...]] = []
     for scheme in dict.fromkeys(run.scheme for run in runs):
         of_scheme = [run for run in runs if run.scheme == scheme]
-        rows += [
-            (scheme, point.level, point.interpolated, point.nearest, point.accuracy, point.radius)
-            for point in at_equal_accuracy(of_scheme, plan.certify.levels, norm)
-        ]
+        rows += [(scheme, *point) for point in at_equal_accuracy(of_scheme, plan.certify.levels, norm)]
     rows.sort(key=lambda row: float(row[1] or 0))
     return Table(
         f"equal-accuracy-{norm}",

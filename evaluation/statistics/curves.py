@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
-from evaluation.errors import require
 from evaluation.records import CertificateRecord, Norm
 from evaluation.statistics.metrics import average_certified_radius, certified_accuracy
 
@@ -26,8 +26,7 @@ class Run:
     records: tuple[CertificateRecord, ...]
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """The best run at one radius."""
 
     radius: float
@@ -41,32 +40,31 @@ def envelope(runs: Sequence[Run], radii: Sequence[float], norm: Norm = "l2") -> 
     This is what papers plot over σ. It compares; no single classifier attains it, since each point may be
     another noise level. Ties go to the run that comes first.
     """
-    require(len(runs) > 0, "runs", "not be empty", len(runs))
-    points = []
-    for radius in radii:
-        found = [(certified_accuracy(run.records, radius, norm), run.name) for run in runs]
-        accuracy, name = max(found, key=lambda pair: pair[0])
-        points.append(Point(radius, accuracy, name))
-    return points
+    return [
+        max(
+            (Point(radius, certified_accuracy(run.records, radius, norm), run.name) for run in runs),
+            key=lambda point: point.accuracy,
+        )
+        for radius in radii
+    ]
 
 
-@dataclass(frozen=True)
-class AtEqualAccuracy:
+class AtEqualAccuracy(NamedTuple):
     """A scheme at one clean accuracy.
 
     Attributes:
         level: the clean accuracy that schemes are compared at.
-        nearest: name of the run whose clean accuracy is nearest.
-        accuracy, radius: clean accuracy and average certified radius of that run.
         interpolated: average certified radius at the level itself, on the straight line between the two runs
             round it; None where the scheme's runs do not reach round it.
+        nearest: name of the run whose clean accuracy is nearest.
+        accuracy, radius: clean accuracy and average certified radius of that run.
     """
 
     level: float
+    interpolated: float | None
     nearest: str
     accuracy: float
     radius: float
-    interpolated: float | None
 
 
 def at_equal_accuracy(
@@ -87,19 +85,16 @@ def at_equal_accuracy(
         Nandi, Addepalli, Rangwani & Babu, "Certified Adversarial Robustness Within Multiple Perturbation
         Bounds", 2023, §4.5.
     """
-    require(len(runs) > 0, "runs", "not be empty", len(runs))
     known = [
         (certified_accuracy(run.records, 0.0, norm), average_certified_radius(run.records, norm), run.name)
         for run in runs
     ]
-    return [_at(level, known) for level in levels]
-
-
-def _at(level: float, known: list[tuple[float, float, str]]) -> AtEqualAccuracy:
-    require(0.0 <= level <= 1.0, "level", "be in [0, 1]", level)
-    accuracy, radius, name = min(known, key=lambda run: (abs(run[0] - level), -run[1]))
     points = [(accuracy, radius) for accuracy, radius, _ in known]
-    return AtEqualAccuracy(level, name, accuracy, radius, interpolated(level, points))
+    found = []
+    for level in levels:
+        accuracy, radius, name = min(known, key=lambda run: (abs(run[0] - level), -run[1]))
+        found.append(AtEqualAccuracy(level, interpolated(level, points), name, accuracy, radius))
+    return found
 
 
 def interpolated(level: float, points: Iterable[Sequence[float]]) -> float | None:
