@@ -1,7 +1,8 @@
 """What is evaluated and how: everything that decides a table, so that equal plans give equal tables."""
 
+import hashlib
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import (
     AfterValidator,
@@ -90,6 +91,8 @@ CORRUPTIONS = (
 """The fifteen of ImageNet-C."""
 
 SEVERITIES = (1, 2, 3, 4, 5)
+
+_SEED_DOMAIN: Final = b"radii/evaluation/seed/1\0"
 
 RADII = tuple(step / 4 for step in range(13))
 """0, 0.25, … 3: the radii of the papers' tables, pixel units."""
@@ -251,6 +254,19 @@ class EvaluationPlan(_Frozen):
     corruptions: CorruptionPlan = CorruptionPlan()
     levels: LevelPlan = LevelPlan()
     gradients: GradientPlan = GradientPlan()
+
+    def image_seed(self, index: int) -> int:
+        """Return the seed, of 128 bits, of all votes on one image of the test split.
+
+        Schemes that are compared so meet the same noise, and nothing depends on the order of images;
+        evaluations of two seeds share no votes.
+
+        >>> f"{EvaluationPlan(bundles={}, suites=()).image_seed(7):032x}"
+        'd1e5d9db5732b6becadeb709a3baccf3'
+        """
+        seed = self.seed.to_bytes(16, "big")
+        digest = hashlib.sha256(_SEED_DOMAIN + seed + f"{self.dataset}:{index}".encode()).digest()
+        return int.from_bytes(digest[:16], "big")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -19,7 +19,6 @@ from contract.tasks import CertifyQuestion
 from evaluation.certificates.tables import Setting, settings
 from evaluation.errors import EvaluationError
 from evaluation.plan import EvaluationPlan
-from evaluation.seeds import image_seed
 from models.data import LabelledImages
 
 
@@ -95,7 +94,7 @@ def question_for(plan: EvaluationPlan, case: Case, model: ModelInfo) -> CertifyQ
         "adapt": setting.adapt,
         "memory": NO_MEMORY,
         "label": model.classes[case.label],
-        "seed": f"{image_seed(plan, case.index):032x}",
+        "seed": f"{plan.image_seed(case.index):032x}",
     }
     try:
         request = CertifyRequest.model_validate(fields)

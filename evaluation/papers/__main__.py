@@ -29,7 +29,7 @@ from evaluation.options import plan_from
 from evaluation.papers.evaluations import EVALUATIONS, Evaluation
 from evaluation.papers.measures import Outcomes
 from evaluation.papers.outcomes import OUTCOME, as_text, read_outcomes, trim
-from evaluation.papers.page import render
+from evaluation.papers.sections import render
 from evaluation.plan import EvaluationPlan
 from models.bundles import ZOO, BundleError, read_card
 

@@ -1,5 +1,9 @@
-"""The tables of docs/results.md, from committed outcomes: the same outcomes give the same tables."""
+"""The tables of docs/results.md, from committed outcomes: the same outcomes give the same tables.
 
+The page is prose that people write, and tables between marks.
+"""
+
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,9 +18,15 @@ from evaluation.report.contents import EMPTY, Cell, Figure
 from evaluation.report.tables import as_markdown
 
 _ROWS: Final = tomllib.loads(Path(__file__).with_name("rows.toml").read_text(encoding="utf-8"))
+_MARK: Final = re.compile(r"(<!-- results: ([\w-]+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
 _ZOO: Final = "fashion-mnist-"  # how the names of all bundles begin
 _RADII: Final = tuple(step / 4 for step in range(9))
 _SCHEMES: Final = ("as trained", "adapted")
+
+
+def render(page: str, outcomes: Outcomes) -> str:
+    """Return the page with the tables between its marks written anew."""
+    return _MARK.sub(lambda found: f"{found[1]}{SECTIONS[found[2]](outcomes)}\n{found[3]}", page)
 
 
 def zoo(outcomes: Outcomes) -> str:

@@ -19,6 +19,8 @@ def write_report(
 ) -> list[Path]:
     """Write ``<table>.csv``, ``<picture>.png``, ``results.json`` and ``report.html``; return their paths.
 
+    The JSON has plan, command and all tables but those of time.
+
     Args:
         folder: Where to; it exists.
         plan: What was evaluated.
@@ -30,13 +32,6 @@ def write_report(
         tables = (*outcome.tables, *outcome.details, *outcome.timings)
         written += [_write(folder / f"{table.name}.csv", as_csv(table).encode()) for table in tables]
         written += [_write(folder / f"{picture.name}.png", picture.png) for picture in outcome.pictures]
-    written.append(_write(folder / "results.json", as_json(plan, outcomes, command).encode()))
-    written.append(_write(folder / "report.html", page(plan, outcomes, command).encode()))
-    return written
-
-
-def as_json(plan: EvaluationPlan, outcomes: Mapping[str, Outcome], command: str) -> str:
-    """Return plan, command and all tables but those of time."""
     content = {
         "command": command,
         "plan": plan.model_dump(mode="json"),
@@ -52,7 +47,10 @@ def as_json(plan: EvaluationPlan, outcomes: Mapping[str, Outcome], command: str)
             for table in (*outcome.tables, *outcome.details)
         },
     }
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    written.append(_write(folder / "results.json", text.encode()))
+    written.append(_write(folder / "report.html", page(plan, outcomes, command).encode()))
+    return written
 
 
 def _write(path: Path, content: bytes) -> Path:

@@ -16,7 +16,6 @@ from evaluation.errors import require
 from evaluation.plan import EvaluationPlan
 from evaluation.records import Row
 from evaluation.report.contents import Chart, Line, Outcome, Table
-from evaluation.seeds import image_seed
 from evaluation.statistics.intervals import known_interval
 from evaluation.subject import Subject
 from evaluation.suites.execution import executable, executed, record
@@ -98,7 +97,7 @@ def _measure(bench: Bench, run: _Run, place: int, prepared: Callable[[], Executa
             n=asked.n or subject.bundle.card.recommended.n,
             alpha=asked.alpha,
             batch_size=classifier.batch_size,
-            seed=image_seed(bench.plan, index),
+            seed=bench.plan.image_seed(index),
         )
     return {
         "run": run.name,

@@ -10,11 +10,12 @@ import io
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.transforms.functional import to_pil_image
+from torchvision.utils import make_grid
 
 from evaluation.plan import EvaluationPlan
 from evaluation.records import Row
@@ -61,25 +62,23 @@ def loss_gradients(module: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     return gradient
 
 
-def as_picture(gradient: Tensor) -> NDArray[np.uint8]:
-    """Return one gradient ``(c, h, w)`` as 8-bit values of the same shape, 0 being grey (128).
+def as_picture(gradient: Tensor) -> Tensor:
+    """Return one gradient ``(c, h, w)`` in [0, 1], 0 being grey.
 
     Three standard deviations about 0 are black and white; what lies beyond is clipped.
 
-    >>> as_picture(torch.tensor([[[0.0, 1.0, -1.0]]])).tolist()
-    [[[128, 180, 75]]]
+    >>> (as_picture(torch.tensor([[[0.0, 1.0, -1.0]]])) * 255).round().tolist()
+    [[[128.0, 180.0, 75.0]]]
     """
     spread = 3 * float(gradient.square().mean().sqrt())
-    scaled = gradient / (2 * spread) + 0.5 if spread > 0 else torch.full_like(gradient, 0.5)
-    found: NDArray[np.uint8] = (scaled.clamp(0, 1) * 255).round().cpu().numpy().astype(np.uint8)
-    return found
+    return (gradient / (2 * spread) + 0.5).clamp(0, 1) if spread > 0 else torch.full_like(gradient, 0.5)
 
 
 def _measure(bench: Bench, subject: Subject) -> Row:
     plan = bench.plan.gradients
     chosen = slice(0, plan.images)
     images, labels = bench.images.pixels[chosen], bench.images.labels[chosen]
-    columns = [("image", [_plain(image) for image in images])]
+    columns = [("image", list(images))]
     for scheme in ("as trained", "adapted") if subject.adaptable else ("as trained",):
         for sigma in plan.sigmas:
             if scheme == "adapted" and sigma == 0:
@@ -101,25 +100,17 @@ def _measure(bench: Bench, subject: Subject) -> Row:
     }
 
 
-def _plain(image: Tensor) -> NDArray[np.uint8]:
-    found: NDArray[np.uint8] = (image * 255).round().cpu().numpy().astype(np.uint8)
-    return found
-
-
-def _grid(columns: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]]) -> bytes:
-    """Lay out pictures ``(c, h, w)``, each column under its title, as a PNG."""
-    rows = len(columns[0][1])
-    size = (len(columns) * (_SIDE + _GAP) + _GAP, _HEADER + rows * (_SIDE + _GAP) + _GAP)
-    sheet = Image.new("RGB", size, "white")
+def _grid(columns: Sequence[tuple[str, Sequence[Tensor]]]) -> bytes:
+    """Lay out pictures ``(c, h, w)`` in [0, 1], each column under its title, as a PNG."""
+    rows = zip(*(pictures for _, pictures in columns), strict=True)
+    pictures = torch.stack([picture for row in rows for picture in row])
+    large = functional.interpolate(pictures, _SIDE, mode="nearest-exact")
+    grid = make_grid(large, nrow=len(columns), padding=_GAP, pad_value=1.0)
+    sheet = Image.new("RGB", (grid.shape[2], _HEADER + grid.shape[1]), "white")
+    sheet.paste(to_pil_image((grid * 255).round().byte().cpu()), (0, _HEADER))
     draw = ImageDraw.Draw(sheet)
-    for place, (title, pictures) in enumerate(columns):
-        left = _GAP + place * (_SIDE + _GAP)
-        draw.text((left, 4), title, fill="black")
-        for row, picture in enumerate(pictures):
-            whole = picture.repeat(3, axis=0) if len(picture) == 1 else picture
-            shown = Image.fromarray(np.ascontiguousarray(whole.transpose(1, 2, 0)))
-            shown = shown.resize((_SIDE, _SIDE), Image.Resampling.NEAREST)
-            sheet.paste(shown, (left, _HEADER + row * (_SIDE + _GAP)))
+    for place, (title, _) in enumerate(columns):
+        draw.text((_GAP + place * (_SIDE + _GAP), 4), title, fill="black")
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

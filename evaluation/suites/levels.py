@@ -13,7 +13,6 @@ from evaluation.errors import require
 from evaluation.plan import EvaluationPlan
 from evaluation.records import Row
 from evaluation.report.contents import Chart, Line, Outcome, Table
-from evaluation.seeds import image_seed
 from evaluation.statistics.intervals import clopper_pearson_interval, known_interval
 from evaluation.subject import Subject, as_digits
 from evaluation.suites.execution import executable, executed, record
@@ -69,7 +68,7 @@ def _measure(bench: Bench, subject: Subject, steps: int, prepared: Callable[[], 
                 n=plan.n,
                 alpha=plan.alpha,
                 batch_size=classifier.batch_size,
-                seed=image_seed(bench.plan, index),
+                seed=bench.plan.image_seed(index),
             )
         good = not found.abstained and found.top_class == int(bench.images.labels[place])
         right.append(good)

@@ -1,4 +1,4 @@
-"""A plan refuses what would be measured twice."""
+"""A plan refuses what would be measured twice, and seeds every image."""
 
 import pytest
 from pydantic import ValidationError
@@ -35,3 +35,14 @@ def test_what_is_asked_for_twice_is_refused(section: str, field: str, values: tu
     """Measured once and counted twice, it would make a sample look larger than it is."""
     with pytest.raises(ValidationError, match=f"'{field}' must hold no value twice, got"):
         EvaluationPlan.model_validate({**SMALL, section: {field: values}})
+
+
+def test_the_seed_of_an_image_depends_on_its_place_and_the_run_alone() -> None:
+    plans = [
+        EvaluationPlan(bundles={}, suites=(), dataset=name, seed=seed)
+        for seed in (0, 2**128 - 1)
+        for name in ("fashion-mnist", "cifar10")
+    ]
+    seeds = {plan.image_seed(index) for plan in plans for index in range(3)}
+    assert len(seeds) == 12
+    assert all(0 <= seed < 2**128 for seed in seeds)

@@ -22,7 +22,6 @@ from typer.testing import CliRunner
 from evaluation.errors import EvaluationError
 from evaluation.options import plan_from
 from evaluation.plan import EvaluationPlan
-from evaluation.seeds import image_seed
 from models.bundles import ZOO, load_bundle, write_bundle
 from models.data import DatasetError, load_dataset
 from models.images import as_pixels
@@ -387,7 +386,7 @@ def test_certificates_of_a_shipped_bundle_are_those_of_the_library(tmp_path: Pat
             n=200,
             stop=Looks(give_up=0.001),
             batch_size=100,
-            seed=image_seed(EvaluationPlan(bundles={}, suites=()), index),
+            seed=EvaluationPlan(bundles={}, suites=()).image_seed(index),
         )
         assert int(record["top count"]) == int(found.counts[found.top_class])
         assert float(record["p lower"]) == found.bound.p_lower
