@@ -1,18 +1,17 @@
-"""Lower bounds on the distance of images from a few block sums of each.
+"""Lower bounds on the ℓ2 distance of images from a few block sums of each.
 
 The sketch of an image is the vector of the sums of its pixels over the blocks of a coarse grid. Many sketches
 fit where the images do not, and most images are known to be far away without being read.
 
-With S_b the sum of x − y over a block b, the triangle inequality in each block gives ‖x − y‖₁ ≥ Σ_b |S_b|.
-The Cauchy–Schwarz inequality, S_b² = ⟨1, x − y⟩_b² ≤ |b|·‖x − y‖²_b, gives ‖x − y‖₂² ≥ Σ_b S_b² / |b|. Both
-are equalities where x − y is constant on each block.
+With S_b the sum of x − y over a block b, the Cauchy–Schwarz inequality in each block, S_b² = ⟨1, x − y⟩_b² ≤
+|b|·‖x − y‖²_b, gives ‖x − y‖₂² ≥ Σ_b S_b² / |b|, with equality where x − y is constant on each block. An ℓ1
+ball lies in the ℓ2 ball of its radius, so that this bound serves both norms.
 
-The sums are exact, and the float32 bounds are at most what these inequalities give: every rounding that could
+The sums are exact, and the float32 bounds are at most what the inequality gives: every rounding that could
 have made one larger is taken off again.
 """
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -114,30 +113,18 @@ def l2_lower_bounds(sketches: Sums, sketch: Sums, counts: NDArray[np.int64]) -> 
     4.0
     """
     _check(sketches, sketch, counts)
+    dtype = _working_type(counts)
+    own, weights = sketch.astype(dtype)[:, None], (1.0 / counts).astype(dtype)[:, None]
     bounds = np.empty(sketches.shape[1], dtype=np.float32)
-    for start, part in _l2_bounds(sketches, sketch, counts):
-        bounds[start : start + len(part)] = part
-    return bounds
-
-
-def l1_lower_bounds(sketches: Sums, sketch: Sums, counts: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Lower bounds ``(m,)`` on the ℓ1 distance of each of m images from one image, pixel units.
-
-    Args and errors are those of ``l2_lower_bounds``.
-
-    >>> grid = BlockGrid((1, 4, 4), 2)
-    >>> black, white = np.zeros((1, 1, 4, 4), np.uint8), np.full((1, 1, 4, 4), 255, np.uint8)
-    >>> round(float(l1_lower_bounds(grid.sketch(black), grid.sketch(white)[:, 0], grid.counts)[0]), 4)
-    16.0
-    """
-    _check(sketches, sketch, counts)
-    bounds = np.empty(sketches.shape[1], dtype=np.float32)
-    shrink = _shrink(len(counts))
-    for start, differences in _differences(sketches, sketch, counts):
-        np.abs(differences, out=differences)
-        part = differences.sum(axis=0)
-        part *= shrink
-        bounds[start : start + len(part)] = part
+    width = max(1, _CELLS_AT_ONCE // len(counts))
+    buffer = np.empty((len(counts), min(width, len(bounds))), dtype=dtype)
+    for start in range(0, len(bounds), width):
+        part = buffer[:, : min(width, len(bounds) - start)]
+        np.copyto(part, sketches[:, start : start + width])
+        part -= own  # exact
+        np.square(part, out=part)
+        part *= weights
+        bounds[start : start + width] = np.sqrt(part.sum(axis=0)) * _shrink(len(counts))
     return bounds
 
 
@@ -165,47 +152,11 @@ def l2_within(
     >>> l2_within(sketches, sketches[:, 1], grid.counts, limits=0.1)  # neighbours are 20/255 apart
     array([0, 1, 2])
     """
-    _check(sketches, sketch, counts)
-    limits = np.asarray(limits)
-    members = sketches.shape[1:]
-    require(limits.shape in ((), members), "limits", f"have the shape () or {members}", limits.shape)
+    bounds, limits = l2_lower_bounds(sketches, sketch, counts), np.asarray(limits)
+    shape = bounds.shape
+    require(limits.shape in ((), shape), "limits", f"have the shape () or {shape}", limits.shape)
     require(not np.isnan(limits).any(), "limits", "not be NaN", limits)
-    found = [np.empty(0, dtype=np.int64)]
-    for start, part in _l2_bounds(sketches, sketch, counts):
-        near = part <= (limits[start : start + len(part)] if limits.ndim else limits)
-        found.append(np.flatnonzero(near) + start)
-    return np.concatenate(found)
-
-
-def _l2_bounds(
-    sketches: Sums, sketch: Sums, counts: NDArray[np.int64]
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Position and bounds of one part of the images after the other."""
-    shrink = _shrink(len(counts))
-    weights = (1.0 / counts).astype(_working_type(counts))[:, None]
-    for start, differences in _differences(sketches, sketch, counts):
-        np.square(differences, out=differences)
-        differences *= weights
-        part = differences.sum(axis=0)
-        np.sqrt(part, out=part)
-        part *= shrink
-        yield start, part.astype(np.float32, copy=False)
-
-
-def _differences(
-    sketches: Sums, sketch: Sums, counts: NDArray[np.int64]
-) -> Iterator[tuple[int, NDArray[np.floating[Any]]]]:
-    """Position and exact differences of the sums, ``(k, part)``; each part overwrites the one before."""
-    dtype = _working_type(counts)
-    own = sketch.astype(dtype)[:, None]
-    members = sketches.shape[1]
-    width = max(1, _CELLS_AT_ONCE // len(counts))
-    buffer = np.empty((len(counts), min(width, members)), dtype=dtype)
-    for start in range(0, members, width):
-        part = buffer[:, : min(width, members - start)]
-        np.copyto(part, sketches[:, start : start + width])
-        part -= own
-        yield start, part
+    return np.flatnonzero(bounds <= limits)
 
 
 def _check(sketches: Sums, sketch: Sums, counts: NDArray[np.int64]) -> None:
@@ -230,8 +181,7 @@ def _shrink(blocks: int) -> np.float32:
     """1/255, less what rounding may have added to a bound.
 
     A term of the ℓ2 sum is rounded three times (weight, square, product), the sum of k terms k − 1 times in
-    whatever order, and root, scaling and storing once each; that is below (1 + 2^-24)^(k + 8), and the ℓ1
-    sum takes fewer.
+    whatever order, and root, scaling and storing once each; that is below (1 + 2^-24)^(k + 8).
     """
     exact = math.exp(-(blocks + 8) * _ROUNDING) / _LEVELS
     return np.float32(np.nextafter(np.float32(exact), np.float32(0.0)))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from smoothing.errors import InvalidParameter
-from smoothing.regions.sketches import BlockGrid, l1_lower_bounds, l2_lower_bounds, l2_within
+from smoothing.regions.sketches import BlockGrid, l2_lower_bounds, l2_within
 from tests.properties import examples
 
 SHAPES = [(1, 5, 7), (3, 2, 1), (1, 1, 1), (2, 4, 4), (3, 9, 6)]
@@ -22,10 +22,6 @@ Images = NDArray[np.uint8]
 def steps(images: Images, image: Images) -> list[list[int]]:
     """Differences in steps of 1/255, as Python's integers."""
     return [np.abs(other.astype(int) - image).ravel().tolist() for other in images]
-
-
-def exact_l1(images: Images, image: Images) -> list[Fraction]:
-    return [Fraction(sum(row), 255) for row in steps(images, image)]
 
 
 def exact_squared_l2(images: Images, image: Images) -> list[Fraction]:
@@ -71,13 +67,10 @@ def test_bounds_never_exceed_the_distances(crowd: tuple[BlockGrid, Images], dtyp
     grid, images = crowd
     sums = grid.sketch(images).astype(dtype)
     l2 = l2_lower_bounds(sums, sums[:, 0], grid.counts)
-    l1 = l1_lower_bounds(sums, sums[:, 0], grid.counts)
-    assert l2.dtype == l1.dtype == np.float32
-    assert l2[0] == l1[0] == 0.0
+    assert l2.dtype == np.float32
+    assert l2[0] == 0.0
     for bound, truth in zip(l2.tolist(), exact_squared_l2(images, images[0]), strict=True):
         assert Fraction(bound) ** 2 <= truth
-    for bound, truth in zip(l1.tolist(), exact_l1(images, images[0]), strict=True):
-        assert bound <= truth
 
 
 @lightly
@@ -90,12 +83,9 @@ def test_bounds_are_the_distances_of_images_constant_on_blocks(
     images = np.stack([constant_on_blocks(grid, cells, seed), constant_on_blocks(grid, cells, seed + 1)])
     sums = grid.sketch(images)
     l2 = float(l2_lower_bounds(sums, sums[:, 0], grid.counts)[1])
-    l1 = float(l1_lower_bounds(sums, sums[:, 0], grid.counts)[1])
     squared = exact_squared_l2(images, images[0])[1]
     assert Fraction(l2) ** 2 <= squared
     assert l2 == pytest.approx(math.sqrt(squared), rel=2e-5)
-    assert l1 <= exact_l1(images, images[0])[1]
-    assert l1 == pytest.approx(float(exact_l1(images, images[0])[1]), rel=2e-5)
 
 
 def test_rounding_is_taken_off_where_it_would_show() -> None:
@@ -107,10 +97,8 @@ def test_rounding_is_taken_off_where_it_would_show() -> None:
         images = levels.repeat(16 // cells, axis=2).repeat(16 // cells, axis=3)
         sums = grid.sketch(images)
         l2 = l2_lower_bounds(sums, sums[:, 0], grid.counts)
-        l1 = l1_lower_bounds(sums, sums[:, 0], grid.counts)
-        squared, absolute = exact_squared_l2(images, images[0]), exact_l1(images, images[0])
+        squared = exact_squared_l2(images, images[0])
         assert all(Fraction(bound) ** 2 <= truth for bound, truth in zip(l2.tolist(), squared, strict=True))
-        assert all(bound <= truth for bound, truth in zip(l1.tolist(), absolute, strict=True))
 
 
 @lightly
@@ -139,9 +127,7 @@ def test_parts_join_without_a_seam(dtype: Any) -> None:
     sums, sketch = memory[:, :150_001], memory[:, 77]
     differences = sums.astype(np.float64) - sketch[:, None]
     l2 = np.sqrt((differences**2 / counts[:, None]).sum(axis=0)) / 255
-    l1 = np.abs(differences).sum(axis=0) / 255
     assert np.allclose(l2_lower_bounds(sums, sketch, counts), l2, rtol=1e-5)
-    assert np.allclose(l1_lower_bounds(sums, sketch, counts), l1, rtol=1e-5)
     limits = rng.permutation(l2).astype(np.float32)
     bounds = l2_lower_bounds(sums, sketch, counts)
     assert np.array_equal(l2_within(sums, sketch, counts, limits), np.flatnonzero(bounds <= limits))
@@ -154,14 +140,11 @@ def test_huge_blocks_are_exact() -> None:
     """Sums beyond 2**24 that differ by one: float32 would round the sums, and so the difference, up."""
     counts = np.array([2**23], dtype=np.int64)
     sums = np.array([[2**24 + 3, 2**24 + 1, 2**31 - 1, 2**31 - 2**23]], dtype=np.int32)
-    l1 = l1_lower_bounds(sums, sums[:, 0], counts)
     l2 = l2_lower_bounds(sums, sums[:, 0], counts)
     apart = np.abs(sums[0].astype(np.int64) - int(sums[0, 0])).tolist()
-    for bound1, bound2, gap in zip(l1.tolist(), l2.tolist(), apart, strict=True):
-        assert bound1 <= Fraction(gap, 255)
-        assert bound1 == pytest.approx(gap / 255, rel=1e-5)
-        assert Fraction(bound2) ** 2 <= Fraction(gap**2, 255**2 * 2**23)
-        assert bound2 == pytest.approx(gap / 255 / 2**11.5, rel=1e-5)
+    for bound, gap in zip(l2.tolist(), apart, strict=True):
+        assert Fraction(bound) ** 2 <= Fraction(gap**2, 255**2 * 2**23)
+        assert bound == pytest.approx(gap / 255 / 2**11.5, rel=1e-5)
     assert l2_within(sums, sums[:, 0], counts, 1e-5).tolist() == [0, 1]
 
 
@@ -198,7 +181,6 @@ def test_no_images_are_no_bounds() -> None:
     sums, sketch = grid.sketch(noise((0, 1, 4, 4))), grid.sketch(noise((1, 1, 4, 4)))[:, 0]
     assert sums.shape == (4, 0)
     assert l2_lower_bounds(sums, sketch, grid.counts).shape == (0,)
-    assert l1_lower_bounds(sums, sketch, grid.counts).shape == (0,)
     found = l2_within(sums, sketch, grid.counts, np.empty(0, np.float32))
     assert (found.shape, found.dtype) == ((0,), np.int64)
 
@@ -253,7 +235,7 @@ SUMS, SKETCH, COUNTS = np.zeros((2, 3), np.int32), np.zeros(2, np.int32), np.one
     ],
 )
 def test_sums_that_do_not_match_are_refused(sketches: Any, sketch: Any, counts: Any, message: str) -> None:
-    for bounds in (l2_lower_bounds, l1_lower_bounds, lambda *sums: l2_within(*sums, 1.0)):
+    for bounds in (l2_lower_bounds, lambda *sums: l2_within(*sums, 1.0)):
         with pytest.raises(InvalidParameter, match=message):
             bounds(sketches, sketch, counts)
 
