@@ -10,6 +10,7 @@ job that finishes between two reads would look lost.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final, Self
 
 from redis import Redis
@@ -24,14 +25,6 @@ from contract.problems import Problem, problem
 from service.jobs.queue import QueueRecord, parse_record, record_key, results_key, timed_out
 
 _STOPPING: Final = " stopping"
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A job, and the id of the last event it reflects."""
-
-    job: Job
-    position: str
 
 
 @dataclass(frozen=True)
@@ -57,8 +50,8 @@ class Cancellation:
 
 
 @dataclass(frozen=True)
-class _Held:
-    """The keys of a job, as read from Redis."""
+class Reading:
+    """The keys of a job, as read from Redis; ``position`` is the id of the last event among them."""
 
     submission: Submission
     certificate: Certificate | None
@@ -70,8 +63,14 @@ class _Held:
     position: str
     timed_out: bool
 
+    @cached_property
+    def job(self) -> Job:
+        """The job that they describe."""
+        return _derive(self)
+
     @property
     def answer(self) -> Certificate | PredictedLabel | None:
+        """The result, of either kind."""
         return self.certificate or self.prediction
 
     @property
@@ -93,7 +92,7 @@ def read_job(redis: Redis, job_id: str) -> Reading | None:
     if held is not None and (last_word := held.last_word) is not None:
         redis.set(**last_word)
         held = _read(redis, job_id)  # the result may have been committed in the meantime
-    return None if held is None else Reading(_derive(held), held.position)
+    return held
 
 
 async def read_job_async(redis: AsyncRedis, job_id: str) -> Reading | None:
@@ -102,14 +101,14 @@ async def read_job_async(redis: AsyncRedis, job_id: str) -> Reading | None:
     if held is not None and (last_word := held.last_word) is not None:
         await redis.set(**last_word)
         held = await _read_async(redis, job_id)
-    return None if held is None else Reading(_derive(held), held.position)
+    return held
 
 
 def queued_job(submission: Submission) -> Job:
     """Returns the job that was just enqueued, without reading it."""
     record = QueueRecord(JobStatus.QUEUED, attempt=1, started_at=None, ended_at=None)
     progress = Progress(stage=Stage.QUEUED)
-    return _derive(_Held(submission, None, None, None, None, record, progress, "0-0", timed_out=False))
+    return Reading(submission, None, None, None, None, record, progress, "0-0", timed_out=False).job
 
 
 def watched_keys(job_id: str) -> list[str]:
@@ -117,13 +116,13 @@ def watched_keys(job_id: str) -> list[str]:
     return [record_key(job_id), keys.certificate(job_id), keys.prediction(job_id), keys.problem(job_id)]
 
 
-def _read(redis: Redis, job_id: str) -> _Held | None:
+def _read(redis: Redis, job_id: str) -> Reading | None:
     with redis.pipeline(transaction=True) as pipeline:
         _queue_reads(pipeline, job_id)
         return _held(job_id, pipeline.execute())
 
 
-async def _read_async(redis: AsyncRedis, job_id: str) -> _Held | None:
+async def _read_async(redis: AsyncRedis, job_id: str) -> Reading | None:
     async with redis.pipeline(transaction=True) as pipeline:
         _queue_reads(pipeline, job_id)
         return _held(job_id, await pipeline.execute())
@@ -142,14 +141,14 @@ def _queue_reads(pipeline: Any, job_id: str) -> None:
     pipeline.xrevrange(results_key(job_id), count=1)
 
 
-def _held(job_id: str, replies: Sequence[Any]) -> _Held | None:
+def _held(job_id: str, replies: Sequence[Any]) -> Reading | None:
     (submission, certificate, prediction, cancelled, stored_problem), record, events, results = replies
     if submission is None:
         return None
     position, progress = b"0-0", Progress(stage=Stage.QUEUED)
     if events:
         position, progress = events[0][0], Progress.model_validate_json(events[0][1][b"progress"])
-    return _Held(
+    return Reading(
         submission=Submission.model_validate_json(submission),
         certificate=None if certificate is None else Certificate.model_validate_json(certificate),
         prediction=None if prediction is None else PredictedLabel.model_validate_json(prediction),
@@ -162,7 +161,7 @@ def _held(job_id: str, replies: Sequence[Any]) -> _Held | None:
     )
 
 
-def _derive(held: _Held) -> Job:
+def _derive(held: Reading) -> Job:
     status = _status(held)
     error = _error(held) if status is JobStatus.FAILED else None
     job_id = held.submission.job_id
@@ -187,7 +186,7 @@ def _derive(held: _Held) -> Job:
     )
 
 
-def _status(held: _Held) -> JobStatus:
+def _status(held: Reading) -> JobStatus:
     recorded = held.record.status if held.record else JobStatus.EXPIRED
     if held.answer:
         return JobStatus.SUCCEEDED
@@ -201,7 +200,7 @@ def _status(held: _Held) -> JobStatus:
     return JobStatus.FAILED if recorded is JobStatus.SUCCEEDED else recorded
 
 
-def _error(held: _Held) -> Problem:
+def _error(held: Reading) -> Problem:
     if held.problem:
         return held.problem
     if held.record and held.record.status is JobStatus.SUCCEEDED:
@@ -212,7 +211,7 @@ def _error(held: _Held) -> Problem:
     return problem(ProblemCode.WORKER_LOST, f"its worker died {attempts} times; submit the request again")
 
 
-def _finished_at(held: _Held, status: JobStatus) -> datetime | None:
+def _finished_at(held: Reading, status: JobStatus) -> datetime | None:
     if held.answer:
         return held.answer.created_at
     if status is JobStatus.CANCELLED and held.cancellation:
@@ -220,7 +219,7 @@ def _finished_at(held: _Held, status: JobStatus) -> datetime | None:
     return held.record.ended_at if held.record and status.final else None
 
 
-def _progress(held: _Held, status: JobStatus) -> Progress:
+def _progress(held: Reading, status: JobStatus) -> Progress:
     if status is JobStatus.QUEUED:
         return Progress(stage=Stage.QUEUED, total=held.progress.total)
     if held.answer is None:
