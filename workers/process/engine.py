@@ -96,7 +96,7 @@ class Engine:
 
     def _run(self, request: JobRequest, connection: Connection) -> dict[str, str]:
         """Runs a job; returns where its answer is."""
-        model, started = self._model(request.task), time.monotonic()
+        model, started = self._model(request), time.monotonic()
         log.info("job begins")
         if request.attempt == 1:
             self._observe_queue(request.job_id, model)
@@ -113,11 +113,8 @@ class Engine:
         Returns:
             The error for its relay, and why the engine has to leave, if it has to.
         """
-        if isinstance(error, Abandoned):
-            log.info("job abandoned")
-            return error, None
-        if isinstance(error, Superseded):
-            log.info("attempt superseded")
+        if isinstance(error, Abandoned | Superseded):
+            log.info("job abandoned" if isinstance(error, Abandoned) else "attempt superseded")
             return error, None
         if isinstance(error, RedisError | TimeoutError):
             log.warning("store lost", error=type(error).__name__)
@@ -125,13 +122,17 @@ class Engine:
         if is_device_lost(error):
             log.error("device lost", exc_info=error)
             return EngineLost("the device failed while the job ran"), Exit.DEVICE_LOST
-        failure = _failure(error)
-        self._metrics.add(JOBS, request.kind, self._model(request.task), "failed", failure.code.value)
-        return failure, None
+        if isinstance(error, JobFailure):
+            log.warning("job failed", code=error.code.value, detail=error.detail)
+        else:
+            log.error("job failed", code=ProblemCode.INTERNAL_ERROR.value, exc_info=error)
+            error = JobFailure(ProblemCode.INTERNAL_ERROR, "the worker's log has the details")
+        self._metrics.add(JOBS, request.kind, self._model(request), "failed", error.code.value)
+        return error, None
 
-    def _model(self, task: object) -> str:
-        """The model of a task as a label: a known name, so that a client cannot make many labels."""
-        name = task.get("model") if isinstance(task, dict) else None
+    def _model(self, request: JobRequest) -> str:
+        """The model of a job as a label: a known name, so that a client cannot make many labels."""
+        name: str = request.log["model"]
         return name if name in self.models.names else "unknown"
 
     def _observe_queue(self, job_id: str, model: str) -> None:
@@ -144,15 +145,6 @@ class Engine:
             submitted = int(events[0][0].partition(b"-")[0]) / 1000
             waited = max(0.0, seconds + microseconds / 1e6 - submitted)
             self._metrics.observe(QUEUE_SECONDS, waited, model)
-
-
-def _failure(error: Exception) -> JobFailure:
-    """The error for the client. Only the log has the details of an unexpected one."""
-    if isinstance(error, JobFailure):
-        log.warning("job failed", code=error.code.value, detail=error.detail)
-        return error
-    log.error("job failed", code=ProblemCode.INTERNAL_ERROR.value, exc_info=error)
-    return JobFailure(ProblemCode.INTERNAL_ERROR, "the worker's log has the details")
 
 
 def warm_up(models: LoadedModels, settings: WorkerSettings) -> None:
