@@ -85,34 +85,23 @@ def predict(
     observer = observer or Observer()
     image = image.to(model.device)
     started = time.perf_counter()
-    runs = tuple(
-        _predict_noise(plan, image, model, question, variants, observer) for plan in noise_plans(question)
-    )
-    return Predictions(runs, time.perf_counter() - started)
-
-
-def _predict_noise(
-    plan: NoisePlan,
-    image: Tensor,
-    model: LoadedModel,
-    question: PredictQuestion,
-    variants: Variants,
-    observer: Observer,
-) -> PredictedNoise:
-    noise = plan.noise(plan.sigma)
-    variant = variants.get(model, adaptation_law(question.resolved, noise))
-    with observer.span("adapt"):
-        classifier = variant.executable
-    observer.stage(Stage.SAMPLING, total=question.resolved.n)
-    with observer.span("sample"), classifier.alone():
-        smoothed = smoothing.predict(
-            classifier,
-            image,
-            noise,
-            n=question.resolved.n,
-            alpha=plan.alpha,
-            batch_size=classifier.batch_size,
-            seed=plan.seed,
-            observer=Reports(observer),
-        )
-    return PredictedNoise(plan, smoothed, variant.digest, classifier)
+    runs = []
+    for plan in noise_plans(question):
+        noise = plan.noise(plan.sigma)
+        variant = variants.get(model, adaptation_law(question.resolved, noise))
+        with observer.span("adapt"):
+            classifier = variant.executable
+        observer.stage(Stage.SAMPLING, total=question.resolved.n)
+        with observer.span("sample"), classifier.alone():
+            smoothed = smoothing.predict(
+                classifier,
+                image,
+                noise,
+                n=question.resolved.n,
+                alpha=plan.alpha,
+                batch_size=classifier.batch_size,
+                seed=plan.seed,
+                observer=Reports(observer),
+            )
+        runs.append(PredictedNoise(plan, smoothed, variant.digest, classifier))
+    return Predictions(tuple(runs), time.perf_counter() - started)
