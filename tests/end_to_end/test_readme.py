@@ -126,7 +126,7 @@ def check_serve(command: str, desk: Path) -> None:
         assert names >= ({"mine", "resnet18"} if "--models" in command else {"fashion-mnist-gaussian"})
         said = read_until(process, str(plain_file(store)))
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=120)
     finally:
         if process.poll() is None:
             process.kill()

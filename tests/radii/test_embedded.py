@@ -48,7 +48,7 @@ def test_it_ends_when_its_parent_does(tmp_path: Path) -> None:
     with open_store(tmp_path) as (redis, process):
         assert process.stdin is not None
         process.stdin.close()
-        process.wait(20)
+        process.wait(60)
         with pytest.raises(exceptions.ConnectionError):
             redis.ping()
 
@@ -67,7 +67,7 @@ def test_what_was_acknowledged_is_kept_when_the_disk_is_full(tmp_path: Path) -> 
     """The server ends rather than acknowledge what it cannot write; the torn end of its file is cut off."""
     with open_store(tmp_path, before="ulimit -f 256") as (redis, process):
         acknowledged = fill(redis)
-        assert process.wait(20) != 0
+        assert process.wait(60) != 0
     assert 100 < acknowledged < 256
     with open_store(tmp_path) as (redis, _):
         assert redis.exists(*(f"key-{number}" for number in range(acknowledged))) == acknowledged

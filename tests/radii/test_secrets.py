@@ -51,7 +51,7 @@ def store(tmp_path: Path) -> Iterator[tuple[Redis, Callable[[], None], int]]:
 
         def stop() -> None:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
 
         yield redis, stop, redis.connection_pool.connection_kwargs["port"]
 
@@ -101,7 +101,7 @@ def test_a_running_api_says_no_secret(store: tuple[Redis, Callable[[], None], in
             said.text += lost.text
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
     text = log.read_text()
     assert all(word in text for word in ("internal_error", "api_keys_not_read", "store_unavailable"))
     said.text += text

@@ -85,12 +85,12 @@ def test_a_command_waits_for_a_place(full: Full, redis: Redis) -> None:
         assert ran.stdout is not None
         assert ran.stderr is not None
         told = ran.stderr.readline()
-        until(lambda: full.refusals() >= 2, seconds=20)
+        until(lambda: full.refusals() >= 2)
         full.http.delete(f"/jobs/{full.taken}")
-        until(lambda: queued(redis) not in ([], [full.taken]), seconds=20)
+        until(lambda: queued(redis) not in ([], [full.taken]))
         (job,) = queued(redis)
         full.http.delete(f"/jobs/{job}")
-        printed, rest = ran.communicate(timeout=20)
+        printed, rest = ran.communicate(timeout=120)
     assert told.startswith("waiting 1 s, at most 300 s in all: Queue full: at most 1 jobs may wait")
     assert rest.split("\n") == [f"error job {job} cancelled: no reason is known", ""]
     assert (ran.returncode, printed) == (1, "")
@@ -114,7 +114,7 @@ def test_a_command_that_waits_can_be_interrupted(full: Full, redis: Redis) -> No
         assert ran.stderr is not None
         assert ran.stderr.readline().startswith("waiting")
         ran.send_signal(signal.SIGINT)
-        _, rest = ran.communicate(timeout=20)
+        _, rest = ran.communicate(timeout=120)
     assert ran.returncode not in (0, -signal.SIGKILL)
     assert "Traceback" not in rest
     assert queued(redis) == [full.taken]
@@ -142,16 +142,16 @@ def test_a_command_waits_for_an_api_that_is_started_again(
     picture.write_bytes(png)
     with command("certify", str(picture), "--model", "toy", "--url", url) as ran:
         assert ran.stderr is not None
-        until(lambda: blocked(redis) == 1, seconds=60)
+        until(lambda: blocked(redis) == 1)
         proxy.set(Link.CUT)
         told = ran.stderr.readline()
         while not told.startswith("waiting"):
             told = ran.stderr.readline()
         proxy.set(Link.UP)
-        until(lambda: blocked(redis) == 1, seconds=60)
+        until(lambda: blocked(redis) == 1)
         (job,) = queued(redis)
         http.delete(f"/jobs/{job}")
-        _, rest = ran.communicate(timeout=60)
+        _, rest = ran.communicate(timeout=120)
     assert told.startswith(f"waiting 1 s, at most 300 s in all: no radii server answers at {url}")
     assert f"job {job} cancelled" in rest
 
@@ -163,9 +163,9 @@ def test_a_command_that_gives_up_names_its_job(
     (url, _, proxy), picture = way, tmp_path / "picture.png"
     picture.write_bytes(png)
     with command("certify", str(picture), "--model", "toy", "--url", url, "--max-wait", "1") as ran:
-        until(lambda: blocked(redis) == 1, seconds=60)
+        until(lambda: blocked(redis) == 1)
         proxy.set(Link.CUT)
-        _, said = ran.communicate(timeout=60)
+        _, said = ran.communicate(timeout=120)
     assert ran.returncode == 1
     (job,) = queued(redis)
     assert f"job {job} was accepted" in " ".join(said.split())
@@ -184,8 +184,8 @@ def test_a_command_whose_key_is_revoked_ends(
         serve_app(create_app(settings)) as url,
         command("certify", str(picture), "--model", "toy", "--url", url, RADII_API_KEY=key) as ran,
     ):
-        until(lambda: blocked(redis) == 1, seconds=20)
+        until(lambda: blocked(redis) == 1)
         make_keys(file, "bob")
-        _, said = ran.communicate(timeout=20)
+        _, said = ran.communicate(timeout=120)
     assert ran.returncode == 1
     assert "Authentication required" in said

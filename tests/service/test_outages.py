@@ -59,7 +59,7 @@ def test_a_job_that_was_taken_is_named_though_the_store_fails(
     """While it is waited for: a client that were refused would send the image again, and have two jobs."""
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(submit, api, png, Prefer="wait=30")
-        until(lambda: blocked(redis) == 1, seconds=10)
+        until(lambda: blocked(redis) == 1)
         link.set(failure)
         response = answer.result()
     assert response.status_code == 202
@@ -79,7 +79,7 @@ def test_a_request_that_is_repeated_while_the_store_fails_is_refused(
     assert submit(api, png, **again).status_code == 202
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(submit, api, png, Prefer="wait=30", **again)
-        until(lambda: blocked(redis) == 1, seconds=10)
+        until(lambda: blocked(redis) == 1)
         link.set(Link.CUT)
         assert answer.result().status_code == 503
 
@@ -110,10 +110,10 @@ def test_a_body_that_finds_no_room_on_disk_is_not_called_malformed(
     ) as process:
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-                until(lambda: _listens(port), seconds=60)
+                until(lambda: _listens(port))
                 assert submit(client, picture()).status_code == 202
                 refused = submit(client, picture("RGB", (1000, 1000), file="BMP"))
-            until(lambda: "body_not_kept" in log.read_text(), seconds=20)  # before its pipe is cut
+            until(lambda: "body_not_kept" in log.read_text())  # before its pipe is cut
         finally:
             os.killpg(process.pid, signal.SIGTERM)
     assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")

@@ -424,7 +424,7 @@ def test_a_running_api_refuses_a_revoked_key_a_second_later(
         ann, bob = ({"X-API-Key": SENT[name]} for name in ("ann", "bob"))
         assert client.get("/models", headers=ann).status_code == 200
         write_keys(file, entry("bob"))
-        until(lambda: client.get("/models", headers=ann).status_code == 401, seconds=20)
+        until(lambda: client.get("/models", headers=ann).status_code == 401)
         assert client.get("/models", headers=bob).status_code == 200
 
 

@@ -110,7 +110,7 @@ def test_gone_client_frees_its_long_poll(api: httpx.Client, redis: Redis, submit
     before = ended(api)
     with pytest.raises(httpx.ReadTimeout):
         api.get(f"/jobs/{job_id}", params={"wait": 30}, timeout=0.2)
-    until(lambda: ended(api) == before + 1, seconds=20)
+    until(lambda: ended(api) == before + 1)
     assert blocked(redis) == 0
 
 
@@ -137,7 +137,7 @@ def test_streams_are_bounded(one_stream: httpx.Client, png: bytes) -> None:
         refused = one_stream.get(f"/jobs/{job_id}/events")
         assert (refused.status_code, refused.json()["code"]) == (503, "too_many_streams")
         assert int(refused.headers["Retry-After"]) > 0
-    until(lambda: opens(one_stream, job_id), seconds=20)
+    until(lambda: opens(one_stream, job_id))
 
 
 def test_refused_stream_takes_no_place(one_stream: httpx.Client, png: bytes) -> None:
@@ -185,7 +185,7 @@ def test_clients_that_leave_leak_no_connection(api: httpx.Client, redis: Redis, 
         before = ended(api)
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(leave, range(16)))
-        until(lambda: ended(api) == before + 32, seconds=20)
+        until(lambda: ended(api) == before + 32)
         return int(redis.info("clients")["connected_clients"])
 
     needed = round_of_them()
