@@ -28,13 +28,12 @@ from evaluation.plan import EvaluationPlan, SuiteName
 from evaluation.records import record_of
 from evaluation.report.contents import Outcome
 from evaluation.report.write import write_report
-from evaluation.subject import Images, Subject, choose_images
+from evaluation.subject import Images, Subject, choose_images, images_at
 from evaluation.suites.registry import SUITES
 from evaluation.suites.suite import Bench, Cell
 from models.backends import BackendError, find_device
 from models.bundles import load_bundle, read_card
 from models.data import Dataset
-from models.images import as_pixels
 from smoothing import SmoothingError
 
 _UNSEEN = 512  # test images beside those evaluated, for the clean set of one sweep
@@ -160,9 +159,7 @@ def _unseen(dataset: Dataset, images: Images, device: torch.device) -> Images:
     """Test images that are not evaluated, spread evenly over the split."""
     rest = np.setdiff1d(np.arange(len(dataset.test)), np.array(images.indices))
     chosen = rest[np.linspace(0, len(rest) - 1, num=min(_UNSEEN, len(rest))).round().astype(np.int64)]
-    found = dataset.test.take(chosen)
-    labels = torch.from_numpy(found.labels).to(device)
-    return Images(as_pixels(found.images[:], device), labels, tuple(chosen.tolist()))
+    return images_at(dataset.test, chosen.tolist(), device)
 
 
 def _device(means: Means) -> torch.device:

@@ -39,10 +39,15 @@ class Images:
 
 def choose_images(data: LabelledImages, count: int, every: int, device: torch.device | str = "cpu") -> Images:
     """Return every ``every``-th image of a split from the first on, at most ``count`` of them."""
-    indices = tuple(range(0, len(data), every))[:count]
-    chosen = data.take(np.array(indices, dtype=np.int64))
+    return images_at(data, range(0, len(data), every)[:count], device)
+
+
+def images_at(data: LabelledImages, indices: Iterable[int], device: torch.device | str) -> Images:
+    """Return the images of a split at these positions."""
+    places = tuple(indices)
+    chosen = data.take(np.array(places, dtype=np.int64))
     labels = torch.from_numpy(chosen.labels).to(device)
-    return Images(as_pixels(chosen.images[:], device), labels, indices)
+    return Images(as_pixels(chosen.images[:], device), labels, places)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,10 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.errors import TrainingError
+from models.normalize import NormalizedClassifier
 from models.training.plan import TrainingPlan
 
 Conditions = Mapping[str, int | str]
@@ -43,7 +44,7 @@ class TrainingState:
         epoch: epochs done.
     """
 
-    model: nn.Module
+    model: NormalizedClassifier
     optimizer: torch.optim.Optimizer
     memory: dict[str, Tensor] = field(default_factory=dict)
     best: Best = field(default_factory=Best)

@@ -1,7 +1,6 @@
 """The training loop, the same for every recipe."""
 
 import hashlib
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -25,19 +24,6 @@ from models.training.schedule import one_cycle
 from models.training.validation import validate
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What a run ends with: a classifier in eval mode, and the state it was taken from."""
-
-    classifier: NormalizedClassifier
-    state: TrainingState
-
-    def put(self, weights: dict[str, Tensor]) -> NormalizedClassifier:
-        """Return the classifier with other weights of this run."""
-        self.classifier.load_state_dict(weights)
-        return self.classifier
-
-
 class BatchLoss(nn.Module):
     """A recipe's loss as a module, so that gradients can be averaged over processes in one place."""
 
@@ -53,8 +39,8 @@ class BatchLoss(nn.Module):
             return RECIPES[self._plan.recipe].loss(step, **self._plan.recipe_arguments)
 
 
-def fit(plan: TrainingPlan, dataset: Dataset, progress: Progress, group: Group) -> Trained:
-    """Train a classifier by the plan.
+def fit(plan: TrainingPlan, dataset: Dataset, progress: Progress, group: Group) -> TrainingState:
+    """Train a classifier by the plan; return it, in eval mode, with all that it was trained with.
 
     A checkpoint is written after every epoch; a resumed run gives the same weights as an uninterrupted one.
 
@@ -83,9 +69,8 @@ def fit(plan: TrainingPlan, dataset: Dataset, progress: Progress, group: Group) 
             save_checkpoint(plan, state, here)
             progress.epoch_done(state.epoch, loss, validation)
         group.wait()
-    classifier = state.model.eval()
-    assert isinstance(classifier, NormalizedClassifier)  # noqa: S101
-    return Trained(classifier, state)
+    state.model.eval()
+    return state
 
 
 def split(plan: TrainingPlan, data: LabelledImages) -> tuple[LabelledImages, LabelledImages]:
@@ -141,7 +126,7 @@ def initial_state(plan: TrainingPlan, dataset: Dataset, device: torch.device) ->
     except ValueError as error:
         raise TrainingError(str(error)) from error
     classifier = NormalizedClassifier(Normalize(dataset.mean, dataset.std), network)
-    model: nn.Module = classifier.to(device).to(memory_format=memory_format(network, device))
+    model = classifier.to(device).to(memory_format=memory_format(network, device))
     optimizer = torch.optim.SGD(
         model.parameters(), lr=plan.learning_rate, momentum=0.9, nesterov=True, weight_decay=plan.weight_decay
     )

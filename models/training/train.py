@@ -23,9 +23,9 @@ from models.data import Dataset, LabelledImages, load_dataset
 from models.errors import TrainingError
 from models.images import as_pixels
 from models.normalize import NormalizedClassifier
-from models.training.checkpoint import epochs_done
+from models.training.checkpoint import TrainingState, epochs_done
 from models.training.distributed import joined
-from models.training.loop import Trained, fit
+from models.training.loop import fit
 from models.training.measure import accuracy
 from models.training.plan import TrainingPlan
 from models.training.progress import Progress
@@ -60,9 +60,9 @@ def train(plan: TrainingPlan, *, console: Console | None = None) -> Path:
     with joined(kind, plan.batch_size) as group:
         dataset = group.in_turn(lambda: load_dataset(plan.dataset, plan.data_root, download=plan.download))
         with Progress(console if group.first else None, plan.epochs) as progress:
-            trained = fit(plan, dataset, progress, group)
+            state = fit(plan, dataset, progress, group)
         if group.first:
-            write_bundles(plan, dataset, trained)
+            write_bundles(plan, dataset, state)
         group.wait()
     return plan.out
 
@@ -81,15 +81,15 @@ def made_by(plan: TrainingPlan, folder: Path) -> bool:
     return ours and epochs_done(plan) >= plan.epochs
 
 
-def write_bundles(plan: TrainingPlan, dataset: Dataset, trained: Trained) -> None:
+def write_bundles(plan: TrainingPlan, dataset: Dataset, state: TrainingState) -> None:
     """Write the bundle of the plan, and that of the last epoch besides if the plan asks for it."""
-    best = trained.state.best
     if plan.last_out is not None:
-        write_one(plan, plan.last_out, dataset, trained.classifier, epoch=plan.epochs)
+        write_one(plan, plan.last_out, dataset, state.model, epoch=plan.epochs)
+    epoch = plan.epochs
     if plan.kept == "best":
-        write_one(plan, plan.out, dataset, trained.put(best.weights), epoch=best.epoch)
-    else:
-        write_one(plan, plan.out, dataset, trained.classifier, epoch=plan.epochs)
+        state.model.load_state_dict(state.best.weights)
+        epoch = state.best.epoch
+    write_one(plan, plan.out, dataset, state.model, epoch=epoch)
     plan.checkpoint.unlink(missing_ok=True)
 
 

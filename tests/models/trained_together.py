@@ -10,7 +10,8 @@ import torch
 
 from models.data import DATASETS, Dataset
 from models.training import train
-from models.training.loop import Trained, fit
+from models.training.checkpoint import TrainingState
+from models.training.loop import fit
 from radii.main import app
 
 
@@ -25,10 +26,10 @@ def main() -> None:
         (folder / "read").touch()
         return load(*arguments, **options)
 
-    def fitted(*arguments: Any) -> Trained:
+    def fitted(*arguments: Any) -> TrainingState:
         trained = fit(*arguments)
-        found["weights"] = dict(trained.classifier.named_parameters())
-        found["levels"] = trained.state.memory["sigma"]
+        found["weights"] = dict(trained.model.named_parameters())
+        found["levels"] = trained.memory["sigma"]
         torch.save(found, folder / f"{os.environ['RANK']}.pt")
         return trained
 
