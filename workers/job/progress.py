@@ -51,7 +51,9 @@ class JobProgress(Observer):
             Abandoned: The relay is gone or the client has cancelled.
             Superseded: A later attempt has begun.
         """
-        self._require_relay()
+        # A relay never sends a second message: readable means closed.
+        if self._connection.poll():
+            raise Abandoned(self._job_id)
         grown = radius is not None and radius != self.progress.radius_so_far
         self.progress = self.progress.model_copy(
             update={"completed": completed, "radius_so_far": radius if grown else self.progress.radius_so_far}
@@ -62,11 +64,6 @@ class JobProgress(Observer):
     def span(self, name: str) -> AbstractContextManager[object]:
         """A span of this name for tracing, if that is on."""
         return span(name)
-
-    def _require_relay(self) -> None:
-        # A relay never sends a second message: readable means closed.
-        if self._connection.poll():
-            raise Abandoned(self._job_id)
 
     def _write(self) -> None:
         names = (keys.cancel(self._job_id), keys.attempt(self._job_id), keys.events(self._job_id))

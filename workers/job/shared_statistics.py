@@ -9,7 +9,7 @@ from contract.limits import STATISTICS_TTL
 
 
 class SharedStatistics:
-    """The `certifier.StatisticsStore` of a deployment."""
+    """The `certifier.adaptation.StatisticsStore` of a deployment."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -20,13 +20,10 @@ class SharedStatistics:
         Those in use are kept for another `STATISTICS_TTL`.
         """
         key = keys.statistics(model_digest, law_name)
-        stored = self._redis.get(key)
-        if stored is None:
+        if not self._redis.expire(key, STATISTICS_TTL):
             # Another worker may publish while this one estimates: NX, and what is there afterwards counts.
             self._redis.set(key, make(), nx=True, ex=STATISTICS_TTL)
-            stored = self._redis.get(key)
-        else:
-            self._redis.expire(key, STATISTICS_TTL)
+        stored = self._redis.get(key)
         if not isinstance(stored, bytes):
             raise TypeError(f"the statistics under '{key}' must be bytes, got {type(stored).__name__}")
         return stored

@@ -49,6 +49,7 @@ class Mirror:
         self._clear()
 
     def _clear(self) -> None:
+        self.generation += 1
         self.head = Head(None, "", 0)
         coarse = _Columns(self._coarse.fastest_type, self._coarse.size)  # each job reads all of it
         self._sketches = coarse, _Columns(np.int32, self._fine.size)
@@ -78,7 +79,7 @@ class Mirror:
         while True:
             state, records = self.store.read(self.head.length, _CHUNK)
             if state.epoch != self.head.epoch and self.head.length > 0:
-                self._start_over()
+                self._clear()
                 whole = True
                 continue
             self._append(records, state)
@@ -99,11 +100,7 @@ class Mirror:
         """Another log under the same epoch: regions that were promised are gone, so the epoch has to go."""
         if self.head.epoch is not None:
             self.store.renew(self.head.epoch)
-        self._start_over()
-
-    def _start_over(self) -> None:
         self._clear()
-        self.generation += 1
 
     def _append(self, records: Sequence[bytes], state: Head) -> None:
         chain = self.head.chain
