@@ -3,13 +3,14 @@
 import functools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
 from smoothing.bounds import BOUNDS, Counts, minimum_samples, split_alpha
 from smoothing.errors import require
-from smoothing.noise_level.base import ChosenSigma, ClassifierFor, SigmaTrial, require_images
+from smoothing.noise_level.base import ChosenSigma, ClassifierFor, SigmaTrial, chosen, require_images
 from smoothing.noises.base import Noise
 from smoothing.randomness import draw_seed, generator_for
 from smoothing.sampling import count_classes, count_of_classes
@@ -89,35 +90,22 @@ def auto_noise(
         if on_batch is not None:
             on_batch(completed, total)
 
-    def votes_at(sigma: float, image: Tensor) -> Callable[[int], Counts]:
-        generator = generator_for(seed, f"noise_level/{sigma!r}", device=image.device)
-        return lambda more: count_classes(
+    def candidate(sigma: float, image: Tensor) -> _Candidate:
+        draw = functools.partial(
+            count_classes,
             asked_once(sigma),
             image,
             noise(sigma),
-            more,
             num_classes=num_classes,
             batch_size=batch_size,
-            generator=generator,
+            generator=generator_for(seed, f"noise_level/{sigma!r}", device=image.device),
             on_batch=None if on_batch is None else report,
         )
+        return _Candidate(noise(sigma), draw, draw(looks[0]), n, alpha, bound, image.numel())
 
-    levels = []
-    for image in images:
-        candidates = [
-            _Candidate(
-                noise(sigma),
-                votes_at(sigma, image),
-                looks[0],
-                n=n,
-                alpha=alpha,
-                bound=bound,
-                dimension=image.numel(),
-            )
-            for sigma in sigmas
-        ]
-        levels.append(_choose(_compared(candidates, looks, report)))
-    return levels
+    return [
+        _choose(_compared([candidate(sigma, image) for sigma in sigmas], looks, report)) for image in images
+    ]
 
 
 def _looks(n: int, batch_size: int) -> list[int]:
@@ -126,41 +114,31 @@ def _looks(n: int, batch_size: int) -> list[int]:
     return [*range(step, n, step), n]
 
 
+@dataclass(eq=False)
 class _Candidate:
     """One sigma for one image, and the votes that it has so far."""
 
-    def __init__(
-        self,
-        noise: Noise,
-        draw: Callable[[int], Counts],
-        first: int,
-        *,
-        n: int,
-        alpha: float,
-        bound: str,
-        dimension: int,
-    ) -> None:
-        self._noise, self._draw, self._n = noise, draw, n
-        self._alpha, self._bound, self._dimension = alpha, bound, dimension
-        self._counts = draw(first)
+    noise: Noise
+    draw: Callable[[int], Counts]
+    counts: Counts
+    n: int  # votes, at most
+    alpha: float
+    bound: str
+    dimension: int
 
     @property
     def votes(self) -> int:
         """How many there are."""
-        return int(self._counts.sum())
+        return int(self.counts.sum())
 
     def vote(self, votes: int) -> None:
         """Draws until there are this many."""
-        self._counts = self._counts + self._draw(votes - self.votes)
+        self.counts = self.counts + self.draw(votes - self.votes)
 
     def trial(self) -> SigmaTrial:
         """What its votes say."""
-        counts = self._counts
-        top_class = int(counts.argmax())
-        radius = self._radius(counts, split_alpha(counts, self._alpha))
-        return SigmaTrial(
-            self._noise.sigma, radius, radius > 0.0, top_class, int(counts[top_class]), self.votes
-        )
+        radius = self._radius(self.counts, split_alpha(self.counts, self.alpha))
+        return SigmaTrial(self.noise.sigma, radius, radius > 0.0, int(self.counts.max()), self.votes)
 
     def promise(self) -> tuple[float, int]:
         """What decides which candidate is looked at first."""
@@ -169,16 +147,16 @@ class _Candidate:
 
     def ceiling(self) -> float:
         """The largest radius that it can end with: if all the votes to come are for its leader."""
-        counts = self._counts.copy()
-        counts[counts.argmax()] += self._n - self.votes
+        counts = self.counts.copy()
+        counts[counts.argmax()] += self.n - self.votes
         # a third class among the votes to come would split alpha
-        splits = {split_alpha(votes, self._alpha) for votes in (self._counts, _THREE_CLASSES)}
+        splits = {split_alpha(votes, self.alpha) for votes in (self.counts, _THREE_CLASSES)}
         return max(self._radius(counts, split) for split in splits)
 
     def _radius(self, counts: Counts, alpha_upper: float) -> float:
-        bounded = BOUNDS[self._bound](counts, int(counts.argmax()), self._alpha, alpha_upper=alpha_upper)
-        radii = self._noise.radius(bounded.p_lower, bounded.p_upper, dimension=self._dimension)
-        return self._noise.own_radius(radii)
+        bounded = BOUNDS[self.bound](counts, int(counts.argmax()), self.alpha, alpha_upper=alpha_upper)
+        radii = self.noise.radius(bounded.p_lower, bounded.p_upper, dimension=self.dimension)
+        return self.noise.own_radius(radii)
 
 
 def _compared(
@@ -207,10 +185,7 @@ def _choose(trials: list[SigmaTrial]) -> ChosenSigma:
     It has all its votes: those that were given up are below another, which certifies.
     """
     certifies = any(trial.certifies for trial in trials)
-    best = max(trials, key=lambda trial: trial.proxy_radius if certifies else trial.top_count)
-    return ChosenSigma(
-        best.sigma, certifies, best.proxy_radius, sum(trial.n for trial in trials), tuple(trials)
-    )
+    return chosen(max(trials, key=lambda trial: trial.proxy_radius if certifies else trial.top_count), trials)
 
 
 def _require_arguments(

@@ -1,6 +1,6 @@
 """What choosing a noise level takes and gives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,15 +22,13 @@ class SigmaTrial:
         proxy_radius: How good it looks, in pixel units and in the noise's own norm. A proxy: it was used to
             choose, so it is no certified radius.
         certifies: Whether the proxy radius is positive.
-        top_class: The class that it is about.
-        top_count: Copies that were given this class.
+        top_count: Copies that were given the class it is about.
         n: Copies classified.
     """
 
     sigma: float
     proxy_radius: float
     certifies: bool
-    top_class: int
     top_count: int
     n: int
 
@@ -56,6 +54,12 @@ class ChosenSigma:
     proxy_radius: float
     samples: int
     trials: tuple[SigmaTrial, ...]
+
+
+def chosen(best: SigmaTrial, trials: Sequence[SigmaTrial]) -> ChosenSigma:
+    """The best of the trials; if it does not certify, none does."""
+    samples = sum(trial.n for trial in trials)
+    return ChosenSigma(best.sigma, best.certifies, best.proxy_radius, samples, tuple(trials))
 
 
 def require_images(images: Tensor) -> None:

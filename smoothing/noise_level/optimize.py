@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from smoothing.errors import NonFiniteGradient, NonFiniteLogits, require
-from smoothing.noise_level.base import ChosenSigma, ClassifierFor, SigmaTrial, require_images
+from smoothing.noise_level.base import ChosenSigma, ClassifierFor, SigmaTrial, chosen, require_images
 from smoothing.noise_level.proxy import soft_proxy_radius
 from smoothing.noises.base import Noise
 from smoothing.randomness import draw_seed, generator_for
@@ -106,8 +106,9 @@ def optimize_sigma(
         if last:
             current = ascent.on_lattice(current)
         found = ascent.evaluate(current, generator, differentiate=not last)
-        for of_image, trial in zip(trials, _trials(current, found, samples), strict=True):
-            of_image.append(trial)
+        columns = current.tolist(), found.proxies.tolist(), found.top_counts.tolist()
+        for of_image, at, proxy, top_count in zip(trials, *columns, strict=True):
+            of_image.append(SigmaTrial(at, proxy, proxy > 0.0, top_count, samples))
         if not last:
             rate = step_size * start * (1.0 - step / steps)
             current = (current + rate * found.gradient).clamp(low, high)
@@ -115,7 +116,7 @@ def optimize_sigma(
             on_step(step + 1, steps + 1)
         if last:
             break
-    return [_noise_level(of_image) for of_image in trials]
+    return [chosen(of_image[-1], of_image) for of_image in trials]
 
 
 class _Evaluation(NamedTuple):
@@ -123,7 +124,6 @@ class _Evaluation(NamedTuple):
 
     proxies: Tensor
     gradient: Tensor  # of the proxies in sigma; 0 where it was not asked for
-    top_classes: Tensor
     top_counts: Tensor  # copies given the top class
 
 
@@ -161,8 +161,8 @@ class _Ascent:
                 device=self.images.device,
                 dtype=self.images.dtype,
             )
-            integers = torch.zeros_like(sigma, dtype=torch.int64)
-            whole = _Evaluation(sigma.clone(), torch.zeros_like(sigma), integers, integers.clone())
+            no_copies = torch.zeros_like(sigma, dtype=torch.int64)
+            whole = _Evaluation(sigma.clone(), torch.zeros_like(sigma), no_copies)
             size = max(1, self.batch_size // self.samples)
             for base_classifier, members in self._groups(sigma):
                 for some in torch.split(members, size):
@@ -205,21 +205,7 @@ class _Ascent:
                 raise NonFiniteGradient("'base_classifier' must have a finite gradient, got NaN or infinity")
         top_classes = probabilities.argmax(dim=1)
         top_counts = (per_image.argmax(dim=2) == top_classes.unsqueeze(1)).sum(dim=1)
-        return _Evaluation(proxies.detach(), gradient.detach(), top_classes, top_counts)
-
-
-def _trials(sigma: Tensor, found: _Evaluation, samples: int) -> list[SigmaTrial]:
-    columns = (column.tolist() for column in (sigma, found.proxies, found.top_classes, found.top_counts))
-    return [
-        SigmaTrial(at, proxy, proxy > 0.0, top_class, top_count, samples)
-        for at, proxy, top_class, top_count in zip(*columns, strict=True)
-    ]
-
-
-def _noise_level(trials: list[SigmaTrial]) -> ChosenSigma:
-    chosen = trials[-1]
-    samples = sum(trial.n for trial in trials)
-    return ChosenSigma(chosen.sigma, chosen.certifies, chosen.proxy_radius, samples, tuple(trials))
+        return _Evaluation(proxies.detach(), gradient.detach(), top_counts)
 
 
 def _lattice_range(low: Tensor, high: Tensor, lattice: float) -> tuple[Tensor, Tensor]:
