@@ -1,7 +1,7 @@
 """What a certificate says, with the votes and bounds that it follows from."""
 
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Literal
 
 from smoothing.bounds import Bound, Counts
 from smoothing.noises.base import Noise, Radii
@@ -9,18 +9,6 @@ from smoothing.votes import Segments
 
 AbstainReason = Literal["top_class_not_separated"]
 StopReason = Literal["complete", "target_reached", "target_out_of_reach", "hopeless", "stopped"]
-
-
-class Drawn(TypedDict):
-    """How the votes on an image were drawn so far; for each field see `Certification`."""
-
-    noise: Noise
-    dimension: int
-    seed: int
-    selection_counts: Counts
-    n_drawn: int
-    selection_segments: Segments
-    segments: Segments
 
 
 @dataclass(frozen=True, eq=False)

@@ -69,7 +69,10 @@ def certify(
         split = split_alpha(selection_counts, look.alpha)
         bounded = BOUNDS[bound](counts, top_class, look.alpha, alpha_upper=split)
         radius = noise.radius(bounded.p_lower, bounded.p_upper, dimension=image.numel())
-        return Certification(radius, bounded, bound, counts, look.alpha, alpha, rules.target, **poll.drawn)
+        return Certification(
+            radius, bounded, bound, counts, look.alpha, alpha, rules.target, noise, image.numel(),
+            poll.seed, selection_counts, poll.n, poll.selection_segments, poll.segments,
+        )  # fmt: skip
 
     best = None if poll.best_look is None else certify_votes(*poll.best_look)
     for look in rules.looks_after(poll.last_look):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from smoothing.bounds import Counts
-from smoothing.certification import Certification, Drawn
+from smoothing.certification import Certification
 from smoothing.errors import require
 from smoothing.noises.base import Noise
 from smoothing.observer import Observer
@@ -18,8 +18,8 @@ from smoothing.sampling import BaseClassifier, count_classes, count_of_classes
 from smoothing.stopping import Look, StopRules
 from smoothing.votes import Segment, Segments, Votes, stream_name
 
-Sample = Callable[[int, int, torch.Generator], Counts]
-"""``sample(n, batch_size, generator)``: votes per class of n noisy copies of the image, or `SmallerBatch`."""
+Sample = Callable[..., Counts]
+"""``sample(n, batch_size=…, generator=…)``: votes per class of n noisy copies, or `SmallerBatch`."""
 
 OpenStream = Callable[[str], torch.Generator]
 
@@ -74,7 +74,7 @@ class Tally:
         else:
             last = self.segments[-1]
             segments = (*self.segments[:-1], replace(last, n=last.n + n))
-        self.counts = self.counts + self._sample(n, batch_size, self._generator)
+        self.counts = self.counts + self._sample(n, batch_size=batch_size, generator=self._generator)
         self.segments = segments
 
 
@@ -112,17 +112,24 @@ class Poll:
         self.seed = draw_seed() if seed is None else seed
         require_seed(self.seed)
         num_classes = count_of_classes(base_classifier, image)
-        votes = no_votes(num_classes) if resume is None else resume
+        none = np.zeros(num_classes, dtype=np.int64)
+        votes = Votes(none, none) if resume is None else resume
         require_same_arguments(votes, num_classes, n0, rules.looks)
         # A part of the selection votes must not decide whether the others are drawn: all or none count.
         complete = int(votes.selection_counts.sum()) == n0
-        selected = votes.selection_counts if complete else np.zeros_like(votes.selection_counts)
-        sample = _sampler(base_classifier, image, noise, num_classes)
+        selected = votes.selection_counts if complete else none
+        sample = partial(
+            count_classes,
+            base_classifier,
+            image,
+            noise,
+            num_classes=num_classes,
+            on_smaller_batch=_refuse,
+        )
         open_stream = partial(generator_for, self.seed, device=image.device)
         self._selection = Tally("selection", selected, votes.selection_segments, sample, open_stream)
         self._estimation = Tally("estimation", votes.counts, votes.segments, sample, open_stream)
         self._looked = votes
-        self._noise, self._dimension = noise, image.numel()
         self._n0 = n0
         self._rules = rules
         self._batch_size = batch_size
@@ -150,17 +157,9 @@ class Poll:
         return self._estimation.segments
 
     @property
-    def drawn(self) -> Drawn:
-        """What a certificate records of the drawing."""
-        return Drawn(
-            noise=self._noise,
-            dimension=self._dimension,
-            seed=self.seed,
-            selection_counts=self._selection.counts,
-            n_drawn=self.n,
-            selection_segments=self._selection.segments[-1:],
-            segments=self.segments,
-        )
+    def selection_segments(self) -> Segments:
+        """How the selection votes were drawn."""
+        return self._selection.segments[-1:]
 
     def select(self) -> Counts:
         """The selection votes per class ``(k,)``, complete."""
@@ -210,35 +209,9 @@ class Poll:
         )
 
 
-def _sampler(base_classifier: BaseClassifier, image: Tensor, noise: Noise, num_classes: int) -> Sample:
-    """SampleUnderNoise for this image; batches that are too large for the device are the poll's to shrink."""
-
-    def give_up(batch_size: int) -> None:
-        raise SmallerBatch(batch_size)
-
-    def sample(n: int, batch_size: int, generator: torch.Generator) -> Counts:
-        return count_classes(
-            base_classifier,
-            image,
-            noise,
-            n,
-            num_classes=num_classes,
-            batch_size=batch_size,
-            generator=generator,
-            on_smaller_batch=give_up,
-        )
-
-    return sample
-
-
-def no_votes(num_classes: int) -> Votes:
-    """The record before the first vote.
-
-    >>> no_votes(3).counts.tolist()
-    [0, 0, 0]
-    """
-    require(num_classes >= 2, "num_classes", "be >= 2", num_classes)
-    return Votes(np.zeros(num_classes, dtype=np.int64), np.zeros(num_classes, dtype=np.int64))
+def _refuse(batch_size: int) -> None:
+    """Batches that are too large for the device are the poll's to shrink."""
+    raise SmallerBatch(batch_size)
 
 
 def require_same_arguments(votes: Votes, num_classes: int, n0: int, looks: Sequence[Look]) -> None:
