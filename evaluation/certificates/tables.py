@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from statistics import fmean
 
 from contract.choices import NoiseKind
@@ -79,21 +80,18 @@ def outcome(plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
 
 
 def _runs(plan: EvaluationPlan, rows: Sequence[Row]) -> list[Run]:
-    found: dict[str, list[CertificateRecord]] = {}
-    bundles: dict[str, str] = {}
-    for row in rows:
-        found.setdefault(row["run"], []).append(CertificateRecord.model_validate(row["record"]))
-        bundles[row["run"]] = row["bundle"]
     runs = []
-    for key, records in found.items():
+    for _, group in groupby(rows, key=lambda row: row["run"]):  # a plan's rows come run by run
+        found = list(group)
+        records = tuple(CertificateRecord.model_validate(row["record"]) for row in found)
         first = records[0]
-        words = [bundles[key], plan.certify.asked.noise.value]
+        words = [found[0]["bundle"], plan.certify.asked.noise.value]
         words += [first.policy] if first.policy != "fixed" else []
         words += ["adapted"] if first.adapted else ["as trained"]
         scheme = ", ".join(words)
         sigma = first.sigma if first.policy == "fixed" else None
         name = scheme if sigma is None else f"{scheme}, σ = {sigma:g}"
-        runs.append(Run(name, scheme, sigma, tuple(records)))
+        runs.append(Run(name, scheme, sigma, records))
     return runs
 
 

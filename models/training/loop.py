@@ -53,7 +53,8 @@ def fit(plan: TrainingPlan, dataset: Dataset, progress: Progress, group: Group) 
     kept, held_out = split(plan, dataset.train)
     training = TrainingImages(kept, device, padding(plan, dataset))
     state = initial_state(plan, dataset, device)
-    state.memory.update(RECIPES[plan.recipe].memory(len(kept), plan.sigma, device))
+    if memory := RECIPES[plan.recipe].memory:
+        state.memory.update(memory(len(kept), plan.sigma, device))
     here = conditions(plan, dataset, device, group)
     if plan.resume and plan.checkpoint.exists():
         restore_checkpoint(plan, state, device, here)

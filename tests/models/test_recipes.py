@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from models.training import TrainingError, TrainingPlan
 from models.training.recipes import RECIPES, Step, checked_arguments, recipe_parameters
+from models.training.recipes.data_dependent import first_levels
 
 Array = NDArray[np.float64]
 Oracle = Callable[[Array], float]
@@ -344,7 +345,7 @@ def test_data_dependent_moves_each_level_by_the_slope_of_its_radius() -> None:
 
 def test_data_dependent_leaves_the_levels_alone_at_first_and_keeps_them_within_bounds() -> None:
     """Before `fixed_share` nothing moves; a huge step ends at twice or a quarter of the plan's level."""
-    memory = RECIPES["data_dependent"].memory(5, SIGMA, torch.device("cpu"))
+    memory = first_levels(5, SIGMA, torch.device("cpu"))
     step = make_step(Linear(), progress=0.2, memory=memory, images=torch.rand((BATCH, *SHAPE)))
     step.model.float()
     step = Step(**{**vars(step), "sigma": torch.full((BATCH,), SIGMA)})

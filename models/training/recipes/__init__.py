@@ -22,11 +22,6 @@ from models.training.recipes.standard import standard
 from models.training.recipes.step import Step
 
 
-def no_memory(training_size: int, sigma: float, device: torch.device) -> dict[str, Tensor]:  # noqa: ARG001
-    """Return nothing: most recipes know one step at a time."""
-    return {}
-
-
 @dataclass(frozen=True)
 class Recipe:
     """A way to train, and what the rest of training has to know about it.
@@ -40,7 +35,7 @@ class Recipe:
         keep: which epoch a bundle holds where the plan leaves it open.
         label_smoothing: whether it has a cross entropy that takes it.
         memory: the number of training images, the plan's sigma and the device to what the recipe keeps from
-            step to step, as it is before the first.
+            step to step, as it is before the first; None: nothing, as most know one step at a time.
     """
 
     loss: Callable[..., Tensor]
@@ -48,7 +43,7 @@ class Recipe:
     attacked: bool = False
     keep: Literal["best", "last"] = "last"
     label_smoothing: bool = True
-    memory: Callable[[int, float, torch.device], dict[str, Tensor]] = no_memory
+    memory: Callable[[int, float, torch.device], dict[str, Tensor]] | None = None
 
 
 RECIPES: dict[str, Recipe] = {
