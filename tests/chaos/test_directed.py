@@ -208,17 +208,19 @@ def test_a_torn_file_is_a_prefix(cluster: Cluster) -> None:
 def test_a_full_store_refuses_and_recovers(cluster: Cluster) -> None:
     """503 and when to ask again; what is there can be read, and there is nothing to be done when there is room."""
     kept = submit(cluster, wait=30)
+
+    def post() -> httpx.Response:
+        picture, fields = {"image": grey_level(1)}, {"model": MODEL, "sigma": "1"}
+        return httpx.post(f"{cluster.urls[0]}/certify", files=picture, data=fields, timeout=60)
+
     cluster.redis.config_set("maxmemory", "1mb")
-    response = httpx.post(
-        f"{cluster.urls[0]}/certify",
-        files={"image": grey_level(1)},
-        data={"model": MODEL, "sigma": "1"},
-        timeout=20,
-    )
+    until(lambda: post().status_code != 202)  # the API has looked again how much memory there is
+    response = post()
     assert (response.status_code, response.json()["code"]) == (503, "store_unavailable")
     assert int(response.headers["Retry-After"]) > 0
     assert read(cluster, kept) == kept
     cluster.redis.config_set("maxmemory", "0")
+    until(lambda: post().status_code == 202)
     assert submit(cluster, wait=30).status == "succeeded"
 
 
