@@ -14,7 +14,6 @@ import copy
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -61,7 +60,11 @@ class Statistics:
             require(bool(torch.isfinite(tensor).all()), name, "be finite", tensor)
             if name.endswith(_VAR):
                 require(bool((tensor >= 0.0).all()), name, "be >= 0", float(tensor.min()))
-        frozen = {name: _plain_copy(self.tensors[name]) for name in sorted(self.tensors)}
+        with torch.inference_mode(mode=False):
+            frozen = {
+                name: torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor.detach())
+                for name, tensor in sorted(self.tensors.items())
+            }
         object.__setattr__(self, "tensors", frozen)
 
     @property
@@ -136,7 +139,7 @@ def estimate_statistics(
     >>> {name: round(float(tensor), 1) for name, tensor in statistics.tensors.items()}
     {'0.running_mean': 0.5, '0.running_var': 0.3}
     """
-    _require_adaptable(module)
+    trained = _buffers(module)
     _require_clean(clean)
     require(0.0 < momentum <= 1.0, "momentum", "be in (0, 1]", momentum)
     moments: dict[str, _Moments] = {}
@@ -146,11 +149,11 @@ def estimate_statistics(
         for name, layer in batch_norm_layers(adapting).items():
             layer.train()
             moments[name] = _Moments()
-            layer.register_forward_pre_hook(partial(_observe, moments[name]), with_kwargs=True)
+            layer.register_forward_pre_hook(moments[name].observe, with_kwargs=True)
         noisy = clean.to(generator.device, torch.float32)
         noisy = noisy + noise.sample(noisy.shape, generator=generator)
-        adapting(noisy.to(_device(module)))
-        return Statistics(_mix(batch_norm_layers(module), moments, momentum))
+        adapting(noisy.to(next(iter(trained.values())).device))
+        return Statistics(_mix(trained, moments, momentum))
 
 
 def with_statistics(module: nn.Module, statistics: Statistics) -> nn.Module:
@@ -171,8 +174,7 @@ def with_statistics(module: nn.Module, statistics: Statistics) -> nn.Module:
     >>> with_statistics(net, statistics)[0].running_mean, net[0].running_mean
     (tensor([1., 1.]), tensor([0., 0.]))
     """
-    _require_adaptable(module)
-    expected = {name: tuple(tensor.shape) for name, tensor in _buffers(batch_norm_layers(module)).items()}
+    expected = {name: tuple(tensor.shape) for name, tensor in _buffers(module).items()}
     given = {name: tuple(tensor.shape) for name, tensor in statistics.tensors.items()}
     wrong = {
         name: given.get(name) for name in given.keys() | expected if given.get(name) != expected.get(name)
@@ -181,7 +183,7 @@ def with_statistics(module: nn.Module, statistics: Statistics) -> nn.Module:
     require(not wrong, "statistics", rule, dict(sorted(wrong.items())))
     with torch.inference_mode(mode=False), torch.no_grad():
         adapted = copy.deepcopy(module).eval()
-        for name, buffer in _buffers(batch_norm_layers(adapted)).items():
+        for name, buffer in _buffers(adapted).items():
             buffer.copy_(statistics.tensors[name])
     return adapted
 
@@ -193,8 +195,9 @@ class _Moments:
         self.count = 0
         self.sums: Tensor | None = None  # (2, channels)
 
-    def add(self, activations: Tensor) -> None:
-        """Take in a batch ``(b, channels, ...)``."""
+    def observe(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Take in a layer's input ``(b, channels, ...)``, before the layer does."""
+        activations: Tensor = args[0] if args else kwargs["input"]
         for part in torch.split(activations.detach(), _PART):
             wide = part.double().transpose(0, 1).flatten(1)
             sums = torch.stack((wide.sum(dim=1), wide.square().sum(dim=1)))
@@ -209,46 +212,32 @@ class _Moments:
         return mean, (mean_square - mean.square()).clamp_min(0.0).sqrt()
 
 
-def _observe(moments: _Moments, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    moments.add(args[0] if args else kwargs["input"])
-
-
 def _mix(
-    layers: Mapping[str, _BatchNorm], moments: Mapping[str, _Moments], momentum: float
+    trained: Mapping[str, Tensor], moments: Mapping[str, _Moments], momentum: float
 ) -> dict[str, Tensor]:
     """Equation 2 for every layer, in float64: ρ of the batch's mean and std, 1 − ρ of the trained ones."""
-    mixed = {name: buffer.detach().cpu().double() for name, buffer in _buffers(layers).items()}
-    for name in layers:
-        if (batch := moments[name].mean_and_std()) is not None:
+    mixed = {name: buffer.detach().cpu().double() for name, buffer in trained.items()}
+    for name, seen in moments.items():
+        if (batch := seen.mean_and_std()) is not None:
             mean, std = mixed[f"{name}.{_MEAN}"], mixed[f"{name}.{_VAR}"].sqrt()
             mixed[f"{name}.{_MEAN}"] = momentum * batch[0] + (1.0 - momentum) * mean
             mixed[f"{name}.{_VAR}"] = (momentum * batch[1] + (1.0 - momentum) * std).square()
     return {name: tensor.float() for name, tensor in mixed.items()}
 
 
-def _buffers(layers: Mapping[str, _BatchNorm]) -> dict[str, Tensor]:
-    buffers = {}
-    for name, layer in layers.items():
-        assert layer.running_mean is not None and layer.running_var is not None  # noqa: S101, PT018
-        buffers[f"{name}.{_MEAN}"], buffers[f"{name}.{_VAR}"] = layer.running_mean, layer.running_var
-    return buffers
-
-
-def _plain_copy(tensor: Tensor) -> Tensor:
-    with torch.inference_mode(mode=False):
-        return torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor.detach())
-
-
-def _device(module: nn.Module) -> torch.device:
-    return next(iter(_buffers(batch_norm_layers(module)).values())).device
-
-
-def _require_adaptable(module: nn.Module) -> None:
-    if not adaptable(module):
+def _buffers(module: nn.Module) -> dict[str, Tensor]:
+    """The running statistics of all batch-norm layers, at least one, by name."""
+    buffers = {
+        f"{name}.{which}": layer.get_buffer(which)
+        for name, layer in batch_norm_layers(module).items()
+        for which in (_MEAN, _VAR)
+    }
+    if not buffers:
         raise NotAdaptable(
             f"'{type(module).__name__}' must have batch-norm layers with running statistics, got none: "
             f"nothing can be adapted"
         )
+    return buffers
 
 
 def _require_clean(clean: Tensor) -> None:
