@@ -11,7 +11,8 @@ from smoothing.sampling import BaseClassifier, classify
 TOLERANCE = 0.05
 """Largest difference taken for rounding, as a fraction of the spread of the logits."""
 
-_SAME_SHAPE = 0.02  # of the tolerance: equal shapes run the same kernels in the same order
+_SAME_SHAPE = 0.02 * TOLERANCE  # equal shapes run the same kernels in the same order
+_BATCH_SIZE = 16
 
 
 def check_batch_invariance(
@@ -21,8 +22,6 @@ def check_batch_invariance(
     num_classes: int | None = None,
     generator: torch.Generator,
     device: torch.device | str = "cpu",
-    batch_size: int = 16,
-    tolerance: float = TOLERANCE,
 ) -> None:
     """Refuse a classifier whose answer about one image depends on the rest of the batch, or on chance.
 
@@ -43,7 +42,7 @@ def check_batch_invariance(
 
     Summation order may depend on the shape of the batch, and in bfloat16 that alone can move logits by a per
     cent of their spread, so differences are measured against the spread (the mean over images of largest
-    minus smallest logit). An image alone may differ by ``tolerance`` of it. Batches of equal shape run the
+    minus smallest logit). An image alone may differ by ``TOLERANCE`` of it. Batches of equal shape run the
     same kernels in the same order and should agree to the last bit; they may differ by a fiftieth of that.
 
     Args:
@@ -53,13 +52,11 @@ def check_batch_invariance(
         num_classes: k, to be checked as well. Default: any from 2.
         generator: Source of the images; any device.
         device: Where f takes its input.
-        batch_size: Images in a batch, at least 2.
-        tolerance: Fraction of the spread of the logits, in (0, 1).
 
     Raises:
         BatchDependentClassifier: Some logits differ by more than rounding.
         InvalidLogits: f answers in another shape or type, or not finitely.
-        InvalidParameter: An argument is out of range.
+        InvalidParameter: ``shape`` has not three axes.
 
     >>> from smoothing import generator_for
     >>> generator = generator_for(1, "probe")
@@ -71,35 +68,31 @@ def check_batch_invariance(
     smoothing.errors.BatchDependentClassifier: ...
     """
     require(len(shape) == 3, "shape", "be (c, h, w)", tuple(shape))
-    require(batch_size >= 2, "batch_size", "be >= 2", batch_size)
-    require(0.0 < tolerance < 1.0, "tolerance", "be in (0, 1)", tolerance)
-    batch, other_batch, places = _probes(shape, batch_size, generator)
+    batch, other_batch, places = _probes(shape, generator)
     images, others = batch.to(device), other_batch.to(device)
     with torch.inference_mode():
         logits = _ask(base_classifier, images, num_classes)
         spread = float((logits.amax(dim=1) - logits.amin(dim=1)).mean())
 
         again = _ask(base_classifier, images, num_classes)
-        _compare(again, logits, spread, _SAME_SHAPE * tolerance, "when it is asked again")
+        _compare(again, logits, spread, _SAME_SHAPE, "when it is asked again")
 
         elsewhere = _ask(base_classifier, others, num_classes)
-        _compare(elsewhere[places], logits[places], spread, _SAME_SHAPE * tolerance, "beside other images")
+        _compare(elsewhere[places], logits[places], spread, _SAME_SHAPE, "beside other images")
 
         for place in places:
             alone = _ask(base_classifier, images[place : place + 1], num_classes)
-            _compare(alone, logits[place : place + 1], spread, tolerance, "in a batch of one")
+            _compare(alone, logits[place : place + 1], spread, TOLERANCE, "in a batch of one")
 
 
-def _probes(
-    shape: Sequence[int], batch_size: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor, list[int]]:
+def _probes(shape: Sequence[int], generator: torch.Generator) -> tuple[Tensor, Tensor, list[int]]:
     """Two batches ``(b, c, h, w)``: the same images at ``places``, very different ones elsewhere."""
-    size = (batch_size, *shape)
+    size = (_BATCH_SIZE, *shape)
     device = generator.device
     batch = torch.rand(size, generator=generator, device=device)
     batch += 0.25 * torch.randn(size, generator=generator, device=device)
     others = 1.0 + 2.0 * torch.randn(size, generator=generator, device=device)
-    places = sorted({0, batch_size // 2})
+    places = [0, _BATCH_SIZE // 2]
     others[places] = batch[places]
     return batch, others, places
 

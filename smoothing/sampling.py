@@ -75,7 +75,11 @@ def count_classes(
     [100, 0, 0]
     """
     require_image(image)
-    _require_sampling(n, num_classes, batch_size, generator, image)
+    require(n >= 1, "n", "be >= 1", n)
+    require(num_classes >= 2, "num_classes", "be >= 2", num_classes)
+    require(batch_size >= 1, "batch_size", "be >= 1", batch_size)
+    together = generator.device.type == image.device.type
+    require(together, "generator", f"be on the image's device {image.device}", generator.device)
     device, left, buffer = image.device, n, image[:0]
     with torch.inference_mode():
         tally = torch.zeros(num_classes + 1, device=device, dtype=torch.int64)  # last slot: no valid vote
@@ -96,7 +100,8 @@ def count_classes(
                 continue
             left -= size
             if on_batch is not None:
-                _wait_for(device)
+                if device.type == "cuda":
+                    torch.cuda.synchronize(device)  # so that reported progress is real
                 on_batch(size)
         votes: list[int] = tally.tolist()
     if votes[-1] > 0:
@@ -172,28 +177,3 @@ def _tally(logits: Tensor) -> Tensor:
     return torch.zeros(logits.shape[1] + 1, device=votes.device, dtype=torch.int64).index_add_(
         0, votes, torch.ones_like(votes)
     )
-
-
-def _wait_for(device: torch.device) -> None:
-    """Wait until the device has done what was asked of it, so that reported progress is real."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def _require_sampling(
-    n: int, num_classes: int, batch_size: int, generator: torch.Generator, image: Tensor
-) -> None:
-    require(n >= 1, "n", "be >= 1", n)
-    require(num_classes >= 2, "num_classes", "be >= 2", num_classes)
-    require(batch_size >= 1, "batch_size", "be >= 1", batch_size)
-    require(
-        _same_device(generator.device, image.device),
-        "generator",
-        f"be on the image's device {image.device}",
-        generator.device,
-    )
-
-
-def _same_device(one: torch.device, other: torch.device) -> bool:
-    """Whether they are one device; a missing index is the current device's, which need not be written."""
-    return one.type == other.type and (one.index == other.index or None in (one.index, other.index))

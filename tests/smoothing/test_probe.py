@@ -141,15 +141,7 @@ def test_broken_logits_are_refused() -> None:
         probe(lambda images: torch.zeros(len(images), 9))
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"shape": (16, 16)}, r"'shape' must be \(c, h, w\), got \(16, 16\)"),
-        ({"batch_size": 1}, "'batch_size' must be >= 2, got 1"),
-        ({"tolerance": 0.0}, "'tolerance' must be in"),
-    ],
-)
-def test_bad_arguments_are_named(constant: Any, changes: dict[str, Any], message: str) -> None:
+def test_a_shape_of_other_axes_is_refused(constant: Any) -> None:
     """The message says which rule was broken and by what."""
-    with pytest.raises(InvalidParameter, match=message):
-        probe(constant(10, 0), **changes)
+    with pytest.raises(InvalidParameter, match=r"'shape' must be \(c, h, w\), got \(16, 16\)"):
+        probe(constant(10, 0), shape=(16, 16))
