@@ -34,9 +34,8 @@ def accuracy(
 
     def right(images: Tensor, labels: Tensor) -> Tensor:
         if sigma > 0:
-            images = images + Gaussian(sigma).sample(
-                images.shape, generator=generator, device=images.device, dtype=images.dtype
-            )
+            noise = Gaussian(sigma).sample(images.shape, generator=generator, dtype=images.dtype)
+            images = images + noise
         answers: Tensor = classifier(images).argmax(1)
         return answers == labels
 

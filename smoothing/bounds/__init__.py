@@ -13,14 +13,13 @@ from types import MappingProxyType
 from smoothing.bounds.base import Bound, BoundFunction, Counts
 from smoothing.bounds.clopper_pearson import (
     SLACK,
-    SMALLEST_ALPHA,
     SMALLEST_SPLIT,
     lower_confidence_bound,
     minimum_samples,
     perfect_vote_p_lower,
     upper_confidence_bound,
 )
-from smoothing.bounds.sided import UPPER_SHARE, one_sided, split_alpha, two_sided
+from smoothing.bounds.sided import one_sided, split_alpha, two_sided
 from smoothing.bounds.t_certify import joint_upper_confidence_bound, t_certify
 
 BOUNDS: Mapping[str, BoundFunction] = MappingProxyType(
@@ -31,11 +30,8 @@ BOUNDS: Mapping[str, BoundFunction] = MappingProxyType(
 __all__ = [
     "BOUNDS",
     "SLACK",
-    "SMALLEST_ALPHA",
     "SMALLEST_SPLIT",
-    "UPPER_SHARE",
     "Bound",
-    "BoundFunction",
     "Counts",
     "joint_upper_confidence_bound",
     "lower_confidence_bound",

@@ -158,7 +158,6 @@ class _Ascent:
             unit = self.noise(1.0).sample(
                 (self.samples, *self.images.shape[1:]),
                 generator=generator,
-                device=self.images.device,
                 dtype=self.images.dtype,
             )
             no_copies = torch.zeros_like(sigma, dtype=torch.int64)

@@ -67,20 +67,17 @@ class Noise(ABC):
         shape: Sequence[int],
         *,
         generator: torch.Generator,
-        device: torch.device | str | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> Tensor:
         """Fresh noise of the given shape, in pixel units.
 
         Args:
             shape: Any shape, such as ``(b, c, h, w)``.
-            generator: Source of the draws; it must live on ``device``.
-            device: Where the noise is made. Default: the generator's device.
+            generator: Source of the draws, on the device where the noise is made.
             dtype: A floating type.
         """
-        return self.fill_(
-            torch.empty(tuple(shape), device=device or generator.device, dtype=dtype), generator=generator
-        )
+        out = torch.empty(tuple(shape), device=generator.device, dtype=dtype)
+        return self.fill_(out, generator=generator)
 
     def radius(self, p_lower: float, p_upper: float, *, dimension: int) -> Radii:
         """Radii within which the smoothed classifier's class is proved constant; 0 where p_lower <= p_upper.

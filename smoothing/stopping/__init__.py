@@ -2,7 +2,7 @@
 
 from smoothing.stopping.giving_up import hopeless, out_of_reach, share_beta
 from smoothing.stopping.rules import Deadline, Looks, Stop, StopRules, Target, stop_rules
-from smoothing.stopping.schedule import Look, look_schedule, single_look, target_schedule
+from smoothing.stopping.schedule import Look, look_schedule, target_schedule
 
 __all__ = [
     "Deadline",
@@ -15,7 +15,6 @@ __all__ = [
     "look_schedule",
     "out_of_reach",
     "share_beta",
-    "single_look",
     "stop_rules",
     "target_schedule",
 ]

@@ -9,7 +9,7 @@ from smoothing.bounds import Counts, minimum_samples, split_alpha
 from smoothing.certification import Certification, StopReason
 from smoothing.errors import require
 from smoothing.stopping.giving_up import hopeless, out_of_reach, share_beta
-from smoothing.stopping.schedule import Look, look_schedule, single_look, target_schedule
+from smoothing.stopping.schedule import Look, look_schedule, target_schedule
 
 CertifyVotes = Callable[[Counts, Look], Certification]
 """Estimation votes ``(k,)`` and a look to the certificate that they give at this look."""
@@ -198,7 +198,9 @@ def _schedule(
         return looks.schedule
     if target is not None:
         return target_schedule(n, alpha)
-    return single_look(n, alpha) if looks is None and deadline is None else look_schedule(n, alpha)
+    if looks is not None or deadline is not None:
+        return look_schedule(n, alpha)
+    return (Look(n, alpha),)  # Cohen et al., Algorithm 2: one look, at the end, with all of alpha
 
 
 def _require_schedule(looks: tuple[Look, ...], n: int, alpha: float) -> None:

@@ -28,19 +28,6 @@ class Look:
         require(0.0 < self.alpha < 1.0, "alpha", "be in (0, 1)", self.alpha)
 
 
-def single_look(n: int, alpha: float) -> tuple[Look, ...]:
-    """The paper's schedule: one look, at the end, with all of alpha.
-
-    Reference:
-        Cohen, Rosenfeld & Kolter, "Certified Adversarial Robustness via Randomized Smoothing", ICML 2019,
-        Algorithm 2.
-
-    >>> single_look(1000, 0.001)
-    (Look(n=1000, alpha=0.001),)
-    """
-    return (Look(n, alpha),)
-
-
 def look_schedule(n: int, alpha: float, *, first: int = 100) -> tuple[Look, ...]:
     """Looks at doubling numbers of votes, ending at ``n``, that all hold at once at failure rate ``alpha``.
 
@@ -66,7 +53,7 @@ def look_schedule(n: int, alpha: float, *, first: int = 100) -> tuple[Look, ...]
     True
     """
     require(first >= 1, "first", "be >= 1", first)
-    whole = single_look(n, alpha)
+    whole = (Look(n, alpha),)
     if alpha < SMALLEST_SPLIT or n < _SHORTEST_SPLIT or n < minimum_samples(_LAST_SHARE * alpha):
         return whole
     earlier = _halvings(n, first)
@@ -105,7 +92,7 @@ def target_schedule(n: int, alpha: float) -> tuple[Look, ...]:
     >>> sum(look.alpha for look in target_schedule(1000, 0.001)) <= 0.001
     True
     """
-    whole = single_look(n, alpha)
+    whole = (Look(n, alpha),)
     if alpha < SMALLEST_SPLIT:
         return whole
     earlier = []

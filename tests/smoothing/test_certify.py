@@ -28,7 +28,6 @@ from smoothing import (
 )
 from smoothing.bounds import lower_confidence_bound
 from smoothing.errors import InvalidLogits, NonFiniteLogits
-from smoothing.stopping import single_look
 
 SIGMA = 0.5
 
@@ -391,7 +390,7 @@ def test_stop_ends_sampling_after_the_first_look(half_space: Any, image: Tensor,
 def test_time_left_changes_nothing(half_space: Any, image: Tensor) -> None:
     """Being asked between the batches leaves the votes as they are."""
     plain = certificate(half_space(0.5), image, n=3333)
-    stop = Looks(single_look(3333, 0.001)), Deadline(lambda: False)
+    stop = Looks((Look(3333, 0.001),)), Deadline(lambda: False)
     asked = certificate(half_space(0.5), image, n=3333, stop=stop, observer=Observer())
     assert asked.counts.tolist() == plain.counts.tolist()
     assert asked.segments == plain.segments == (Segment("estimation", 3333, 500),)

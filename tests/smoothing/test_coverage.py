@@ -21,7 +21,6 @@ from smoothing.bounds import split_alpha
 from smoothing.hybrid import HybridCertification, combine, combine_predictions
 from smoothing.noises import Uniform
 from smoothing.predict import Prediction, decide
-from smoothing.stopping import single_look
 
 TRIALS = 20_000
 ALPHA = 0.05
@@ -291,7 +290,7 @@ def test_radius_exceeds_the_distance_to_a_plane_at_most_at_its_rate(
     """Over both registries, on a tie, near it and away from it, with one look and with several."""
     slabs = plane(NOISES[noise](0.5), distance)
     assert slabs.distance == pytest.approx(distance, abs=1e-9)
-    assert false_certificates(rng, slabs, single_look(N, ALPHA), bound) <= LIMIT
+    assert false_certificates(rng, slabs, (Look(N, ALPHA),), bound) <= LIMIT
     assert false_certificates(rng, slabs, look_schedule(2 * N, ALPHA), bound) <= LIMIT
 
 
@@ -302,7 +301,7 @@ def test_radius_exceeds_the_distance_at_most_at_its_rate_with_three_classes(
 ) -> None:
     """The worst classifier for both sides of the bound: runner-up and top class at opposite ends."""
     slabs = Slabs(NOISES[noise](0.5), (0.5, 0.3, 0.2))
-    assert false_certificates(rng, slabs, single_look(N, ALPHA), bound) <= LIMIT
+    assert false_certificates(rng, slabs, (Look(N, ALPHA),), bound) <= LIMIT
 
 
 @pytest.mark.parametrize("distance", [0.0, 0.3])
@@ -313,7 +312,7 @@ def test_simulation_would_notice_radii_at_twice_alpha(
 ) -> None:
     """The plane is the worst classifier, so 2·alpha is seen in the radii too, with one look and with several."""
     slabs = plane(NOISES[noise](0.5), distance)
-    assert false_certificates(rng, slabs, single_look(N, 2 * ALPHA), bound) > LIMIT
+    assert false_certificates(rng, slabs, (Look(N, 2 * ALPHA),), bound) > LIMIT
     assert false_certificates(rng, slabs, look_schedule(2 * N, 2 * ALPHA), bound) > LIMIT
 
 
@@ -325,7 +324,7 @@ def test_simulation_would_notice_the_radius_of_the_other_noise(rng: np.random.Ge
             return Gaussian(self.sigma).radius(p_lower, p_upper, dimension=dimension)
 
     slabs = Slabs(Mistaken(0.5), plane(Uniform(0.5), 0.8).p)
-    assert false_certificates(rng, slabs, single_look(N, ALPHA)) > LIMIT
+    assert false_certificates(rng, slabs, (Look(N, ALPHA),)) > LIMIT
 
 
 GAUSSIAN, UNIFORM = Gaussian(0.5), Uniform(0.5)
@@ -358,7 +357,7 @@ def false_hybrids(
         return wrong_class or exceeds(got.radius, farther) or exceeds(got.same_class_radius, nearer)
 
     by_branch = [
-        certifications(rng, slabs, single_look(N, alpha))[0]
+        certifications(rng, slabs, (Look(N, alpha),))[0]
         for slabs, alpha in zip(branches, alphas, strict=True)
     ]
     return sum(map(false, *by_branch))
@@ -401,7 +400,7 @@ def disagreeing_branches(
     gaussian, uniform = plane(GAUSSIAN, 0.1), plane(UNIFORM, 0.15)
     swapped = Slabs(UNIFORM, uniform.p[::-1])
     truth = {0: gaussian.distance, 1: uniform.distance}
-    branches = [certifications(rng, slabs, single_look(N, ALPHA / 2))[0] for slabs in (gaussian, swapped)]
+    branches = [certifications(rng, slabs, (Look(N, ALPHA / 2),))[0] for slabs in (gaussian, swapped)]
 
     @cache
     def false(one: Certification, other: Certification) -> bool:

@@ -38,9 +38,7 @@ def test_registry_key_is_the_noise_name(name: str) -> None:
 def test_samples_have_mean_zero_and_standard_deviation_sigma(name: str, sigma: float, device: str) -> None:
     """Moments of 200 000 draws, within five standard errors (fourth moment at most 3σ⁴)."""
     draws = 200_000
-    noise = NOISES[name](sigma).sample(
-        (draws,), generator=generator_for(3, "moments", device=device), device=device
-    )
+    noise = NOISES[name](sigma).sample((draws,), generator=generator_for(3, "moments", device=device))
     assert noise.device.type == device
     assert float(noise.mean()) == pytest.approx(0.0, abs=5 * sigma / math.sqrt(draws))
     assert float(noise.square().mean()) == pytest.approx(sigma**2, abs=5 * sigma**2 * math.sqrt(2 / draws))
