@@ -48,7 +48,7 @@ LANES ?= 4
 REPORT ?=
 
 test: $(VENV)/.develop ## run all tests (LANES=4; REPORT=file, for JUnit's XML)
-	@$(BIN)/python -m pytest --numprocesses=$(LANES) --no-loadscope-reorder $(addprefix --junitxml=,$(REPORT))
+	@$(BIN)/python -m pytest --numprocesses=$(LANES) --no-loadscope-reorder --max-worker-restart=0 $(addprefix --junitxml=,$(REPORT))
 
 clients-test: $(VENV)/.clients ## generate clients with three generators and test them, with page types and KEDA's schemas (fetches packages of Node)
 	@$(BIN)/python -m pytest tests/clients $(addprefix --junitxml=,$(REPORT))
