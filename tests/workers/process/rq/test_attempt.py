@@ -3,8 +3,10 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 from redis import Redis
@@ -26,22 +28,20 @@ Answer = Callable[[Connection], None]
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Callable[[Answer], None]]:
-    """Listens where the relay looks, and does to each connection what it is told."""
+    """Listens where the relay looks, and does to the n-th connection the n-th of the things it is told."""
     socket = tmp_path / "engine.sock"
     attempt.use_engine(EngineClient(socket, boot_seconds=120))
     listener = Listener(str(socket), "AF_UNIX")
-    threads = []
+    answers: SimpleQueue[Answer] = SimpleQueue()
 
-    def serve(answer: Answer) -> None:
-        def accept() -> None:
-            with listener.accept() as connection:
-                answer(connection)
+    def serve() -> None:
+        with suppress(OSError):  # the listener is closed
+            while True:
+                with listener.accept() as connection:
+                    answers.get()(connection)
 
-        thread = threading.Thread(target=accept, daemon=True)
-        threads.append(thread)
-        thread.start()
-
-    yield serve
+    threading.Thread(target=serve, daemon=True).start()
+    yield answers.put
     listener.close()
 
 
