@@ -54,22 +54,6 @@ def up_to_date(evaluation: Evaluation, plan: EvaluationPlan, outcomes: Outcomes)
     return found is not None and EvaluationPlan.model_validate(found["plan"]) == plan
 
 
-def stale(outcomes: Outcomes) -> list[str]:
-    """Return evaluations whose outcome is of another plan, or of a bundle that has changed since.
-
-    Of an outcome whose bundle is not here, that cannot be said.
-    """
-    found = []
-    for evaluation in EVALUATIONS:
-        try:
-            plan = plan_of(evaluation)
-        except BundleError:
-            continue
-        if evaluation.name in outcomes and not up_to_date(evaluation, plan, outcomes):
-            found.append(evaluation.name)
-    return found
-
-
 def facts_of(name: str, folder: Path) -> dict[str, Any]:
     """Return what the page says of a bundle, from its card."""
     card = read_card(folder)
