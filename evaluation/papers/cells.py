@@ -1,63 +1,41 @@
 """Cells of the tables of docs/results.md: columns that an evaluation wrote, parts of the images, means."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import Any, Final
+from typing import Any
 
-from evaluation.papers.claims import Verdict
 from evaluation.papers.claims_section import link_to
 from evaluation.papers.evaluations import EVALUATIONS
 from evaluation.papers.measures import Outcome, Outcomes
 from evaluation.papers.outcomes import named_rows
-from evaluation.report.contents import EMPTY, Cell, Figure
+from evaluation.report.contents import Cell, Figure
 from evaluation.report.tables import as_markdown
 from evaluation.statistics.intervals import clopper_pearson_interval, known_interval
 
-MISSING: Final = Verdict.MISSING.value
 
-Column = str | Callable[[Mapping[str, Any]], Cell]
-"""From a row of an evaluation's table to a cell here; a text is a column's name."""
-
-Columns = Mapping[str, Column]
-"""What heads each column here."""
-
-
-def copied(outcomes: Outcomes, names: Sequence[str], table: str, columns: Columns) -> str:
-    """Return columns of a table as evaluations wrote it, by what heads them here."""
-    rows: list[Sequence[Cell]] = []
-    for name in names:
-        if name not in outcomes:
-            rows.append((MISSING, *[EMPTY] * (len(columns) - 1), link_to(name)))
-            continue
-        rows += [
-            (
-                *(_cell(row, column) for column in columns.values()),
-                link_to(name),
-            )
-            for row in named_rows(outcomes[name], table)
+def copied(outcomes: Outcomes, tables: Sequence[Mapping[str, Any]]) -> str:
+    """Return columns of tables as evaluations wrote them, by what heads them here."""
+    shown = []
+    for table in tables:
+        columns = table["columns"]
+        rows = [
+            (*(_cell(row, column) for column in columns.values()), link_to(name))
+            for name in table["evaluations"]
+            if name in outcomes
+            for row in named_rows(outcomes[name], table["table"])
         ]
-    return as_markdown((*columns, "evaluation"), rows)
+        shown.append(as_markdown((*columns, "evaluation"), rows))
+    return "\n\n".join(shown)
 
 
-def _cell(row: Mapping[str, Any], column: Column) -> Cell:
-    value: Cell = row[column] if isinstance(column, str) else column(row)
-    return Figure(value) if isinstance(value, float) else value
-
-
-def part(column: str) -> Callable[[Mapping[str, Any]], Cell]:
-    """Return a column of parts of the images, of which the table gives the number, too."""
-
-    def cell(row: Mapping[str, Any]) -> Cell:
-        return None if row[column] is None else share(round(row[column] * row["images"]), row["images"])
-
-    return cell
-
-
-def ranged(
-    column: str, low: str = "", high: str = "", *, percent: bool = False, digits: int = 3
-) -> Callable[[Mapping[str, Any]], Cell]:
-    """Return a column and those of the ends of its 95 % interval."""
-    return lambda row: Figure(row[column], row.get(low), row.get(high), digits, percent)
+def _cell(row: Mapping[str, Any], column: str | Mapping[str, Any]) -> Cell:
+    if isinstance(column, str):
+        value: Cell = row[column]
+        return Figure(value) if isinstance(value, float) else value
+    if "part" in column:
+        found = row[column["part"]]
+        return None if found is None else share(round(found * row["images"]), row["images"])
+    return Figure(**{name: row[given] if isinstance(given, str) else given for name, given in column.items()})
 
 
 def answered(outcome: Outcome, name: str, sigma: float, scheme: str) -> Cell:

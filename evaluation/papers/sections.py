@@ -6,10 +6,12 @@ The page is prose that people write, and tables between marks.
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from evaluation.papers.cells import MISSING, Columns, answered, copied, mean, part, ranged, share, votes
+from evaluation.papers.cells import answered, copied, mean, share, votes
+from evaluation.papers.claims import Verdict
 from evaluation.papers.claims_section import claims, link_to
 from evaluation.papers.evaluations import EVALUATIONS
 from evaluation.papers.measures import Outcomes
@@ -17,7 +19,7 @@ from evaluation.papers.outcomes import executed_by, named_rows
 from evaluation.report.contents import EMPTY, Cell, Figure
 from evaluation.report.tables import as_markdown
 
-_ROWS: Final = tomllib.loads(Path(__file__).with_name("rows.toml").read_text(encoding="utf-8"))
+_TABLES: Final = tomllib.loads(Path(__file__).with_name("tables.toml").read_text(encoding="utf-8"))
 _MARK: Final = re.compile(r"(<!-- results: ([\w-]+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
 _ZOO: Final = "fashion-mnist-"  # how the names of all bundles begin
 _RADII: Final = tuple(step / 4 for step in range(9))
@@ -33,12 +35,9 @@ def zoo(outcomes: Outcomes) -> str:
     """Every base classifier: how it was trained, and what it can do."""
     rows: list[Sequence[Cell]] = []
     for evaluation in EVALUATIONS:
-        if evaluation.options.get("suite") != "noise":
+        if evaluation.options.get("suite") != "noise" or evaluation.name not in outcomes:
             continue
         (name,) = evaluation.bundles
-        if evaluation.name not in outcomes:
-            rows.append((f"`{name}`", MISSING, *[EMPTY] * 6))
-            continue
         outcome = outcomes[evaluation.name]
         facts = outcome["bundles"][name]
         rows.append(
@@ -66,37 +65,21 @@ def certified(kind: str) -> Callable[[Outcomes], str]:
 
     def section(outcomes: Outcomes) -> str:
         head = ("classifier", "data", *(f"{radius:g}" for radius in _RADII), "ACR ℓ2", "n", "images")
-        rows = [_theirs(row) if "figures" in row else _ours(row, outcomes) for row in _ROWS[kind]]
+        rows = [_theirs(row) if "figures" in row else _ours(row, outcomes) for row in _rows(kind, outcomes)]
         return as_markdown((*head, "evaluation"), rows)
 
     return section
 
 
-def levels(outcomes: Outcomes) -> str:
-    """Radii over the steps of OptimizeSigma."""
-    columns: Columns = {
-        "K": "K",
-        "mean σ": "mean sigma",
-        "accuracy": part("accuracy"),
-        "ACR ℓ2": ranged("ACR ℓ2", "from", "to"),
-        "images": "images",
-    }
-    return copied(outcomes, ("levels-gaussian",), "levels", columns)
-
-
 def hybrid(outcomes: Outcomes) -> str:
     """One noise against two."""
     rows: list[Sequence[Cell]] = []
-    for row in _ROWS["hybrid"]:
+    for row in _rows("hybrid", outcomes):
         if "figures" in row:
             about = (EMPTY, EMPTY, EMPTY, "10000", row["source"])
             rows.append((row["label"], "CIFAR-10", *row["figures"].split(), *about))
             continue
-        label, evaluation = row["label"], row["evaluation"]
-        given, link = votes(evaluation), link_to(evaluation)
-        if evaluation not in outcomes:
-            rows.append((label, MISSING, *[EMPTY] * 5, given, EMPTY, link))
-            continue
+        evaluation = row["evaluation"]
         outcome = outcomes[evaluation]
         found = outcome["certified"][row["run"]]
         images = len(found["index"])
@@ -105,42 +88,23 @@ def hybrid(outcomes: Outcomes) -> str:
             table = named_rows(outcome, "same-class")
             same = [Figure(line["ACR"], line["from"], line["to"]) for line in table]
         radii = (share(found["right"].count("1"), images), mean(found["l2"]), mean(found["l1"]))
-        rows.append((label, "Fashion-MNIST", *radii, *same, given, images, link))
+        given, link = votes(evaluation), link_to(evaluation)
+        rows.append((row["label"], "Fashion-MNIST", *radii, *same, given, images, link))
     head = ("certified with", "data", "clean", "ACR ℓ2", "ACR ℓ1", "same class, ℓ2", "same class, ℓ1")
     return as_markdown((*head, "n", "images", "evaluation"), rows)
-
-
-def bounds(outcomes: Outcomes) -> str:
-    """Radii by bound, from the same votes."""
-    columns: Columns = {
-        "run": "run",
-        "bound": "bound",
-        "ACR ℓ2": ranged("ACR ℓ2", "from", "to", digits=4),
-        "more than `one_sided`": ranged("more than one_sided", "more from", "more to", digits=4),
-        "larger on": "larger on",
-        "smaller on": "smaller on",
-        "r ≥ 0.5": part("0.5"),
-        "r ≥ 1": part("1"),
-        "images": "images",
-    }
-    return copied(outcomes, ("bounds-gaussian", "bounds-adv-l2"), "bounds", columns)
 
 
 def noise(outcomes: Outcomes) -> str:
     """Accuracy under Gaussian noise."""
     rows: list[Sequence[Cell]] = []
     sigmas = (0.0, 0.25, 0.5, 0.75)
-    for short, theirs in _ROWS["noise"].items():
+    for short, theirs in _TABLES["noise"].items():
         evaluation, name = f"noise-{short}", _ZOO + short
-        for scheme in _SCHEMES:
-            label = f"{short}, {scheme}"
-            if evaluation not in outcomes:
-                rows.append((label, MISSING, *[EMPTY] * (len(sigmas) + 1), link_to(evaluation)))
-                continue
+        for scheme in _SCHEMES if evaluation in outcomes else ():
             found = outcomes[evaluation]
             figures = [answered(found, name, sigma, scheme) for sigma in sigmas]
             images = named_rows(found, "noise")[0]["images"]
-            rows.append((label, "Fashion-MNIST", *figures, images, link_to(evaluation)))
+            rows.append((f"{short}, {scheme}", "Fashion-MNIST", *figures, images, link_to(evaluation)))
         rows += [
             (label, "CIFAR-10", *figures.split(), EMPTY, "CTA Table 2b") for label, figures in theirs.items()
         ]
@@ -148,56 +112,10 @@ def noise(outcomes: Outcomes) -> str:
     return as_markdown(head, rows)
 
 
-def sweeps(outcomes: Outcomes) -> str:
-    """What adaptation owes to its parameters."""
-    parts = []
-    for column, title in (
-        ("momentum", "ρ"),
-        ("clean_size", "clean images"),
-        ("source", "clean images from the split"),
-    ):
-        columns: Columns = {
-            title: column,
-            "draws": "draws",
-            "accuracy": ranged("accuracy", "from", "to", percent=True),
-            "deviation": ranged("standard deviation", percent=True),
-        }
-        parts.append(copied(outcomes, ("noise-adv-l2",), f"noise-{column.replace('_', '-')}", columns))
-    return "\n\n".join(parts)
-
-
-def attacks(outcomes: Outcomes) -> str:
-    """Accuracy under attacks."""
-    parts = []
-    for norm, name, epsilons in (("l2", "ℓ2", ("0.5", "1", "1.5")), ("linf", "ℓ∞", ("0.0314", "0.1"))):
-        columns: Columns = {
-            "bundle": "bundle",
-            "attack": "attack",
-            "no attack": part("0"),
-            **{f"{name} {epsilon}": part(epsilon) for epsilon in epsilons},
-            "images": "images",
-        }
-        parts.append(copied(outcomes, ("attacks-adv-l2", "attacks-adv-linf"), f"attacks-{norm}", columns))
-    return "\n\n".join(parts)
-
-
-def corruptions(outcomes: Outcomes) -> str:
-    """Errors under corruptions."""
-    columns: Columns = {
-        "classifier": "classifier",
-        "clean error": part("clean error"),
-        "mean error": ranged("mean error", "error from", "error to", percent=True),
-        "mCE": ranged("mCE", "mCE from", "mCE to", percent=True),
-        "relative mCE": ranged("relative mCE", "relative mCE from", "relative mCE to", percent=True),
-        "images": "images",
-    }
-    return copied(outcomes, ("corruptions",), "corruptions", columns)
-
-
 def gradients(outcomes: Outcomes) -> str:
     """A picture."""
     if "gradients-adv-l2" not in outcomes:
-        return f"Pictures: {MISSING}."
+        return f"Pictures: {Verdict.MISSING}."
     name = f"{_ZOO}adv-l2"
     return f"![Loss gradients of {name}](results/gradients-adv-l2/gradients-{name}.png)"
 
@@ -214,7 +132,7 @@ def evaluations(outcomes: Outcomes) -> str:
                 each.votes,
                 each.options.get("images", "100"),
                 each.minutes,
-                executed_by(outcomes[each.name]) if each.name in outcomes else MISSING,
+                executed_by(outcomes[each.name]) if each.name in outcomes else Verdict.MISSING,
             )
             for each in EVALUATIONS
         ],
@@ -223,23 +141,26 @@ def evaluations(outcomes: Outcomes) -> str:
 
 SECTIONS: Final[Mapping[str, Callable[[Outcomes], str]]] = {
     "zoo": zoo, "claims": claims, "fixed": certified("fixed"), "auto": certified("auto"),
-    "data-dependent": certified("optimize"), "levels": levels, "hybrid": hybrid, "bounds": bounds,
-    "noise": noise, "sweeps": sweeps, "attacks": attacks, "corruptions": corruptions,
-    "gradients": gradients, "evaluations": evaluations,
+    "data-dependent": certified("optimize"), "hybrid": hybrid, "noise": noise, "gradients": gradients,
+    "evaluations": evaluations,
+    **{name: partial(copied, tables=tables) for name, tables in _TABLES["copied"].items()},
 }  # fmt: skip
 """What may stand between marks, by name."""
 
 
+def _rows(name: str, outcomes: Outcomes) -> list[Mapping[str, str]]:
+    """The papers' rows, and ours that are measured: the list of evaluations says what is not."""
+    return [row for row in _TABLES[name] if "figures" in row or row["evaluation"] in outcomes]
+
+
 def _ours(row: Mapping[str, str], outcomes: Outcomes) -> list[Cell]:
-    label, evaluation = row["label"], row["evaluation"]
-    given, link = votes(evaluation), link_to(evaluation)
-    if evaluation not in outcomes:
-        return [label, MISSING, *[EMPTY] * (len(_RADII) + 1), given, EMPTY, link]
+    evaluation = row["evaluation"]
     found = outcomes[evaluation]["certified"][row["run"]]
     images = len(found["index"])
     answers = list(zip(found["right"], found["l2"], strict=True))
     shares = [share(sum(right == "1" and value >= r for right, value in answers), images) for r in _RADII]
-    return [label, "Fashion-MNIST", *shares, mean(found["l2"]), given, images, link]
+    given, link = votes(evaluation), link_to(evaluation)
+    return [row["label"], "Fashion-MNIST", *shares, mean(found["l2"]), given, images, link]
 
 
 def _theirs(row: Mapping[str, str]) -> list[Cell]:

@@ -22,6 +22,15 @@ def test_the_page_is_what_the_outcomes_render() -> None:
     assert sorted(re.findall(r"<!-- results: (.+) -->", page)) == sorted(SECTIONS)
 
 
+def test_what_is_not_measured_is_in_the_list_of_evaluations_alone() -> None:
+    """A page without outcomes still has the papers' rows, and every evaluation as not measured yet."""
+    page = render(PAGE.read_text(), {})
+    listed = [line for line in page.splitlines() if line.endswith("| not measured yet |")]
+    assert len(listed) == len(EVALUATIONS)
+    assert "| SmoothAdv, ε = 2 | CIFAR-10 |" in page
+    assert "| Fashion-MNIST |" not in page
+
+
 def commands() -> list[str]:
     """Every command in the page that could be typed as it stands."""
     found = re.findall(r"`(radii [^`]+)`", PAGE.read_text())
