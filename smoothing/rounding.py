@@ -10,8 +10,8 @@ SLACK = Fraction(1, 10**12)
 incomplete beta inverse (about 1e-15), far below any radius that matters."""
 
 
-def round_down(value: float, decimals: int = 6) -> float:
-    """Round towards minus infinity, so that what is printed or stored never exceeds what was proved.
+def round_down(value: float) -> float:
+    """Round down to six decimals, so that what is printed or stored never exceeds what was proved.
 
     The result is at most ``value`` and, because ``SLACK`` is taken off first, at most the real number that
     ``value`` approximates. The arithmetic is exact; only the last step, to the nearest float64, rounds, and
@@ -22,16 +22,13 @@ def round_down(value: float, decimals: int = 6) -> float:
 
     Args:
         value: A finite number, usually a radius in pixel units.
-        decimals: Decimal places kept, 0 to 15.
 
     Raises:
-        InvalidParameter: ``value`` is not finite, or ``decimals`` is out of range.
+        InvalidParameter: ``value`` is not finite.
 
     >>> round_down(3.81149999), round_down(0.5), round_down(0.0)
     (3.811499, 0.499999, 0.0)
     """
     require(math.isfinite(value), "value", "be finite", value)
-    require(0 <= decimals <= 15, "decimals", "be in 0..15", decimals)
-    scale: int = 10**decimals
-    units = math.floor((Fraction(value) - SLACK * Fraction(max(1.0, abs(value)))) * scale)
-    return (max(units, 0) if value >= 0 else units) / scale
+    units = math.floor((Fraction(value) - SLACK * Fraction(max(1.0, abs(value)))) * 10**6)
+    return (max(units, 0) if value >= 0 else units) / 10**6

@@ -21,9 +21,9 @@ class Radii:
     l1: float
     linf: float
 
-    def rounded_down(self, decimals: int = 6) -> "Radii":
-        """The same claim with this many decimal places, never larger."""
-        return Radii(*(round_down(radius, decimals) for radius in (self.l2, self.l1, self.linf)))
+    def rounded_down(self) -> "Radii":
+        """The same claim with six decimal places, never larger."""
+        return Radii(*map(round_down, (self.l2, self.l1, self.linf)))
 
 
 NO_RADIUS = Radii(l2=0.0, l1=0.0, linf=0.0)

@@ -11,6 +11,7 @@ from smoothing.bounds import SMALLEST_SPLIT, minimum_samples
 from smoothing.errors import require
 
 _SHORTEST_SPLIT = 1000
+_FIRST = 100  # no look of `look_schedule` comes before this many votes
 _SHORTEST_STEP = 32  # a smaller batch saves hardly any time
 _LAST_SHARE = 0.8  # a slightly weaker early look costs nothing
 _SHAVE = 1.0 - 2.0**-40  # so that rounding cannot carry the sum of the alphas above alpha
@@ -28,18 +29,17 @@ class Look:
         require(0.0 < self.alpha < 1.0, "alpha", "be in (0, 1)", self.alpha)
 
 
-def look_schedule(n: int, alpha: float, *, first: int = 100) -> tuple[Look, ...]:
+def look_schedule(n: int, alpha: float) -> tuple[Look, ...]:
     """Looks at doubling numbers of votes, ending at ``n``, that all hold at once at failure rate ``alpha``.
 
     Four fifths of alpha are kept for the last look, the rest is shared equally by the earlier ones; the last
     look so loses next to nothing (3.804σ instead of 3.812σ at best for n = 100 000, alpha = 0.001).
-    Looks at which even unanimous votes could not certify are omitted, and n < 1000 is not worth
+    No look comes before 100 votes, or where even unanimous votes could not certify; n < 1000 is not worth
     splitting.
 
     Args:
         n: Estimation votes in all, at least 1.
         alpha: Failure probability of all looks together, in (0, 1).
-        first: No look comes before this many votes.
 
     Raises:
         InvalidParameter: An argument is out of range.
@@ -52,11 +52,10 @@ def look_schedule(n: int, alpha: float, *, first: int = 100) -> tuple[Look, ...]
     >>> sum(look.alpha for look in look_schedule(10_000, 0.001)) <= 0.001
     True
     """
-    require(first >= 1, "first", "be >= 1", first)
     whole = (Look(n, alpha),)
     if alpha < SMALLEST_SPLIT or n < _SHORTEST_SPLIT or n < minimum_samples(_LAST_SHARE * alpha):
         return whole
-    earlier = _halvings(n, first)
+    earlier = _halvings(n)
     while earlier and earlier[0] < minimum_samples(_share(alpha, len(earlier))):
         earlier = earlier[1:]
     if not earlier:
@@ -107,11 +106,11 @@ def target_schedule(n: int, alpha: float) -> tuple[Look, ...]:
     return (*(Look(votes, share) for votes, share in zip(earlier, series, strict=True)), Look(n, rest))
 
 
-def _halvings(n: int, first: int) -> list[int]:
-    """n/2, n/4, … rounded up, down to ``first``, in rising order and without n itself."""
+def _halvings(n: int) -> list[int]:
+    """n/2, n/4, … rounded up, down to ``_FIRST``, in rising order and without n itself."""
     votes = []
     divisor = 2
-    while (quotient := -(-n // divisor)) >= max(first, 2):
+    while (quotient := -(-n // divisor)) >= _FIRST:
         votes.append(quotient)
         divisor *= 2
     return votes[::-1]

@@ -16,10 +16,10 @@ alphas = st.floats(1e-12, 0.49)
 sizes = st.integers(1, 1_000_000)
 
 
-@given(n=sizes, alpha=alphas, first=st.integers(1, 5000))
-def test_looks_rise_to_n_and_spend_at_most_alpha(n: int, alpha: float, first: int) -> None:
+@given(n=sizes, alpha=alphas)
+def test_looks_rise_to_n_and_spend_at_most_alpha(n: int, alpha: float) -> None:
     """The sum of the alphas is at most alpha, exactly and in every float order."""
-    looks = look_schedule(n, alpha, first=first)
+    looks = look_schedule(n, alpha)
     votes = [look.n for look in looks]
     assert votes == sorted(set(votes))
     assert votes[-1] == n
@@ -29,13 +29,13 @@ def test_looks_rise_to_n_and_spend_at_most_alpha(n: int, alpha: float, first: in
     assert sum(look.alpha for look in looks) >= alpha * (1 - 1e-9)
 
 
-@given(n=sizes, alpha=alphas, first=st.integers(1, 5000))
-def test_no_look_is_hopeless_or_too_early(n: int, alpha: float, first: int) -> None:
-    """Unanimous votes would certify at every look of a split schedule, and none comes before ``first``."""
-    looks = look_schedule(n, alpha, first=first)
+@given(n=sizes, alpha=alphas)
+def test_no_look_is_hopeless_or_too_early(n: int, alpha: float) -> None:
+    """Unanimous votes would certify at every look of a split schedule, and none comes before 100 votes."""
+    looks = look_schedule(n, alpha)
     if len(looks) > 1:
         assert all(look.n >= minimum_samples(look.alpha) for look in looks)
-        assert all(look.n >= first for look in looks)
+        assert all(look.n >= 100 for look in looks)
 
 
 def test_votes_double_and_most_of_alpha_is_kept_for_the_end() -> None:
@@ -64,25 +64,24 @@ def test_short_runs_are_not_split(n: int) -> None:
 
 def test_hopeless_looks_are_left_out() -> None:
     """At alpha = 1e-60 it takes 200 unanimous votes; earlier looks would waste alpha."""
-    looks = look_schedule(1000, 1e-60, first=1)
+    looks = look_schedule(1000, 1e-60)
     assert looks[0].n >= minimum_samples(looks[0].alpha) > 200
     for alpha in (1e-195, 1e-300, 1e-315, 5e-324):
         assert look_schedule(10_000, alpha) == (Look(10_000, alpha),)
 
 
 @pytest.mark.parametrize(
-    ("n", "alpha", "first", "message"),
+    ("n", "alpha", "message"),
     [
-        (0, 0.1, 100, "'n' must be >= 1, got 0"),
-        (5000, 0.0, 100, "'alpha' must be"),
-        (5000, 1.0, 100, "'alpha' must be"),
-        (5000, 0.1, 0, "'first' must be >= 1, got 0"),
+        (0, 0.1, "'n' must be >= 1, got 0"),
+        (5000, 0.0, "'alpha' must be"),
+        (5000, 1.0, "'alpha' must be"),
     ],
 )
-def test_bad_arguments_are_named(n: int, alpha: float, first: int, message: str) -> None:
+def test_bad_arguments_are_named(n: int, alpha: float, message: str) -> None:
     """The message says which rule was broken."""
     with pytest.raises(InvalidParameter, match=message):
-        look_schedule(n, alpha, first=first)
+        look_schedule(n, alpha)
 
 
 @given(n=sizes, alpha=st.one_of(alphas, st.floats(min_value=5e-324, max_value=1e-280)))
