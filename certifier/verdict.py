@@ -57,7 +57,7 @@ def verdict(runs: Sequence[NoiseRun]) -> Verdict:
         (only,) = certifications
         radius, same = only.radius, None
         top_class = None if only.abstained else only.top_class
-        reason = None if only.abstain_reason is None else AbstainReason(only.abstain_reason)
+        reason = AbstainReason.TOP_CLASS_NOT_SEPARATED if only.abstained else None
     if reason is AbstainReason.TOP_CLASS_NOT_SEPARATED and _no_level_certifies(runs):
         reason = AbstainReason.NO_NOISE_LEVEL_CERTIFIES
     return Verdict(Statement(top_class, rounded(radius)), radius, same, reason)

@@ -7,7 +7,6 @@ from smoothing.bounds import Bound, Counts
 from smoothing.noises.base import Noise, Radii
 from smoothing.votes import Segments
 
-AbstainReason = Literal["top_class_not_separated"]
 StopReason = Literal["complete", "target_reached", "target_out_of_reach", "hopeless", "stopped"]
 
 
@@ -65,11 +64,6 @@ class Certification:
     def abstained(self) -> bool:
         """Whether the top class could not be proved the most probable one."""
         return not self.bound.certifies
-
-    @property
-    def abstain_reason(self) -> AbstainReason | None:
-        """Why there is no certificate, or None."""
-        return "top_class_not_separated" if self.abstained else None
 
     @property
     def n(self) -> int:
