@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import safetensors
@@ -74,7 +75,11 @@ def load_bundle(folder: Path) -> LoadedBundle:
     weights = _parse_weights(_read_hashed(folder, WEIGHTS, card.digests.weights))
     clean = None
     if card.digests.clean is not None:
-        clean = _parse_clean(_read_hashed(folder, CLEAN, card.digests.clean), card.input_shape)
+        content = _read_hashed(folder, CLEAN, card.digests.clean)
+        arrays = read_arrays(io.BytesIO(content), f"{CLEAN} must be an npz file")
+        if "images" not in arrays:
+            raise CleanSetError(f"{CLEAN} must have an array 'images', got {sorted(arrays)}")
+        clean = check_clean(arrays["images"], card.input_shape)
     network = build_network(card)
     load_weights(network, weights)
     return LoadedBundle(card, assemble(card, network), bundle_digest(card), clean)
@@ -103,13 +108,20 @@ def _parse_weights(content: bytes) -> dict[str, Tensor]:
         raise WeightsError(f"{WEIGHTS} must be in the safetensors format: {error}") from error
 
 
-def _parse_clean(content: bytes, input_shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+def read_arrays(source: Path | IO[bytes], rule: str) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays of an npz file by name; the one of an npy file is named ``images``.
+
+    Raises:
+        CleanSetError: if it is neither, or has Python objects in it; the message begins with the rule.
+    """
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            images = arrays["images"]
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise CleanSetError(f"{CLEAN} must be an npz with an array 'images': {error}") from error
-    return check_clean(images, input_shape)
+        content = np.load(source, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            return {"images": content}
+        with content:  # an entry that is no array is read as bytes
+            return {name: np.asarray(entry) for name, entry in content.items()}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise CleanSetError(f"{rule}: {error}") from error
 
 
 def check_clean(images: NDArray[np.generic], input_shape: tuple[int, int, int]) -> NDArray[np.uint8]:

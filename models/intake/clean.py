@@ -1,15 +1,13 @@
 """Reads a clean set: the images from which adaptation estimates batch-norm statistics."""
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundles import CleanSetError, Fit
-from models.bundles.read import check_clean
-from models.errors import ImageError
+from models.bundles import Fit
+from models.bundles.read import check_clean, read_arrays
+from models.errors import CleanSetError, ImageError
 from models.images import read_image
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff"})
@@ -28,7 +26,7 @@ def read_clean(
         CleanSetError: if there are no images, or they have another shape and ``fit`` is None.
     """
     if not path.is_dir():
-        return check_clean(_evenly(_read_arrays(path), count), input_shape)
+        return check_clean(_evenly(_read_file(path), count), input_shape)
     files = np.array(sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in PICTURES))
     if len(files) == 0:
         raise CleanSetError(f"'clean' must contain image files, found none in {path}")
@@ -47,22 +45,8 @@ def _evenly(items: NDArray[np.generic], count: int) -> NDArray[np.generic]:
     return items[np.arange(count) * len(items) // count]
 
 
-def _read_arrays(path: Path) -> NDArray[np.generic]:
-    try:
-        content = np.load(path, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return content
-        with content:
-            names = content.files
-            if "images" not in names and len(names) != 1:
-                raise CleanSetError(
-                    f"'clean' must contain one array, or one named 'images', got {sorted(names)}"
-                )
-            images: NDArray[np.generic] = content["images" if "images" in names else names[0]]
-            return images
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        if isinstance(error, CleanSetError):
-            raise
-        raise CleanSetError(
-            f"'clean' must be a folder of image files or an npz file, got {path}: {error}"
-        ) from error
+def _read_file(path: Path) -> NDArray[np.generic]:
+    arrays = read_arrays(path, f"'clean' must be a folder of image files or an npz file, got {path}")
+    if "images" not in arrays and len(arrays) != 1:
+        raise CleanSetError(f"'clean' must contain one array, or one named 'images', got {sorted(arrays)}")
+    return arrays["images"] if "images" in arrays else next(iter(arrays.values()))

@@ -1,5 +1,6 @@
 """Any pretrained classifier becomes a bundle that gives the same logits."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +220,14 @@ def test_an_npz_becomes_the_clean_set(tmp_path: Path, key: str) -> None:
     """One array of any name, or the one named images."""
     np.savez(tmp_path / "clean.npz", **{key: grey_images(5)})  # type: ignore[arg-type]
     np.testing.assert_array_equal(read_clean(tmp_path / "clean.npz", (1, 8, 8)), grey_images(5))
+
+
+def test_an_entry_that_is_no_array_is_refused(tmp_path: Path) -> None:
+    """NumPy reads such an entry of an archive as bytes."""
+    with zipfile.ZipFile(tmp_path / "clean.npz", "w") as archive:
+        archive.writestr("images", b"text, not pictures")
+    with pytest.raises(CleanSetError, match=r"must be uint8 images"):
+        read_clean(tmp_path / "clean.npz", (1, 8, 8))
 
 
 def test_a_bundle_with_clean_pictures_holds_them(tmp_path: Path) -> None:
