@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.bundles import BundleExistsError, bundle_digest, find_bundles, read_card
+from models.bundles import bundle_digest, find_bundles, read_card
+from models.errors import BundleExistsError
 
 
 def chosen_bundles(wanted: Sequence[str], more: Sequence[Path]) -> tuple[dict[str, Path], dict[str, str]]:

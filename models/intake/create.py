@@ -7,9 +7,9 @@ from pathlib import Path
 from pydantic import JsonValue, ValidationError
 from torch import nn
 
-from models.bundles import Card, CardError, Description, write_bundle
+from models.bundles import Card, Description, write_bundle
 from models.bundles.module import assemble, build_network, load_weights
-from models.errors import faults
+from models.errors import CardError, faults
 from models.intake.clean import read_clean
 from models.intake.normalisation import choose_normalisation
 from models.intake.weights import Checkpoint, read_checkpoint

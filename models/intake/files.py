@@ -8,7 +8,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from models.bundles import WeightsError
+from models.errors import WeightsError
 from models.intake.pickles import read_pickle
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from torch import nn
 
 from models.architectures.libraries import LIBRARIES
-from models.bundles import WeightsError
+from models.errors import WeightsError
 from models.intake.weights import Checkpoint
 
 PUBLIC_NORMALISATIONS: Final = (

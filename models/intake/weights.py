@@ -8,7 +8,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from models.bundles import WeightsError
+from models.errors import WeightsError
 from models.intake.files import read_file
 from models.intake.inert import UNKNOWN
 from models.intake.names import own_name

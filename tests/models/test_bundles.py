@@ -15,15 +15,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from models.bundles import (
-    BundleError,
-    BundleExistsError,
-    BundleNotFoundError,
     Card,
-    CardError,
-    CleanSetError,
-    DigestError,
-    ModuleError,
-    WeightsError,
     bundle_digest,
     find_bundles,
     inspect_bundle,
@@ -33,6 +25,16 @@ from models.bundles import (
     write_bundle,
 )
 from models.bundles.module import assemble
+from models.errors import (
+    BundleError,
+    BundleExistsError,
+    BundleNotFoundError,
+    CardError,
+    CleanSetError,
+    DigestError,
+    ModuleError,
+    WeightsError,
+)
 from tests.models.support import SHIPPED, describe, grey_images, tiny_network
 
 

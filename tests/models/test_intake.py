@@ -13,7 +13,8 @@ from PIL import Image
 from torch import nn
 
 from models.architectures import build_architecture
-from models.bundles import BundleError, CardError, CleanSetError, Fit, ModuleError, WeightsError, load_bundle
+from models.bundles import Fit, load_bundle
+from models.errors import BundleError, CardError, CleanSetError, ModuleError, WeightsError
 from models.intake import create_bundle, parse_arguments, parse_classes, read_checkpoint, read_clean
 from tests.models.support import grey_images, tiny_network
 

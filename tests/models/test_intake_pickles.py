@@ -17,7 +17,8 @@ import torch
 from torch import nn
 from torch.serialization import MAGIC_NUMBER, PROTOCOL_VERSION
 
-from models.bundles import WeightsError, load_bundle
+from models.bundles import load_bundle
+from models.errors import WeightsError
 from models.intake import create_bundle, read_checkpoint
 from models.intake.inert import UNKNOWN
 from models.intake.pickles import read_pickle

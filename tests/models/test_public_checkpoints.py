@@ -17,7 +17,8 @@ from torch.nn import functional
 from typer.testing import CliRunner
 
 from models.architectures import build_architecture
-from models.bundles import Card, WeightsError, load_bundle
+from models.bundles import Card, load_bundle
+from models.errors import WeightsError
 from models.intake import create_bundle, parse_classes
 from radii.main import app
 

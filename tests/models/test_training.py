@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from models.backends import BackendError
-from models.bundles import BundleExistsError, load_bundle
+from models.bundles import load_bundle
 from models.data import LabelledImages, load_dataset
+from models.errors import BundleExistsError
 from models.training import TrainingError, TrainingPlan, train
 from models.training.augment import random_crop, random_flip
 from models.training.checkpoint import save_checkpoint
