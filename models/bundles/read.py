@@ -117,9 +117,9 @@ def read_arrays(source: Path | IO[bytes], rule: str) -> dict[str, NDArray[np.gen
     try:
         content = np.load(source, allow_pickle=False)
         if isinstance(content, np.ndarray):
-            return {"images": content}
-        with content:  # an entry that is no array is read as bytes
-            return {name: np.asarray(entry) for name, entry in content.items()}
+            return {"images": np.atleast_1d(content)}
+        with content:  # NumPy reads an entry that is no array as bytes, and a number has no length
+            return {name: np.atleast_1d(entry) for name, entry in content.items()}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise CleanSetError(f"{rule}: {error}") from error
 
