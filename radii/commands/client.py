@@ -1,9 +1,9 @@
 """Commands that talk to a running server."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -37,42 +37,43 @@ MaxWait = Annotated[
 ]
 
 
-@options_from(CertifyRequest)
-def certify(
-    image: Image,
-    fields: Mapping[str, object],
-    url: Url = DEFAULT_URL,
-    api_key: ApiKey = None,
-    max_wait: MaxWait = DEFAULT_MAX_WAIT,
-    json: Json = False,
-) -> None:
-    """Certify IMAGE: its label, and a radius within which no perturbation changes it."""
-    with connect(url, api_key, max_wait) as client:
-        job = run_job(client, JobKind.CERTIFY, image, fields, quiet=json)
-        assert job.certificate is not None  # noqa: S101 (a certify job that succeeded has one)
-        if json:
-            typer.echo(job.certificate.model_dump_json(indent=2))
-        else:
-            show_certificate(Console(), job.certificate, client.model(job.model).classes)
+def _asking(
+    request: type[CertifyRequest | PredictRequest], show: Callable[[Console, Any, list[str]], None], text: str
+) -> Callable[..., None]:
+    """Makes the command that sends such a request and shows its answer; ``text`` is its help."""
+
+    @options_from(request)
+    def command(
+        image: Image,
+        fields: Mapping[str, object],
+        url: Url = DEFAULT_URL,
+        api_key: ApiKey = None,
+        max_wait: MaxWait = DEFAULT_MAX_WAIT,
+        json: Json = False,
+    ) -> None:
+        with connect(url, api_key, max_wait) as client:
+            job = run_job(client, request.kind, image, fields, quiet=json)
+            answer = job.certificate or job.prediction
+            assert answer is not None  # noqa: S101 (a job that succeeded has one)
+            if json:
+                typer.echo(answer.model_dump_json(indent=2))
+            else:
+                show(Console(), answer, client.model(job.model).classes)
+
+    command.__doc__ = text
+    return command
 
 
-@options_from(PredictRequest)
-def predict(
-    image: Image,
-    fields: Mapping[str, object],
-    url: Url = DEFAULT_URL,
-    api_key: ApiKey = None,
-    max_wait: MaxWait = DEFAULT_MAX_WAIT,
-    json: Json = False,
-) -> None:
-    """Predict the smoothed classifier's label of IMAGE, with far fewer votes than a radius takes."""
-    with connect(url, api_key, max_wait) as client:
-        job = run_job(client, JobKind.PREDICT, image, fields, quiet=json)
-        assert job.prediction is not None  # noqa: S101 (a predict job that succeeded has one)
-        if json:
-            typer.echo(job.prediction.model_dump_json(indent=2))
-        else:
-            show_prediction(Console(), job.prediction, client.model(job.model).classes)
+certify = _asking(
+    CertifyRequest,
+    show_certificate,
+    "Certify IMAGE: its label, and a radius within which no perturbation changes it.",
+)
+predict = _asking(
+    PredictRequest,
+    show_prediction,
+    "Predict the smoothed classifier's label of IMAGE, with far fewer votes than a radius takes.",
+)
 
 
 def models(
