@@ -1,8 +1,9 @@
 """Findings: what was checked, what was found, what to do."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 
 
 class Severity(StrEnum):
@@ -20,35 +21,21 @@ class Finding:
 
     Attributes:
         check: What was checked.
-        level: How bad it is.
         message: What was found.
         advice: What to do; empty if nothing.
+        level: How bad it is.
     """
 
     check: str
-    level: Severity
     message: str
     advice: str = ""
+    level: Severity = field(kw_only=True)
 
 
-def ok(check: str, message: str) -> Finding:
-    """Makes a finding without fault."""
-    return Finding(check, Severity.OK, message)
-
-
-def skip(check: str, message: str) -> Finding:
-    """Makes a finding about something that could not be checked."""
-    return Finding(check, Severity.SKIP, message)
-
-
-def warn(check: str, message: str, advice: str) -> Finding:
-    """Makes a finding that an operator should know."""
-    return Finding(check, Severity.WARN, message, advice)
-
-
-def fail(check: str, message: str, advice: str) -> Finding:
-    """Makes a finding that breaks a promise of the service."""
-    return Finding(check, Severity.FAIL, message, advice)
+ok = partial(Finding, level=Severity.OK)
+skip = partial(Finding, level=Severity.SKIP)
+warn = partial(Finding, level=Severity.WARN)  # something that an operator should know
+fail = partial(Finding, level=Severity.FAIL)  # something that breaks a promise of the service
 
 
 def guarded(check: str, findings: Iterator[Finding]) -> list[Finding]:

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from contract import keys
 from contract.models import EngineStatus
 from radii.doctor import machine, service, store
-from radii.doctor.findings import Finding, Severity, guarded
+from radii.doctor.findings import Finding, Severity, guarded, ok
 from radii.main import app
 from radii.stack import free_port
 from tests.support.command_line import EXAMPLES, radii, radii_process
@@ -160,7 +160,7 @@ def test_a_damaged_bundle_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_check_that_fails_hides_no_other() -> None:
     def look() -> Iterator[Finding]:
-        yield Finding("first", Severity.OK, "")
+        yield ok("first", "")
         raise ValueError("nonsense")
 
     assert [(one.check, one.level) for one in guarded("second", look())] == [
