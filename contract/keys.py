@@ -116,11 +116,6 @@ def prediction(job_id: str) -> str:
     return f"radii:prediction:{job_id}"
 
 
-def probe(name: str) -> str:
-    """A key that `radii doctor` writes to check that it can; expires after ten seconds."""
-    return f"radii:probe:{name}"
-
-
 def engine(engine_id: str) -> str:
     """The last heartbeat of an engine, with its models (`contract.models.EngineStatus`)."""
     return f"radii:engine:{engine_id}"

@@ -1,6 +1,5 @@
 """Checks of the Redis server: speed, durability, memory, clock."""
 
-import secrets
 import time
 import timeit
 from collections.abc import Iterator
@@ -91,7 +90,7 @@ def _waits_for_disk(redis: Redis) -> Finding:
     """Writes a short-lived key, and waits until it is on disk, as workers do for every answer."""
     with Redis(connection_pool=redis.connection_pool, single_connection_client=True) as connection:
         try:
-            connection.set(keys.probe(secrets.token_hex(8)), 1, ex=10)
+            connection.set(keys.PROBE, 1, ex=10)
             started = time.perf_counter()
             on_disk, _ = connection.waitaof(1, 0, _PATIENCE_MS)
         except ResponseError as error:
