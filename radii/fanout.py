@@ -141,7 +141,8 @@ class Fanout:
 
     def _again(self, plan: EvaluationPlan, one: _Pending, model: ModelInfo, job: Job | None) -> _Pending:
         error = job.error if job else None
-        lost = job is None or job.status is JobStatus.EXPIRED or _was_lost(job)
+        lost = job is None or job.status is JobStatus.EXPIRED
+        lost = lost or (error is not None and error.code is ProblemCode.WORKER_LOST)
         if not lost or one.tries >= ATTEMPTS:
             status = "lost" if job is None else job.status.value
             raise EvaluationError(f"{one.case.key}: {error.detail if error else status} (job {one.job_id})")
@@ -158,7 +159,3 @@ class Fanout:
 
 def _failed(job: Job) -> bool:
     return job.status.final and job.certificate is None
-
-
-def _was_lost(job: Job) -> bool:
-    return job.error is not None and job.error.code is ProblemCode.WORKER_LOST
