@@ -53,7 +53,7 @@ EVENTS_KEPT: Final = 256
 PROGRESS_INTERVAL: Final = 0.25
 
 
-_BOUND_SLACK: Final = 1e-12  # `smoothing.bounds.SLACK`, which a test compares
+_BOUND_SLACK: Final = 1e-12  # `smoothing.bounds.clopper_pearson.SLACK`, which a test compares
 
 
 def minimum_samples(alpha: float) -> int:

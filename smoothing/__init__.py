@@ -21,27 +21,24 @@ from smoothing.certification import Certification
 from smoothing.certify import certify
 from smoothing.errors import InvalidParameter, SmoothingError, UnusableClassifier
 from smoothing.hybrid import branch_seed, combine, combine_predictions
-from smoothing.noise_level import AUTO_GRID, ChosenSigma, auto_noise, optimize_sigma
+from smoothing.noise_level import auto_noise, optimize_sigma
 from smoothing.noises import NOISES, Gaussian, Noise, Radii, Uniform
 from smoothing.observer import Observer
 from smoothing.predict import Prediction, predict
 from smoothing.probe import check_batch_invariance
-from smoothing.randomness import draw_seed, generator_for
+from smoothing.randomness import generator_for
 from smoothing.regions import CertifiedRegion, distance, reconcile
 from smoothing.rounding import round_down
-from smoothing.sampling import BaseClassifier, count_classes
+from smoothing.sampling import count_classes
 from smoothing.smoothed_classifier import SmoothedClassifier
 from smoothing.stopping import Deadline, Look, Looks, Target, look_schedule, target_schedule
-from smoothing.votes import Segment, Votes
+from smoothing.votes import Votes
 
 __all__ = [
-    "AUTO_GRID",
     "BOUNDS",
     "NOISES",
-    "BaseClassifier",
     "Certification",
     "CertifiedRegion",
-    "ChosenSigma",
     "Deadline",
     "Gaussian",
     "InvalidParameter",
@@ -52,7 +49,6 @@ __all__ = [
     "Observer",
     "Prediction",
     "Radii",
-    "Segment",
     "SmoothedClassifier",
     "SmoothingError",
     "Statistics",
@@ -69,7 +65,6 @@ __all__ = [
     "combine_predictions",
     "count_classes",
     "distance",
-    "draw_seed",
     "estimate_statistics",
     "generator_for",
     "look_schedule",

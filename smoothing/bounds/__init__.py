@@ -12,7 +12,6 @@ from types import MappingProxyType
 
 from smoothing.bounds.base import Bound, BoundFunction, Counts
 from smoothing.bounds.clopper_pearson import (
-    SLACK,
     SMALLEST_SPLIT,
     lower_confidence_bound,
     minimum_samples,
@@ -20,7 +19,7 @@ from smoothing.bounds.clopper_pearson import (
     upper_confidence_bound,
 )
 from smoothing.bounds.sided import one_sided, split_alpha, two_sided
-from smoothing.bounds.t_certify import joint_upper_confidence_bound, t_certify
+from smoothing.bounds.t_certify import t_certify
 
 BOUNDS: Mapping[str, BoundFunction] = MappingProxyType(
     {"one_sided": one_sided, "two_sided": two_sided, "t_certify": t_certify}
@@ -29,11 +28,9 @@ BOUNDS: Mapping[str, BoundFunction] = MappingProxyType(
 
 __all__ = [
     "BOUNDS",
-    "SLACK",
     "SMALLEST_SPLIT",
     "Bound",
     "Counts",
-    "joint_upper_confidence_bound",
     "lower_confidence_bound",
     "minimum_samples",
     "one_sided",

@@ -1,6 +1,5 @@
 """When to look at the votes, and when to stop drawing them."""
 
-from smoothing.stopping.giving_up import hopeless, out_of_reach, share_beta
 from smoothing.stopping.rules import Deadline, Looks, Stop, StopRules, Target, stop_rules
 from smoothing.stopping.schedule import Look, look_schedule, target_schedule
 
@@ -11,10 +10,7 @@ __all__ = [
     "Stop",
     "StopRules",
     "Target",
-    "hopeless",
     "look_schedule",
-    "out_of_reach",
-    "share_beta",
     "stop_rules",
     "target_schedule",
 ]

@@ -13,7 +13,6 @@ from scipy import stats
 from service.verification.exact import tail_at_most
 from smoothing import BOUNDS, InvalidParameter, perfect_vote_p_lower
 from smoothing.bounds import (
-    SLACK,
     lower_confidence_bound,
     minimum_samples,
     one_sided,
@@ -22,6 +21,7 @@ from smoothing.bounds import (
     two_sided,
     upper_confidence_bound,
 )
+from smoothing.bounds.clopper_pearson import SLACK
 
 CASES = [
     (successes, trials, alpha)

@@ -19,7 +19,6 @@ from smoothing import (
     Looks,
     Noise,
     Observer,
-    Segment,
     Target,
     Uniform,
     certify,
@@ -28,6 +27,7 @@ from smoothing import (
 )
 from smoothing.bounds import lower_confidence_bound
 from smoothing.errors import InvalidLogits, NonFiniteLogits
+from smoothing.votes import Segment
 
 SIGMA = 0.5
 

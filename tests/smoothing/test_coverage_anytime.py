@@ -21,7 +21,8 @@ from smoothing.bounds import (
     upper_confidence_bound,
 )
 from smoothing.noises.uniform import Uniform
-from smoothing.stopping import hopeless, share_beta, target_schedule
+from smoothing.stopping import target_schedule
+from smoothing.stopping.giving_up import hopeless, share_beta
 
 TRIALS = 20_000
 ALPHA = 0.05

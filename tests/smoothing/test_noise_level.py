@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from scipy import special, stats
 from torch import Tensor, nn
 
-from smoothing import BaseClassifier, Gaussian, InvalidParameter, Noise
+from smoothing import Gaussian, InvalidParameter, Noise
 from smoothing.bounds import BOUNDS, split_alpha
 from smoothing.errors import NonFiniteGradient, NonFiniteLogits
 from smoothing.noise_level import ChosenSigma, auto, auto_noise, optimize, optimize_sigma, soft_proxy_radius
 from smoothing.noises.uniform import Uniform
+from smoothing.sampling import BaseClassifier
 
 GREY = torch.full((1, 1, 1, 1), 0.5, dtype=torch.float64)
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from smoothing import InvalidParameter, draw_seed, generator_for
+from smoothing import InvalidParameter
+from smoothing.randomness import draw_seed, generator_for
 
 
 def draws(seed: int, stream: str, n: int = 8, device: str = "cpu") -> torch.Tensor:

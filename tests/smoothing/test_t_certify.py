@@ -12,7 +12,6 @@ from scipy import stats
 from smoothing import InvalidParameter
 from smoothing.bounds import (
     Bound,
-    joint_upper_confidence_bound,
     lower_confidence_bound,
     one_sided,
     split_alpha,
@@ -20,6 +19,7 @@ from smoothing.bounds import (
     two_sided,
     upper_confidence_bound,
 )
+from smoothing.bounds.t_certify import joint_upper_confidence_bound
 from tests.properties import examples
 
 GRID = [step / 10 for step in range(1, 11)]  # the paper's, α'/α

@@ -22,15 +22,13 @@ from smoothing.regions import (
     BrokenInvariant,
     CertifiedRegion,
     Distance,
-    Reconciled,
     Undecidable,
-    contains,
     distance,
-    overlaps,
     reconcile,
     remaining,
     surely_contains,
 )
+from smoothing.regions.reconcile import Reconciled, contains, overlaps
 from tests.properties import examples
 
 Point = tuple[Fraction, ...]

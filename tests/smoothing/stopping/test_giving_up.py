@@ -11,7 +11,8 @@ from scipy import stats
 
 from smoothing import BOUNDS, NOISES, Gaussian, InvalidParameter, Look
 from smoothing.bounds import Counts
-from smoothing.stopping import hopeless, look_schedule, out_of_reach, share_beta, target_schedule
+from smoothing.stopping import look_schedule, target_schedule
+from smoothing.stopping.giving_up import hopeless, out_of_reach, share_beta
 
 GAUSSIAN = Gaussian(0.5)
 

@@ -11,7 +11,7 @@ from certifier import Record, VoteSetting
 from certifier.time_budget import TimeBudget
 from contract import keys
 from contract.certificates import SigmaTrial
-from smoothing import Segment, Votes
+from smoothing.votes import Segment, Votes
 from workers.job.checkpoint import Checkpoint
 
 

@@ -19,7 +19,7 @@ from contract.keys import pixel_digest
 from contract.limits import minimum_samples
 from contract.tasks import CertifyTask
 from service.verification.evidence import evidence_checks
-from smoothing import Segment, Votes
+from smoothing.votes import Segment, Votes
 from tests.support.tasks import certify_task, predict_task
 from workers.job.checkpoint import Checkpoint
 from workers.job.loaded_models import LoadedModels, find_models
