@@ -62,11 +62,11 @@ class Engine:
         """
         with Listener(str(socket), "AF_UNIX", backlog=16) as listener:
             self.heartbeat.start()
-            self._status.wait_for_jobs()
+            self._status.set_job(None)
             while True:
                 with listener.accept() as connection:
                     leave = self._answer(connection)
-                self._status.wait_for_jobs()
+                self._status.set_job(None)
                 leave = leave or self.replacement.due(self.heartbeat.jobs)
                 if leave is not None:
                     return leave
@@ -77,7 +77,7 @@ class Engine:
         outcome: dict[str, str] | WorkerError
         try:
             request = JobRequest.from_bytes(connection.recv_bytes())
-            self._status.begin_job(request.job_id, request.relay)
+            self._status.set_job(request.job_id, request.relay)
             connection.send_bytes(TAKEN)
             with (
                 structlog.contextvars.bound_contextvars(**request.log),

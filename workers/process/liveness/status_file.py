@@ -56,23 +56,16 @@ class StatusFile:
         self._write(self._status)
         threading.Thread(target=self._beat, name="status file", daemon=True).start()
 
-    def wait_for_jobs(self) -> None:
-        """Notes that the engine is free."""
-        self._change(None, None)
-
-    def begin_job(self, job_id: str, relay: int) -> None:
-        """Notes the job that the engine begins, and the process that waits for it."""
-        self._change(job_id, relay)
+    def set_job(self, job: str | None, relay: int | None = None) -> None:
+        """Notes the job that the engine begins, and the process that waits for it; None: it is free."""
+        with self._lock:
+            self._write(replace(self._status, since=time.time(), serving=True, job=job, relay=relay))
 
     def _beat(self) -> None:
         while self._file.parent.is_dir():
             time.sleep(self._interval)
             with self._lock:
                 self._write(self._status)
-
-    def _change(self, job: str | None, relay: int | None) -> None:
-        with self._lock:
-            self._write(replace(self._status, since=time.time(), serving=True, job=job, relay=relay))
 
     def _write(self, status: Status) -> None:
         """Replaces the file, so that readers see all of the old status or all of the new one."""
@@ -93,13 +86,9 @@ def read_status(folder: Path) -> Status | None:
         return None
 
 
-def seconds_since_beat(within: Path | None = None) -> float | None:
-    """Returns how long ago the threads of an engine of this machine last ran; None if there is no worker.
-
-    Args:
-        within: The folder of temporary files; the system's by default.
-    """
-    folders = (within or Path(tempfile.gettempdir())).glob(f"{FOLDER_PREFIX}*")
+def seconds_since_beat() -> float | None:
+    """Returns how long ago the threads of an engine of this machine last ran; None if there is no worker."""
+    folders = Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*")
     found = [status for folder in folders if (status := read_status(folder)) is not None]
     return min((time.time() - status.beat for status in found), default=None)
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,24 +44,25 @@ def test_the_file_says_what_the_engine_does(tmp_path: Path) -> None:
     begun = read_status(tmp_path)
     assert begun is not None
     assert (begun.pid, begun.serving, begun.job, begun.relay) == (os.getpid(), False, None, None)
-    file.begin_job("a" * 32, relay=7)
+    file.set_job("a" * 32, relay=7)
     busy = read_status(tmp_path)
     assert busy is not None
     assert (busy.serving, busy.job, busy.relay) == (True, "a" * 32, 7)
-    file.wait_for_jobs()
+    file.set_job(None)
     free = read_status(tmp_path)
     assert free is not None
     assert (free.serving, free.job, free.relay) == (True, None, None)
     assert begun.since < busy.since < free.since
 
 
-def test_the_beat_goes_on_while_nothing_changes(tmp_path: Path) -> None:
+def test_the_beat_goes_on_while_nothing_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The age is that of the youngest: several workers may share a machine, and leave files when killed."""
-    assert seconds_since_beat(tmp_path) is None
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert seconds_since_beat() is None
     for name in ("radii-worker-killed", "radii-worker-1", "somebody-elses"):
         (tmp_path / name).mkdir()
     (tmp_path / "radii-worker-killed" / "engine.json").write_text('{"pid": 1, "since": 0, "beat": 0}')
-    old = seconds_since_beat(tmp_path)
+    old = seconds_since_beat()
     assert old is not None
     assert old > 1e9
     StatusFile(tmp_path / "radii-worker-1", interval=0.01)
@@ -72,7 +74,7 @@ def test_the_beat_goes_on_while_nothing_changes(tmp_path: Path) -> None:
         return now is not None and now.beat > first.beat and now.since == first.since
 
     until(has_gone_on)
-    young = seconds_since_beat(tmp_path)
+    young = seconds_since_beat()
     assert young is not None
     assert young < 60
 
@@ -81,7 +83,7 @@ def test_a_file_that_cannot_be_written_stops_no_job(file: StatusFile, tmp_path: 
     """As on a full disk; the log says so."""
     (tmp_path / "engine.part").mkdir()
     with capture_logs() as lines:
-        file.begin_job("a" * 32, relay=7)
+        file.set_job("a" * 32, relay=7)
     assert [line["event"] for line in lines] == ["status file not written"]
 
 
@@ -89,7 +91,7 @@ def test_work_for_a_relay_that_waits_may_take_any_time(
     file: StatusFile, tmp_path: Path, relay: subprocess.Popen[bytes]
 ) -> None:
     watchdog = Watchdog(PATIENCE)
-    file.begin_job("a" * 32, relay.pid)
+    file.set_job("a" * 32, relay.pid)
     assert watchdog.hung(read_status(tmp_path)) is None
     time.sleep(2 * PATIENCE)  # a busy machine makes it longer
     assert watchdog.hung(read_status(tmp_path)) is None
@@ -100,7 +102,7 @@ def test_an_engine_gets_some_time_to_leave_abandoned_work(
 ) -> None:
     """The relay's parent need not have taken notice: it counts as gone from its end on."""
     watchdog = Watchdog(PATIENCE)
-    file.begin_job("a" * 32, relay.pid)
+    file.set_job("a" * 32, relay.pid)
     relay.kill()
     until(lambda: not is_running(relay.pid))
     assert watchdog.hung(read_status(tmp_path)) is None
@@ -116,8 +118,8 @@ def test_time_begins_anew_with_each_job(
     relay.kill()
     relay.wait()
     for _ in range(4):
-        file.begin_job("a" * 32, relay.pid)
+        file.set_job("a" * 32, relay.pid)
         assert watchdog.hung(read_status(tmp_path)) is None
         time.sleep(2 * PATIENCE)  # of the one before; the next has only begun
-    file.wait_for_jobs()
+    file.set_job(None)
     assert watchdog.hung(read_status(tmp_path)) is None
