@@ -13,7 +13,6 @@ from pydantic import (
     FiniteFloat,
     PositiveInt,
     ValidationInfo,
-    field_validator,
     model_validator,
 )
 
@@ -71,26 +70,26 @@ ONCE = AfterValidator(_once)
 APART = AfterValidator(_apart)
 """Runs are known by six digits of their level: two alike would share their measurements."""
 
-CORRUPTIONS = (
-    "gaussian_noise",
-    "shot_noise",
-    "impulse_noise",
-    "defocus_blur",
-    "glass_blur",
-    "motion_blur",
-    "zoom_blur",
-    "snow",
-    "frost",
-    "fog",
-    "brightness",
-    "contrast",
-    "elastic_transform",
-    "pixelate",
-    "jpeg_compression",
-)
-"""The fifteen of ImageNet-C."""
 
-SEVERITIES = (1, 2, 3, 4, 5)
+class Corruption(StrEnum):
+    """The fifteen of ImageNet-C."""
+
+    GAUSSIAN_NOISE = "gaussian_noise"
+    SHOT_NOISE = "shot_noise"
+    IMPULSE_NOISE = "impulse_noise"
+    DEFOCUS_BLUR = "defocus_blur"
+    GLASS_BLUR = "glass_blur"
+    MOTION_BLUR = "motion_blur"
+    ZOOM_BLUR = "zoom_blur"
+    SNOW = "snow"
+    FROST = "frost"
+    FOG = "fog"
+    BRIGHTNESS = "brightness"
+    CONTRAST = "contrast"
+    ELASTIC_TRANSFORM = "elastic_transform"
+    PIXELATE = "pixelate"
+    JPEG_COMPRESSION = "jpeg_compression"
+
 
 _SEED_DOMAIN: Final = b"radii/evaluation/seed/1\0"
 
@@ -145,23 +144,15 @@ class CorruptionPlan(_Frozen):
     """Common corruptions."""
 
     baseline: str | None = Field(None, description="Bundle whose errors count as 1. Default: the first.")
-    names: Annotated[tuple[str, ...], Field(min_length=1), ONCE] | None = Field(
+    names: Annotated[tuple[Corruption, ...], Field(min_length=1), ONCE] | None = Field(
         None, description="Only these corruptions. Default: all that apply."
     )
     severities: Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], Field(min_length=1), ONCE] = Field(
-        SEVERITIES, description="Severities, of 1 to 5."
+        (1, 2, 3, 4, 5), description="Severities, of 1 to 5."
     )
     clean_size: Annotated[int, Field(ge=2)] = Field(
         256, description="Clean images that are corrupted likewise to adapt to a corruption."
     )
-
-    @field_validator("names")
-    @classmethod
-    def _known(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        for name in names or ():
-            if name not in CORRUPTIONS:
-                raise ValueError(f"'corruption' must be one of {', '.join(CORRUPTIONS)}, got {name!r}")
-        return names
 
 
 class LevelPlan(_Frozen):

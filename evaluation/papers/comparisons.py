@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.papers.measures import Entry, Gain, Measure, Outcomes, Radius
+from evaluation.papers.measures import Entry, Gain, Measure, OfOne, Outcomes, Radius
 from evaluation.statistics.corruption_error import jackknifed
 from evaluation.statistics.curves import interpolated
 from evaluation.statistics.intervals import jackknife_interval, mean_interval, paired_proportions_interval
@@ -63,19 +63,13 @@ class Paired(Entry):
         return Difference(means[0], means[1], *interval, images)
 
 
-class CorruptionErrors(Entry):
+class CorruptionErrors(OfOne):
     """mCE, or relative mCE, of two classifiers in one evaluation, by the jackknife over images."""
 
-    evaluation: str
     first: str
     second: str
     baseline: str
     relative: bool = False
-
-    @property
-    def evaluations(self) -> tuple[str, ...]:
-        """Names of the evaluations that are read."""
-        return (self.evaluation,)
 
     def compare(self, outcomes: Outcomes) -> Difference | None:
         """Compare them in what was measured; None where a single image decides whether there is a figure."""

@@ -19,7 +19,7 @@ class Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class _OfOne(Entry):
+class OfOne(Entry):
     """What is read from one evaluation.
 
     Attributes:
@@ -34,7 +34,7 @@ class _OfOne(Entry):
         return (self.evaluation,)
 
 
-class Radius(_OfOne):
+class Radius(OfOne):
     """The certified radius, 0 where the answer is wrong or missing.
 
     Attributes:
@@ -56,7 +56,7 @@ class Radius(_OfOne):
         return {index: float(radius >= self.at_least) for index, radius in radii.items()}
 
 
-class BoundRadius(_OfOne):
+class BoundRadius(OfOne):
     """The certified radius by one bound, from the suite ``bounds``.
 
     Attributes:
@@ -76,7 +76,7 @@ class BoundRadius(_OfOne):
         return {row[1]: row[column] / self.unit for row in table["rows"] if row[0] == self.run}
 
 
-class Answers(_OfOne):
+class Answers(OfOne):
     """1 where the answer is right, else 0, from a suite's table of answers image by image.
 
     Attributes:

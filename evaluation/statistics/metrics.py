@@ -5,8 +5,7 @@ from statistics import fmean
 
 import numpy as np
 
-from evaluation.errors import require
-from evaluation.records import NORMS, CertificateRecord, Norm
+from evaluation.records import CertificateRecord, Norm
 
 Records = Sequence[CertificateRecord]
 
@@ -17,20 +16,15 @@ def certified_accuracy(records: Records, radius: float, norm: Norm = "l2") -> fl
     This is the papers' convention, R ≥ r; at r = 0 it is the accuracy of the smoothed classifier, whose
     abstentions count as wrong. The radii of records are rounded down, so none counts that should not.
 
-    Raises:
-        EvaluationError: There are no records, or the radius is negative, or there is no such norm.
-
     Reference:
         Cohen, Rosenfeld & Kolter, "Certified Adversarial Robustness via Randomized Smoothing", ICML 2019, §4.
     """
-    _require(records, norm)
-    require(radius >= 0, "radius", "be >= 0", radius)
-    return sum(_reaches(record, radius, norm) for record in records) / len(records)
+    return certified_count(records, radius, norm) / len(records)
 
 
 def certified_count(records: Records, radius: float, norm: Norm = "l2") -> int:
     """Return how many images ``certified_accuracy`` counts."""
-    return sum(_reaches(record, radius, norm) for record in records)
+    return sum(record.correct and float(getattr(record.radius, norm)) >= radius for record in records)
 
 
 def average_certified_radius(records: Records, norm: Norm = "l2") -> float:
@@ -40,19 +34,16 @@ def average_certified_radius(records: Records, norm: Norm = "l2") -> float:
         Zhai et al., "MACER: Attack-free and Scalable Robust Training via Maximizing Certified Radius",
         ICLR 2020, §5.
     """
-    _require(records, norm)
     return fmean(record.certified_radius(norm) for record in records)
 
 
 def abstention_rate(records: Records) -> float:
     """Return the part of the images for which nothing is claimed."""
-    _require(records)
     return sum(record.abstained for record in records) / len(records)
 
 
 def base_accuracy(records: Records) -> float:
     """Return the accuracy of the base classifier without noise on the same images."""
-    _require(records)
     return sum(record.base_predicted == record.label for record in records) / len(records)
 
 
@@ -61,7 +52,6 @@ def p_lower_histogram(records: Records, noise: str, bins: int = 20) -> list[tupl
 
     An average radius is dominated by easy images; this shows all of them. A bound on an edge counts above it.
     """
-    _require(records)
     found = [
         (votes.p_lower, record.correct)
         for record in records
@@ -75,12 +65,3 @@ def p_lower_histogram(records: Records, noise: str, bins: int = 20) -> list[tupl
         (float(low), float(high), int(count), int(good))
         for low, high, count, good in zip(edges[:-1], edges[1:], every, right, strict=True)
     ]
-
-
-def _reaches(record: CertificateRecord, radius: float, norm: Norm) -> bool:
-    return record.correct and float(getattr(record.radius, norm)) >= radius
-
-
-def _require(records: Records, norm: Norm = "l2") -> None:
-    require(len(records) > 0, "records", "not be empty", len(records))
-    require(norm in NORMS, "norm", f"be one of {', '.join(NORMS)}", norm)

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.errors import EvaluationError, require
-from evaluation.plan import CORRUPTIONS, SEVERITIES
+from evaluation.errors import EvaluationError
+from evaluation.plan import Corruption
 
 _LEAST_SIDE = 32
 _LEAST_ELASTIC_SIDE = 64
@@ -28,19 +28,17 @@ _SEEDED = ("impulse_noise", "glass_blur")
 
 def applicable(input_shape: tuple[int, int, int]) -> dict[str, str | None]:
     """Say of each corruption why it does not apply to images ``(c, h, w)``; None: it does."""
-    channels, height, width = input_shape
-    if channels not in (1, 3):
-        return dict.fromkeys(CORRUPTIONS, f"images must have 1 or 3 channels, got {channels}")
+    _, height, width = input_shape
     small = min(height, width) < _LEAST_ELASTIC_SIDE
     why = f"it moves an image of {width}×{height} pixels by up to 22 of them"
-    return {name: why if small and name == "elastic_transform" else None for name in CORRUPTIONS}
+    return {name: why if small and name is Corruption.ELASTIC_TRANSFORM else None for name in Corruption}
 
 
 def corrupt(images: NDArray[np.uint8], name: str, severity: int, *, seed: int) -> NDArray[np.uint8]:
     """Corrupt images ``(m, c, h, w)``; each draws from its own place and seed, whatever the others are.
 
     Raises:
-        EvaluationError: The package is missing, or there is no such corruption or severity.
+        EvaluationError: The package is missing.
     """
     try:
         from imagecorruptions import corrupt as corrupt_one  # slow to import, and needed only here
@@ -49,8 +47,6 @@ def corrupt(images: NDArray[np.uint8], name: str, severity: int, *, seed: int) -
             "corruptions need the package imagecorruptions-imaug, of the extra 'train', and OpenCV's system "
             f"libraries (Debian: libgl1, libglib2.0-0): {error}"
         ) from error
-    require(name in CORRUPTIONS, "corruption", f"be one of {', '.join(CORRUPTIONS)}", name)
-    require(severity in SEVERITIES, "severity", "be in 1..5", severity)
     _, channels, height, width = images.shape
     border = [(0, 0), *((0, max(0, _LEAST_SIDE - side)) for side in (height, width))]
     border = [(high // 2, high - high // 2) for _, high in border]

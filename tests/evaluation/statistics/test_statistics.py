@@ -55,14 +55,6 @@ def test_a_histogram_of_bounds_counts_every_image_once() -> None:
     assert p_lower_histogram(FOUR, "uniform", bins=4)[3][2:] == (0, 0)
 
 
-@pytest.mark.parametrize(
-    "call", [lambda: certified_accuracy((), 0.0), lambda: certified_accuracy(FOUR, 0.0, "l3")]
-)
-def test_a_metric_of_nothing_is_refused(call: object) -> None:
-    with pytest.raises(EvaluationError, match=r"'records' must|'norm' must"):
-        call()  # type: ignore[operator]
-
-
 def test_the_interval_is_that_of_clopper_and_pearson() -> None:
     """Its ends are where the binomial tails are 2.5 %: the definition, checked against SciPy's binomial."""
     low, high = clopper_pearson_interval(7, 20)

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.errors import EvaluationError
-from evaluation.plan import CORRUPTIONS
+from evaluation.plan import Corruption
 from evaluation.statistics.corruption_error import corruption_errors, mean_of_known
 from evaluation.suites.corrupt import applicable, corrupt
 from tests.models.support import grey_images, require_corruptions
@@ -40,12 +39,11 @@ def test_small_images_are_not_stretched() -> None:
     assert [name for name, why in small.items() if why] == ["elastic_transform"]
     assert "28×28" in str(small["elastic_transform"])
     assert not any(applicable((3, 64, 64)).values())
-    assert all(applicable((4, 64, 64)).values())
 
 
 # The first call of glass_blur compiles it, which takes seconds; the others are quick.
 @pytest.mark.parametrize(
-    "name", [name for name in CORRUPTIONS if name not in ("elastic_transform", "glass_blur")]
+    "name", [name for name in Corruption if name not in ("elastic_transform", "glass_blur")]
 )
 def test_a_corruption_keeps_shape_and_repeats(name: str) -> None:
     """The same seed gives the same picture; nothing depends on, or changes, NumPy's global generator."""
@@ -76,9 +74,3 @@ def test_the_worst_severity_changes_more_than_the_mildest() -> None:
     spread = [np.std(found.astype(float)) / 255 for found in (mild, strong)]
     assert spread[0] == pytest.approx(0.08, rel=0.1)  # ImageNet-C's constant of severity 1
     assert spread[1] > 3 * spread[0]
-
-
-def test_an_unknown_corruption_is_refused() -> None:
-    require_corruptions()
-    with pytest.raises(EvaluationError, match="'corruption' must be one of"):
-        corrupt(grey_images(1), "rain", 1, seed=0)

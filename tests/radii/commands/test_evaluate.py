@@ -305,7 +305,7 @@ def test_what_cannot_be_adapted_has_no_bounds_under_adaptation(data: Path, tmp_p
         (("small", "--suite", "attacks", "--epsilons-l2", ""), ["'epsilons-l2' must hold a value", "got []"]),
         (
             ("small", "--suite", "corruptions", "--corruption", "fogg"),
-            ["must be one of gaussian_noise", "'fogg'"],
+            ["'corruption' Input should be 'gaussian_noise'", "got 'fogg'"],
         ),
         (
             ("small", "--suite", "corruptions", "--corruption", "elastic_transform"),
