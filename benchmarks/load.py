@@ -66,17 +66,14 @@ def running_stack(workers: int, **settings: str) -> Iterator[tuple[Stack, httpx.
             _wait_for_workers(http, workers)
             for _ in range(3 * workers):  # warm up every worker
                 _submit(http, n=VOTES)
-            _wait_until_idle(http)
+            _wait_until_done(http, _submit(http, n=VOTES))  # first in, first out: this one ends last
             yield stack, http
-
-
-def _fields(n: int) -> dict[str, str]:
-    return {"n": str(n), "sigma": "0.5", "adapt": "false", "memory": "off"}
 
 
 def _request(http: httpx.Client, n: int) -> httpx.Request:
     files = {"image": PICTURE.read_bytes()}
-    return http.build_request("POST", "/certify", files=files, data=_fields(n))
+    fields = {"n": str(n), "sigma": "0.5", "adapt": "false", "memory": "off"}
+    return http.build_request("POST", "/certify", files=files, data=fields)
 
 
 def _submit(http: httpx.Client, n: int) -> str:
@@ -145,11 +142,6 @@ def _throughput(http: httpx.Client) -> float:
 def _wait_for_workers(http: httpx.Client, workers: int) -> None:
     while http.get("/readyz").json()["engines"] < workers:
         time.sleep(0.1)
-
-
-def _wait_until_idle(http: httpx.Client) -> None:
-    """Waits for a new job. The queue is first in, first out, so this one ends last."""
-    _wait_until_done(http, _submit(http, n=VOTES))
 
 
 def _wait_until_done(http: httpx.Client, job_id: str) -> None:
