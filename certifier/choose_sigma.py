@@ -1,6 +1,5 @@
 """Choosing the noise level of one image, as the question says; the votes made here certify nothing."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -28,12 +27,10 @@ class SigmaChoice:
 
 def choose_sigma(plan: NoisePlan, work: Work) -> SigmaChoice:
     """Returns the level for one noise: the one asked for, or the best found for this image."""
-    return _POLICIES[work.question.resolved.noise_level](plan, work)
-
-
-def _as_asked(plan: NoisePlan, work: Work) -> SigmaChoice:
-    del work
-    return SigmaChoice(plan.sigma)
+    level = work.question.resolved.noise_level
+    if level is NoiseLevel.FIXED:
+        return SigmaChoice(plan.sigma)
+    return _best_of_grid(plan, work) if level is NoiseLevel.AUTO else _climb(plan, work)
 
 
 def _best_of_grid(plan: NoisePlan, work: Work) -> SigmaChoice:
@@ -95,10 +92,3 @@ def _alone(classifier: ExecutableClassifier) -> ExecutableClassifier:
 def _stated(trial: Tried) -> SigmaTrial:
     rounded = replace(trial, proxy_radius=round_down(trial.proxy_radius))
     return SigmaTrial.model_validate(rounded, from_attributes=True)
-
-
-_POLICIES: Mapping[NoiseLevel, Callable[[NoisePlan, Work], SigmaChoice]] = {
-    NoiseLevel.FIXED: _as_asked,
-    NoiseLevel.AUTO: _best_of_grid,
-    NoiseLevel.OPTIMIZE: _climb,
-}
