@@ -1,6 +1,6 @@
 """Certificates and predictions for people: the claim first, then the evidence."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
@@ -21,7 +21,7 @@ from radii.show.memory_outcome import what_it_did, what_it_promises
 from radii.show.numbers import ceiling, floor, in_255
 
 Facts = Iterator[tuple[str, str]]
-ClassName = Callable[[int], str]
+ClassNames = Sequence[str]
 
 _ABSTENTIONS: Final = {
     AbstainReason.TOP_CLASS_NOT_SEPARATED: "these votes do not separate any class from the others",
@@ -38,16 +38,16 @@ _STOPS: Final = {
 _SYMBOLS: Final = {"l1": "ℓ1", "l2": "ℓ2"}
 
 
-def show_certificate(console: Console, certificate: Certificate, classes: list[str] | None = None) -> None:
+def show_certificate(console: Console, certificate: Certificate, classes: ClassNames) -> None:
     """Prints a certificate: label, radius, evidence, meaning."""
-    facts = _grid(_certificate_facts(certificate, _names(certificate, classes)))
+    facts = _grid(_certificate_facts(certificate, classes))
     body = Group(_headline(certificate), Text(), facts, Text(), Text(_meaning(certificate)))
     _show(console, certificate, body)
 
 
-def show_prediction(console: Console, prediction: PredictedLabel, classes: list[str] | None = None) -> None:
+def show_prediction(console: Console, prediction: PredictedLabel, classes: ClassNames) -> None:
     """Prints a prediction."""
-    _show(console, prediction, _grid(_prediction_facts(prediction, _names(prediction, classes))))
+    _show(console, prediction, _grid(_prediction_facts(prediction, classes)))
 
 
 def _show(console: Console, answer: Certificate | PredictedLabel, body: RenderableType) -> None:
@@ -84,14 +84,14 @@ def _headline(certificate: Certificate) -> Text:
     )
 
 
-def _certificate_facts(certificate: Certificate, name: ClassName) -> Facts:
+def _certificate_facts(certificate: Certificate, classes: ClassNames) -> Facts:
     yield from _radius_facts(certificate)
     if certificate.target_radius is not None:
         norm = _SYMBOLS[certificate.noise_kind.norm]
         decision = "certified" if certificate.target_certified else "not certified"
         yield "target", f"{certificate.target_radius:g} in {norm}: {decision}"
     for evidence in certificate.noise:
-        yield from _noise_facts(certificate, evidence, name)
+        yield from _noise_facts(certificate, evidence, classes)
     yield "adapted", _adaptation(certificate.adaptation)
     yield "α", f"{certificate.alpha:g}: the probability, over the sampling, that this certificate is wrong"
     yield from _common_facts(certificate)
@@ -117,12 +117,12 @@ def _radius_facts(certificate: Certificate) -> Facts:
     yield "same class", words
 
 
-def _noise_facts(certificate: Certificate, evidence: NoiseEvidence, name: ClassName) -> Facts:
+def _noise_facts(certificate: Certificate, evidence: NoiseEvidence, classes: ClassNames) -> Facts:
     sigma = f"σ = {evidence.sigma:g} ({evidence.sigma * 255:.1f} of 255)"
     yield "noise", f"{evidence.noise.value}, {sigma}{_CHOSEN[certificate.sigma_policy]}"
     if evidence.trials:
         yield "tried", _trials(evidence)
-    yield "votes", _votes(evidence.counts, evidence.top_class, evidence.runner_up, name)
+    yield "votes", _votes(evidence.counts, evidence.top_class, evidence.runner_up, classes)
     yield "bounds", f"p ≥ {floor(evidence.p_lower)}, any other ≤ {ceiling(evidence.p_upper)}"
     limit = (
         f"{floor(evidence.radius_limit)}: the most that {evidence.n_planned:,} votes can certify at this σ"
@@ -153,10 +153,10 @@ def _trials(evidence: NoiseEvidence) -> str:
     return f"{tried} (σ → {norm} radius: proxies, not certified){given_up and f'; no better: {given_up}'}"
 
 
-def _votes(counts: list[int], top_class: int, runner_up: int | None, name: ClassName) -> str:
-    words = f"{counts[top_class]:,} of {sum(counts):,} for {name(top_class)}"
+def _votes(counts: list[int], top_class: int, runner_up: int | None, classes: ClassNames) -> str:
+    words = f"{counts[top_class]:,} of {sum(counts):,} for {classes[top_class]}"
     if runner_up is not None:
-        words += f", then {counts[runner_up]:,} for {name(runner_up)}"
+        words += f", then {counts[runner_up]:,} for {classes[runner_up]}"
     return words
 
 
@@ -169,12 +169,12 @@ def _adaptation(adaptation: Adaptation) -> str:
     )
 
 
-def _prediction_facts(prediction: PredictedLabel, name: ClassName) -> Facts:
+def _prediction_facts(prediction: PredictedLabel, classes: ClassNames) -> Facts:
     if prediction.abstain_reason is AbstainReason.BRANCHES_DISAGREE:
         yield "abstains", "the two noises answer different classes"
     for votes in prediction.noise:
         yield "noise", f"{votes.noise.value}, σ = {votes.sigma:g}"
-        yield "votes", _votes(votes.counts, votes.top_class, votes.runner_up, name)
+        yield "votes", _votes(votes.counts, votes.top_class, votes.runner_up, classes)
         yield "p-value", f"{votes.p_value:.3g} (abstains above α = {votes.alpha:g})"
     if prediction.noise:
         yield "adapted", _adaptation(prediction.adaptation)
@@ -199,17 +199,6 @@ def _speed(compute: Compute) -> str:
         f"{compute.samples:,} votes in {compute.seconds:.2f} s ({compute.samples_per_second:,.0f} a second; "
         f"{compute.backend}, {compute.dtype}, {compute.device})"
     )
-
-
-def _names(answer: Certificate | PredictedLabel, classes: list[str] | None) -> ClassName:
-    """Names of classes: all of them if the model is known, else those in the answer."""
-    labels: list[ClassLabel | None] = [answer.label, answer.prediction]
-    known = {label.index: label.name for label in labels if label}
-
-    def name(index: int) -> str:
-        return classes[index] if classes is not None else known.get(index, f"class {index}")
-
-    return name
 
 
 def _meaning(certificate: Certificate) -> str:

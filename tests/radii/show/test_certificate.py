@@ -23,7 +23,7 @@ from tests.service.examples import (
 PROMISED = {"l2": 0.41239, "l1": 0.81239, "linf": 0.01}
 
 
-def printed(answer: Certificate | PredictedLabel, classes: list[str] | None = CLASSES) -> str:
+def printed(answer: Certificate | PredictedLabel, classes: list[str] = CLASSES) -> str:
     """The answer on a terminal of 100 columns, on one line and without the frame."""
     console = Console(width=100, file=io.StringIO())
     if isinstance(answer, Certificate):
@@ -175,11 +175,11 @@ def test_a_prediction_on_which_the_noises_disagree() -> None:
 
 
 def test_names_of_classes_are_not_markup() -> None:
-    """A class may be called anything; unknown ones are shown by their index."""
+    """A class may be called anything."""
     made = certificate()
     label = {"index": 0, "name": "[red]boot[/red]"}
-    assert "[red]boot[/red]" in printed(restated(made, label=label, prediction=label), None)
-    assert "then 6 for class 1" in printed(made, None)
+    assert "[red]boot[/red]" in printed(restated(made, label=label, prediction=label))
+    assert "then 6 for [red]bag[/red]" in printed(made, ["boot", "[red]bag[/red]", "coat"])
 
 
 def test_a_memory_that_did_nothing_is_not_told_of() -> None:
