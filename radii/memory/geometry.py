@@ -60,26 +60,17 @@ def smallest_gap(steps: NDArray[np.int64], first: Balls, second: Balls) -> Gap:
         first: The balls round one of them.
         second: The balls round the other.
     """
-    gaps = [_between_l2(steps, first.l2 + second.l2), _between_l1(steps, first.l1 + second.l1)]
+    gaps = [
+        _root_gap(Fraction(int((steps * steps).sum())), first.l2 + second.l2),
+        _gap("ℓ1", int(steps.sum()) - (first.l1 + second.l1), Fraction(1)),
+    ]
     if not any(gap.overlaps for gap in gaps):
         gaps += [
-            _between_both(steps, one.l2, other.l1)
+            _root_gap(_squared_distance(steps, other.l1), one.l2)
             for one, other in ((first, second), (second, first))
             if one.l2 > 0 and other.l1 > other.l2  # else both balls lie in those that were compared above
         ]
     return min(gaps, key=lambda gap: gap.size)
-
-
-def _between_l2(steps: NDArray[np.int64], reach: Fraction) -> Gap:
-    return _root_gap(Fraction(int((steps * steps).sum())), reach)
-
-
-def _between_l1(steps: NDArray[np.int64], reach: Fraction) -> Gap:
-    return _gap("ℓ1", int(steps.sum()) - reach, Fraction(1))
-
-
-def _between_both(steps: NDArray[np.int64], l2: Fraction, l1: Fraction) -> Gap:
-    return _root_gap(_squared_distance(steps, l1), l2)
 
 
 def _root_gap(squared: Fraction, reach: Fraction) -> Gap:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,14 @@ class Regions:
     """Certified regions that were read.
 
     Attributes:
-        places: Where they are in the log, (n,).
+        places: Where they are in the log.
         labels: Their classes, (n,).
         rows: Which of the centres is theirs, (n,).
         centers: Pixels, (m, d).
         balls: Their radii.
     """
 
-    places: NDArray[np.int64]
+    places: Sequence[int]
     labels: NDArray[np.int64]
     rows: NDArray[np.int64]
     centers: NDArray[np.uint8]
@@ -120,7 +120,7 @@ def _compare_blocks(
     row, column = divmod(int(gaps.argmin()), gaps.shape[1])
     if np.isfinite(gaps[row, column]):
         gap = Gap("ℓ2", float(gaps[row, column]) / LEVELS, overlaps=False)
-        found.add(Pair(*_places(regions, first.start + row, second.start + column), gap))
+        found.add(Pair(regions.places[first.start + row], regions.places[second.start + column], gap))
 
 
 def _distances(regions: Regions, first: slice, second: slice) -> NDArray[np.float64]:
@@ -142,8 +142,5 @@ def _covers(regions: Regions) -> NDArray[np.float64]:
 
 def _exactly(regions: Regions, i: int, j: int) -> Pair:
     x, y = (regions.centers[regions.rows[place]].astype(np.int64) for place in (i, j))
-    return Pair(*_places(regions, i, j), smallest_gap(np.abs(x - y), regions.balls[i], regions.balls[j]))
-
-
-def _places(regions: Regions, i: int, j: int) -> tuple[Any, Any]:
-    return int(regions.places[i]), int(regions.places[j])
+    gap = smallest_gap(np.abs(x - y), regions.balls[i], regions.balls[j])
+    return Pair(regions.places[i], regions.places[j], gap)

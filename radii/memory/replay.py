@@ -137,7 +137,7 @@ class _Centers:
         """Those whose centres are right."""
         chosen = [stored[index] for index in self.rows]
         return Regions(
-            places=np.array(list(self.rows), dtype=np.int64),
+            places=list(self.rows),
             labels=np.array([region.label for region in chosen], dtype=np.int64),
             rows=np.array(list(self.rows.values()), dtype=np.int64),
             centers=self._matrix(),

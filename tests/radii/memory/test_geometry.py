@@ -71,7 +71,7 @@ def test_huge_radii_overlap(huge: float) -> None:
         assert smallest_gap(steps, balls, balls).overlaps
         centers = np.array([[0], [255]], dtype=np.uint8)
         numbers = np.arange(2)
-        found = compare(Regions(numbers, numbers, numbers, centers, [balls, balls]))
+        found = compare(Regions([0, 1], numbers, numbers, centers, [balls, balls]))
         assert len(found.overlapping) == 1
 
 
@@ -86,7 +86,7 @@ def test_all_pairs_are_compared_once(seed: int, monkeypatch: pytest.MonkeyPatch)
     scale = 0.4 / (1 + seed)
     balls = [Balls.of_radii(*(random.choice([0.0, 1.0], 2) * random.random(2) * scale)) for _ in range(n)]
     told: list[int] = []
-    found = compare(Regions(np.arange(n) * 2, labels, rows, centers, balls), told.append)
+    found = compare(Regions(range(0, 2 * n, 2), labels, rows, centers, balls), told.append)
     wanted = {
         (i, j): smallest_gap(np.abs(centers[rows[i]].astype(np.int64) - centers[rows[j]]), balls[i], balls[j])
         for i, j in combinations(range(n), 2)
@@ -104,5 +104,5 @@ def test_all_pairs_are_compared_once(seed: int, monkeypatch: pytest.MonkeyPatch)
 def test_no_pair_has_no_gap() -> None:
     """Nothing is said to be near where nothing was compared."""
     none = np.array([], dtype=np.int64)
-    empty = compare(Regions(none, none, none, np.zeros((0, 1), dtype=np.uint8), []))
+    empty = compare(Regions([], none, none, np.zeros((0, 1), dtype=np.uint8), []))
     assert (empty.pairs, empty.nearest, empty.overlapping) == (0, None, [])
