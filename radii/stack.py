@@ -84,7 +84,11 @@ class Stack:
         self._set_access()
         if plan.redis_url:
             # The children read the file of the password themselves, if there is one.
-            self.redis_url = _given_store(plan.redis_url, self._environment.get("RADII_REDIS_PASSWORD_FILE"))
+            password_file = self._environment.get("RADII_REDIS_PASSWORD_FILE")
+            try:
+                self.redis_url = full_redis_url(plan.redis_url, password_file)
+            except ValueError as error:
+                raise StackFailure(str(error)) from None
             self._environment["RADII_REDIS_URL"] = plan.redis_url
         else:
             self._environment.pop("RADII_REDIS_PASSWORD_FILE", None)  # it is another server's
@@ -208,13 +212,6 @@ def _reachable(host: str) -> str:
     if ":" not in host:
         return host
     return "[::1]" if host == "::" else f"[{host}]"  # the API listens on IPv6 alone
-
-
-def _given_store(redis_url: str, password_file: str | None) -> str:
-    try:
-        return full_redis_url(redis_url, password_file)
-    except ValueError as error:
-        raise StackFailure(str(error)) from None
 
 
 def _require_guard(settings: Mapping[str, str]) -> None:

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from anyio import to_thread
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 from pydantic import ValidationError
 
 from contract import __version__
@@ -58,7 +57,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
         openapi_url=None,  # `documentation` serves it, and a page that loads nothing from other hosts
-        generate_unique_id_function=_operation_id,
+        generate_unique_id_function=lambda route: route.name,
         separate_input_output_schemas=False,
         redirect_slashes=False,
     )
@@ -94,7 +93,3 @@ def create_app_from_environment() -> FastAPI:
     gc.collect()
     gc.freeze()
     return app
-
-
-def _operation_id(route: APIRoute) -> str:
-    return route.name
