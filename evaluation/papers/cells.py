@@ -5,7 +5,6 @@ from statistics import fmean
 from typing import Any
 
 from evaluation.papers.claims_section import link_to
-from evaluation.papers.evaluations import EVALUATIONS
 from evaluation.papers.measures import Outcome, Outcomes
 from evaluation.papers.outcomes import named_rows
 from evaluation.report.contents import Cell, Figure
@@ -54,9 +53,3 @@ def share(right: int, images: int) -> Figure:
 def mean(values: Sequence[float]) -> Figure:
     """Return a mean with Student's interval."""
     return Figure(fmean(values), *known_interval(values, 0.95))
-
-
-def votes(evaluation: str) -> str | None:
-    """Return the estimation votes of an evaluation."""
-    (found,) = [each for each in EVALUATIONS if each.name == evaluation]
-    return found.votes

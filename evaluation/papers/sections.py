@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from evaluation.papers.cells import answered, copied, mean, share, votes
+from evaluation.papers.cells import answered, copied, mean, share
 from evaluation.papers.claims import Verdict
 from evaluation.papers.claims_section import claims, link_to
 from evaluation.papers.evaluations import EVALUATIONS
@@ -21,6 +21,7 @@ from evaluation.report.tables import as_markdown
 
 _TABLES: Final = tomllib.loads(Path(__file__).with_name("tables.toml").read_text(encoding="utf-8"))
 _MARK: Final = re.compile(r"(<!-- results: ([\w-]+) -->\n).*?(<!-- end of results -->)", re.DOTALL)
+_VOTES: Final = {each.name: each.votes for each in EVALUATIONS}
 _ZOO: Final = "fashion-mnist-"  # how the names of all bundles begin
 _RADII: Final = tuple(step / 4 for step in range(9))
 _SCHEMES: Final = ("as trained", "adapted")
@@ -88,7 +89,7 @@ def hybrid(outcomes: Outcomes) -> str:
             table = named_rows(outcome, "same-class")
             same = [Figure(line["ACR"], line["from"], line["to"]) for line in table]
         radii = (share(found["right"].count("1"), images), mean(found["l2"]), mean(found["l1"]))
-        given, link = votes(evaluation), link_to(evaluation)
+        given, link = _VOTES[evaluation], link_to(evaluation)
         rows.append((row["label"], "Fashion-MNIST", *radii, *same, given, images, link))
     head = ("certified with", "data", "clean", "ACR ℓ2", "ACR ℓ1", "same class, ℓ2", "same class, ℓ1")
     return as_markdown((*head, "n", "images", "evaluation"), rows)
@@ -159,7 +160,7 @@ def _ours(row: Mapping[str, str], outcomes: Outcomes) -> list[Cell]:
     images = len(found["index"])
     answers = list(zip(found["right"], found["l2"], strict=True))
     shares = [share(sum(right == "1" and value >= r for right, value in answers), images) for r in _RADII]
-    given, link = votes(evaluation), link_to(evaluation)
+    given, link = _VOTES[evaluation], link_to(evaluation)
     return [row["label"], "Fashion-MNIST", *shares, mean(found["l2"]), given, images, link]
 
 

@@ -9,8 +9,6 @@ from scipy.stats import beta
 from scipy.stats import norm as normal
 from scipy.stats import t as student
 
-from evaluation.errors import require
-
 _APART = 1e-9  # the score is 0/0 at the difference that was found, if no image differs or all do
 
 
@@ -81,7 +79,6 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[fl
     >>> [round(end, 4) for end in mean_interval([0.0, 1.0, 1.0, 2.0])]
     [-0.2992, 2.2992]
     """
-    require(len(values) >= 2, "values", "be two or more", len(values))
     images, mean = len(values), fmean(values)
     spread = stdev(values, mean) / sqrt(images)
     reach = float(student.ppf((1.0 + confidence) / 2.0, images - 1)) * spread
@@ -111,9 +108,6 @@ def paired_proportions_interval(
     >>> [round(end, 4) for end in paired_proportions_interval(0, 0, 200)]
     [-0.0188, 0.0188]
     """
-    require(images >= 1, "images", "be >= 1", images)
-    require(gained >= 0, "gained", "be >= 0", gained)
-    require(0 <= lost <= images - gained, "lost", f"be in 0..{images - gained}", lost)
     limit = float(normal.ppf((1.0 + confidence) / 2.0))
 
     def surplus(difference: float, sign: float) -> float:
@@ -154,7 +148,6 @@ def jackknife_interval(
     >>> [round(end, 4) for end in jackknife_interval(1.0, [4 / 3, 1.0, 1.0, 2 / 3])]
     [-0.2992, 2.2992]
     """
-    require(len(without) >= 2, "without", "be two or more", len(without))
     images = len(without)
     low, high = mean_interval([(images - 1) * one for one in without], confidence)
     reach = (high - low) / 2.0

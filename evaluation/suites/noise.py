@@ -53,14 +53,14 @@ def outcome(plan: EvaluationPlan, rows: Sequence[Row]) -> Outcome:
     main = [row for row in rows if row["about"] == "noise"]
     tables = [_main(main)]
     sigma = plan.noise.sweep_sigma
-    for about, column, title in (
-        ("momentum", "momentum", "weight of the new statistics (ρ; 0: as trained)"),
-        ("clean_size", "clean_size", "number of clean images, ρ = 1"),
-        ("source", "source", "clean images of the training or of the test split"),
+    for column, title in (
+        ("momentum", "weight of the new statistics (ρ; 0: as trained)"),
+        ("clean_size", "number of clean images, ρ = 1"),
+        ("source", "clean images of the training or of the test split"),
     ):
-        found = [row for row in rows if row["about"] == about]
+        found = [row for row in rows if row["about"] == column]
         if found:
-            tables.append(_sweep(plan, found, about, column, f"Adaptation at σ = {sigma:g}: {title}"))
+            tables.append(_sweep(plan, found, column, f"Adaptation at σ = {sigma:g}: {title}"))
     return Outcome(tuple(tables), (_chart(main),), details=(_details(main),))
 
 
@@ -134,7 +134,7 @@ def _details(rows: Sequence[Row]) -> Table:
     )
 
 
-def _sweep(plan: EvaluationPlan, rows: Sequence[Row], name: str, column: str, title: str) -> Table:
+def _sweep(plan: EvaluationPlan, rows: Sequence[Row], column: str, title: str) -> Table:
     """Means over draws of the clean images' noise."""
     kept = dict.fromkeys((row["bundle"], row[column]) for row in rows)
     lines = []
@@ -148,7 +148,7 @@ def _sweep(plan: EvaluationPlan, rows: Sequence[Row], name: str, column: str, ti
             (bundle, value, len(found), fmean(shares), stdev(shares) if len(shares) > 1 else None, *interval)
         )
     return Table(
-        f"noise-{name.replace('_', '-')}",
+        f"noise-{column.replace('_', '-')}",
         title,
         ("bundle", column, "draws", "accuracy", "standard deviation", "from", "to"),
         tuple(lines),
