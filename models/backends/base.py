@@ -1,7 +1,7 @@
 """The interface of backends, and the classifier that they make."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
@@ -45,8 +45,6 @@ class BuildRequest:
     def __post_init__(self) -> None:
         if self.dtype == "int8" and self.calibration is None:
             raise BackendError("'calibration' must be noisy images when 'dtype' is int8, got None")
-        if self.dtype != "int8" and self.calibration is not None:
-            raise BackendError(f"'calibration' must be None unless 'dtype' is int8, got {self.dtype}")
 
 
 class Backend(Protocol):
@@ -91,15 +89,13 @@ class ExecutableClassifier:
     votes_per_second: float
     num_classes: int
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Limit PyTorch to one thread inside a block in which another runtime does the work.
 
         PyTorch's threads busy-wait for a while after each operation, on cores that the runtime needs: on two
         cores, drawing noise with two threads costs up to a third of the votes.
         """
-        with alone(self.backend):
-            yield
+        return alone(self.backend)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Map float32 images ``(b, c, h, w)`` in pixel units to float32 logits ``(b, k)``."""

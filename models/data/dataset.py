@@ -28,10 +28,6 @@ class LabelledImages:
     margin: int = 0
 
     def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.dtype != np.uint8:
-            raise DatasetError(
-                f"'images' must be uint8 (n, c, h, w), got {self.images.dtype} {self.images.shape}"
-            )
         if self.labels.shape != (len(self.images),):
             raise DatasetError(
                 f"'labels' must have one label per image ({len(self.images)}), got {self.labels.shape}"

@@ -223,8 +223,8 @@ def test_a_vision_transformer_runs_in_bfloat16() -> None:
             {"calibration": torch.zeros(0, *SHAPE)},
             "'calibration' must be at least one image, with finite values",
         ),
-        ({"num_classes": 4}, r"float32 logits \(2, 4\), got torch.float32 \(2, 3\)"),
-        ({"input_shape": (2, 8, 8)}, r"must run on images \(2, 2, 8, 8\)"),
+        ({"num_classes": 4}, r"float32 logits \(8, 4\), got torch.float32 \(8, 3\)"),
+        ({"input_shape": (2, 8, 8)}, r"must run on images \(8, 2, 8, 8\)"),
     ],
 )
 def test_impossible_wishes_are_refused_with_the_value(changes: dict[str, object], reason: str) -> None:
