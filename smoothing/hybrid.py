@@ -29,7 +29,7 @@ _DOMAIN = b"radii/smoothing/hybrid/1\0"
 
 @dataclass(frozen=True, eq=False)
 class HybridCertification:
-    """The combined answer of two certified branches, with both certificates.
+    """The combined answer of two certified branches.
 
     The two radii say different things. Within ``radius`` *no other class* is output: one branch is constant
     there, so the hybrid answers ``top_class`` or abstains. Within ``same_class_radius`` *this very class* is
@@ -37,31 +37,24 @@ class HybridCertification:
     image. All of it holds with probability at least 1 − ``alpha``.
 
     Attributes:
-        gaussian: The Gaussian branch's certificate.
-        uniform: The uniform branch's certificate.
         top_class: The class; None where the hybrid abstains.
         radius: No other class is output within it: the larger of the branches' radii, in each norm.
         same_class_radius: This very class is output within it: the smaller of the branches' radii, in each
             norm, and so 0 where one branch abstains.
         abstain_reason: Why there is no class, or None.
+        alpha: Failure probability: of both branches together, by the union bound.
     """
 
-    gaussian: Certification
-    uniform: Certification
     top_class: int | None
     radius: Radii
     same_class_radius: Radii
     abstain_reason: HybridAbstainReason | None
+    alpha: float
 
     @property
     def abstained(self) -> bool:
         """Whether the hybrid gives no class."""
         return self.top_class is None
-
-    @property
-    def alpha(self) -> float:
-        """Failure probability of the combined answer: of both branches together, by the union bound."""
-        return self.gaussian.alpha + self.uniform.alpha
 
 
 def combine(gaussian: Certification, uniform: Certification) -> HybridCertification:
@@ -94,18 +87,17 @@ def combine(gaussian: Certification, uniform: Certification) -> HybridCertificat
     """
     classes = len(gaussian.counts), len(uniform.counts)
     require(classes[0] == classes[1], "uniform", f"have the {classes[0]} classes of 'gaussian'", classes[1])
-    top_class = _agreed(_label(gaussian), _label(uniform))
+    top_class, alpha = _agreed(_label(gaussian), _label(uniform)), gaussian.alpha + uniform.alpha
     if top_class is None:
         both = gaussian.abstained and uniform.abstained
         reason: HybridAbstainReason = "top_class_not_separated" if both else "branches_disagree"
-        return HybridCertification(gaussian, uniform, None, NO_RADIUS, NO_RADIUS, reason)
+        return HybridCertification(None, NO_RADIUS, NO_RADIUS, reason, alpha)
     return HybridCertification(
-        gaussian,
-        uniform,
         top_class,
         radius=_in_each_norm(max, gaussian.radius, uniform.radius),
         same_class_radius=_in_each_norm(min, gaussian.radius, uniform.radius),
         abstain_reason=None,
+        alpha=alpha,
     )
 
 

@@ -6,7 +6,7 @@ which is asserted too: the same bound at 2·alpha must be rejected.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 from typing import Any
@@ -383,9 +383,7 @@ def test_simulation_would_notice_radii_under_each_others_names(rng: np.random.Ge
 
     def generous(gaussian: Certification, uniform: Certification) -> HybridCertification:
         got = combine(gaussian, uniform)
-        return HybridCertification(
-            gaussian, uniform, got.top_class, got.radius, got.radius, got.abstain_reason
-        )
+        return replace(got, same_class_radius=got.radius)
 
     assert false_hybrids(rng, HYBRIDS["two_planes"], (ALPHA / 2, ALPHA / 2), generous) > LIMIT
 
@@ -419,7 +417,7 @@ def test_hybrid_of_branches_with_different_classes_fails_at_most_at_its_rate(
 
     def gaussian_first(one: Certification, other: Certification) -> HybridCertification:
         label = None if one.abstained else one.top_class
-        return HybridCertification(one, other, label, one.radius, one.radius, None)
+        return HybridCertification(label, one.radius, one.radius, None, one.alpha + other.alpha)
 
     assert disagreeing_branches(rng, gaussian_first) > LIMIT
 

@@ -16,7 +16,6 @@ from smoothing.bounds import two_sided
 from smoothing.hybrid import (
     BRANCHES,
     NO_RADIUS,
-    HybridCertification,
     branch_seed,
     combine,
     combine_predictions,
@@ -69,15 +68,13 @@ class FirstCoordinate:
         return torch.stack((score, -score), dim=1)
 
 
-def hybrid(classifier: Any, image: Tensor, alpha: float = 0.001, **changes: Any) -> HybridCertification:
-    """Both branches at half of alpha, each with a seed of its own, combined."""
-    arguments: dict[str, Any] = {"n": 1000, "batch_size": 500, **changes}
-    return combine(
-        *(
-            certify(classifier, image, noise, alpha=alpha / 2, seed=branch_seed(5, noise.name), **arguments)
-            for noise in (GAUSSIAN, UNIFORM)
-        )
+def branches_of(classifier: Any, image: Tensor, **arguments: Any) -> tuple[Certification, Certification]:
+    """Both branches at half of alpha, each with a seed of its own."""
+    gaussian, uniform = (
+        certify(classifier, image, noise, alpha=0.001 / 2, seed=branch_seed(5, noise.name), **arguments)
+        for noise in (GAUSSIAN, UNIFORM)
     )
+    return gaussian, uniform
 
 
 ROUND = Radii(l2=0.6, l1=0.6, linf=0.2)  # as a Gaussian gives
@@ -101,9 +98,7 @@ def test_decision_table(
     reason: str | None,
 ) -> None:
     """Table 1 of the paper, a row each: the larger radius per norm, and beside it the smaller one."""
-    branches = certification(gaussian, ROUND), certification(uniform, FLAT)
-    got = combine(*branches)
-    assert (got.gaussian, got.uniform) == branches
+    got = combine(certification(gaussian, ROUND), certification(uniform, FLAT))
     assert got.top_class == label
     assert got.abstained == (label is None)
     assert got.radius == radius
@@ -198,23 +193,24 @@ def test_branches_draw_from_different_streams(stripes: Any, image: Tensor) -> No
 def test_radii_of_a_plane_come_near_its_distance(image: Tensor, device: str) -> None:
     """An axis-aligned plane at 0.4: each branch is at its best in its own norm, and neither beyond the truth."""
     classifier = FirstCoordinate(float(image.flatten()[0]) - 0.4)
-    got = hybrid(classifier, image.to(device), n=40_000, batch_size=10_000)
+    gaussian, uniform = branches_of(classifier, image.to(device), n=40_000, batch_size=10_000)
+    got = combine(gaussian, uniform)
     assert got.top_class == 0
-    assert got.radius.l2 == got.gaussian.radius.l2 > got.uniform.radius.l2
-    assert got.radius.l1 == max(got.gaussian.radius.l1, got.uniform.radius.l1)
+    assert got.radius.l2 == gaussian.radius.l2 > uniform.radius.l2
+    assert got.radius.l1 == max(gaussian.radius.l1, uniform.radius.l1)
     assert 0.38 < got.radius.l2 <= got.radius.l1 <= 0.4
-    assert got.same_class_radius.l2 == got.uniform.radius.l2
+    assert got.same_class_radius.l2 == uniform.radius.l2
     assert 0.38 < got.same_class_radius.l1 <= got.radius.l1
 
 
 def test_a_target_is_each_branchs_in_its_own_norm(image: Tensor) -> None:
     """A plane at 0.4: both decide that 0.25 can be certified, long before all votes are drawn."""
     classifier = FirstCoordinate(float(image.flatten()[0]) - 0.4)
-    got = hybrid(classifier, image, n=100_000, stop=Target(0.25))
-    assert got.gaussian.stop_reason == got.uniform.stop_reason == "target_reached"
-    assert got.gaussian.radius.l2 >= 0.25
-    assert got.uniform.radius.l1 >= 0.25
-    assert max(got.gaussian.n_drawn, got.uniform.n_drawn) < 20_000
+    gaussian, uniform = branches_of(classifier, image, n=100_000, batch_size=500, stop=Target(0.25))
+    assert gaussian.stop_reason == uniform.stop_reason == "target_reached"
+    assert gaussian.radius.l2 >= 0.25
+    assert uniform.radius.l1 >= 0.25
+    assert max(gaussian.n_drawn, uniform.n_drawn) < 20_000
 
 
 def test_predictions_of_both_branches_combine(half_space: Any, image: Tensor) -> None:
