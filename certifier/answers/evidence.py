@@ -7,8 +7,6 @@ from contract.choices import StopReason
 from smoothing import perfect_vote_p_lower, round_down
 from smoothing.votes import Segments
 
-_STOPPED = "stopped"  # by the deadline
-
 
 def noise_evidence(run: NoiseRun) -> NoiseEvidence:
     """Returns all that is needed to compute one noise's bounds and radii again."""
@@ -28,7 +26,7 @@ def noise_evidence(run: NoiseRun) -> NoiseEvidence:
         n=certification.n,
         n_drawn=certification.n_drawn,
         n_planned=n_planned,
-        stop_reason=StopReason.TIME_UP if reason == _STOPPED else StopReason(reason),
+        stop_reason=StopReason.TIME_UP if reason == "stopped" else StopReason(reason),
         looks=[Look.model_validate(look, from_attributes=True) for look in run.looks],
         segments=_stated(certification.segments),
         selection_segments=_stated(certification.selection_segments),
