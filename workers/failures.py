@@ -13,7 +13,6 @@
 """
 
 from contract.choices import ProblemCode
-from contract.problems import Problem, problem
 
 
 class WorkerError(Exception):
@@ -30,11 +29,6 @@ class JobFailure(WorkerError):
 
     def __str__(self) -> str:
         return self.detail
-
-    @property
-    def problem(self) -> Problem:
-        """The failure as the client sees it."""
-        return problem(self.code, self.detail)
 
 
 class EngineLost(WorkerError):

@@ -19,6 +19,7 @@ from contract import keys
 from contract.choices import ProblemCode
 from contract.limits import FAILURE_TTL, JOB_TIMEOUT, SUBMISSION_TTL
 from contract.metrics import JOBS, RETRIES
+from contract.problems import problem
 from workers.failures import Abandoned, EngineLost, JobFailure, Superseded
 from workers.metrics import count
 from workers.process.engine_socket import EngineClient, JobRequest
@@ -148,7 +149,7 @@ class Attempt:
 
     def _fail(self, failure: JobFailure) -> None:
         names = keys.attempt(self.job.id), keys.problem(self.job.id)
-        text = failure.problem.model_dump_json()
+        text = problem(failure.code, failure.detail).model_dump_json()
         if not self.redis.eval(_FAIL, len(names), *names, self.request.attempt, text, FAILURE_TTL):
             _leave_silently()
         self._never_again()
