@@ -66,7 +66,7 @@ def configure_logs(
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=_write_to_stderr,
+        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
     handler = _StderrHandler()
@@ -107,10 +107,6 @@ class _StderrHandler(logging.StreamHandler[Any]):
     def stream(self) -> Any:
         """Standard error."""
         return sys.stderr
-
-
-def _write_to_stderr(*_: Any) -> structlog.WriteLogger:
-    return structlog.WriteLogger(sys.stderr)
 
 
 def _log_last_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

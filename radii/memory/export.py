@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -51,10 +51,9 @@ def _one_line(index: int, record: bytes) -> bytes:
     raise CommandError(f"region {index} cannot be read: `radii memory check` lists every fault")
 
 
-def _with_centers(log: MemoryLog, records: Iterable[bytes]) -> Iterator[bytes]:
-    chunk = list(records)
-    digests = [str(json.loads(record).get("image_digest")) for record in chunk]
-    for record, pixels in zip(chunk, log.centers(digests), strict=True):
+def _with_centers(log: MemoryLog, records: Sequence[bytes]) -> Iterator[bytes]:
+    digests = [str(json.loads(record).get("image_digest")) for record in records]
+    for record, pixels in zip(records, log.centers(digests), strict=True):
         center = b"null" if pixels is None else b'"' + base64.b64encode(pixels) + b'"'
         # The record itself stays as it is, since the chain is over its bytes.
         yield record.rstrip()[:-1] + b',"center":' + center + b"}\n"

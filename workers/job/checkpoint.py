@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -51,7 +50,11 @@ class Checkpoint(VoteKeeper):
 
     def write(self, noise: str, record: Record, *, now: bool = False) -> None:
         """Records a noise's votes, soon or now."""
-        self._records[noise] = _as_json(record)
+        self._records[noise] = {
+            "setting": asdict(record.setting),
+            "trials": [trial.model_dump() for trial in record.trials],
+            "votes": None if record.votes is None else record.votes.to_json(),
+        }
         if now or time.monotonic() - self._written >= CHECKPOINT_INTERVAL:
             seconds = self.seconds + time.monotonic() - self._began
             content = {"version": _VERSION, "seconds": seconds, "noises": self._records}
@@ -61,11 +64,3 @@ class Checkpoint(VoteKeeper):
     def clear(self) -> None:
         """Forgets the votes: the answer is there."""
         self._redis.delete(self._key)
-
-
-def _as_json(record: Record) -> Mapping[str, Any]:
-    return {
-        "setting": asdict(record.setting),
-        "trials": [trial.model_dump() for trial in record.trials],
-        "votes": None if record.votes is None else record.votes.to_json(),
-    }
