@@ -27,9 +27,9 @@ class AdaptationLaw:
         return f"{self.noise.name}:{self.noise.sigma!r}:{self.momentum!r}:{self.clean_size}"
 
 
-def adaptation_law(asked: Resolved, noise: Noise) -> AdaptationLaw | None:
+def adaptation_law(resolved: Resolved, noise: Noise) -> AdaptationLaw | None:
     """Returns the law of a question under one noise; None: the model is used as it was trained."""
-    return AdaptationLaw(noise, asked.momentum, asked.clean_size) if asked.adapt else None
+    return AdaptationLaw(noise, resolved.momentum, resolved.clean_size) if resolved.adapt else None
 
 
 class StatisticsStore(Protocol):

@@ -13,7 +13,7 @@ from contract.choices import JobKind
 from contract.jobs import Job, Progress
 from contract.requests import CertifyRequest, PredictRequest
 from radii.client import DEFAULT_MAX_WAIT, DEFAULT_URL, Client
-from radii.commands.from_model import options_from
+from radii.commands.options import options_from
 from radii.errors import CommandError
 from radii.http_messages import require_success
 from radii.show.certificate import show_certificate, show_prediction

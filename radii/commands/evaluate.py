@@ -26,7 +26,7 @@ from evaluation.run import Means
 from evaluation.run import evaluate as run
 from models.bundles import BundleError
 from models.data import DatasetError, load_dataset
-from radii.commands.from_model import options_from
+from radii.commands.options import options_from
 from radii.errors import CommandError
 from radii.fanout import Fanout
 

@@ -92,8 +92,8 @@ def check(
 
     Also checks that no record was lost or changed, and that every centre is the certified image.
     """
+    from radii.memory.check import replay
     from radii.memory.reading import MemoryLog
-    from radii.memory.replay import replay
     from radii.show.memories import show_verdict
     from radii.show.progress import replay_bar
 

@@ -14,7 +14,7 @@ from models.errors import ModelsError
 from models.training import train as run
 from models.training.options import plan_from, training_options
 from models.training.recipes import RECIPES, recipe_parameters
-from radii.commands.from_model import options_from
+from radii.commands.options import options_from
 from radii.errors import CommandError
 
 

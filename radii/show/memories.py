@@ -12,8 +12,8 @@ from radii.memory.reading import MemoryLog
 from radii.memory.statistics import Measured
 
 if TYPE_CHECKING:  # they need numpy, which the API's environment lacks
+    from radii.memory.check import Verdict
     from radii.memory.pairs import Pair
-    from radii.memory.replay import Verdict
 
 
 def show_memories(console: Console, memories: Sequence[Measured]) -> None:

@@ -45,8 +45,8 @@ def test_clean_images_are_spread_over_a_sorted_clean_set(bundle: LoadedBundle) -
 
 def test_a_question_decides_the_law() -> None:
     """By its noise, weight and clean images; without adaptation there is none."""
-    asked = certify_task(adapt=True, momentum=0.7, clean_size=32).question.resolved
-    assert adaptation_law(asked, Gaussian(0.5)) == AdaptationLaw(Gaussian(0.5), 0.7, 32)
+    resolved = certify_task(adapt=True, momentum=0.7, clean_size=32).question.resolved
+    assert adaptation_law(resolved, Gaussian(0.5)) == AdaptationLaw(Gaussian(0.5), 0.7, 32)
     assert adaptation_law(certify_task(adapt=False).question.resolved, Gaussian(0.5)) is None
 
 

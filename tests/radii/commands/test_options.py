@@ -8,7 +8,7 @@ import typer
 from pydantic import BaseModel, Field
 from typer.testing import CliRunner
 
-from radii.commands.from_model import options_from
+from radii.commands.options import options_from
 
 
 class Colour(StrEnum):
