@@ -63,7 +63,7 @@ class ServiceSettings(ProcessSettings):
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Addresses or networks of proxies, separated by commas, whose `X-Forwarded-For` "
-        "`radii api` trusts; default: none.",
+        "`radii api` trusts.",
     )
     redis_timeout: float = Field(
         default=1.5,
