@@ -61,6 +61,16 @@ class AllowedJob(Job):
     # Never called: RQ would import what a client of Redis names.
     success_callback = failure_callback = stopped_callback = property(lambda _: None)
 
+    def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[str, Any]:
+        """Returns what RQ saves, without the beginning, which stands since RQ prepared the attempt.
+
+        RQ's relay and worker both take the time once more afterwards and would write theirs when the job
+        ends: a client that reads the answer before and after that would see the job begin twice.
+        """
+        record: dict[str, Any] = super().to_dict(include_meta, include_result)
+        del record["started_at"]
+        return record
+
     def send_webhooks(self, *args: Any, **kwargs: Any) -> None:
         """Sends nothing."""
 

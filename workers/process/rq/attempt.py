@@ -13,7 +13,6 @@ from redis import Redis
 from rq import get_current_job
 from rq.job import Job
 from rq.timeouts import JobTimeoutException
-from rq.utils import str_to_date
 
 from contract import keys
 from contract.choices import ProblemCode
@@ -129,12 +128,8 @@ class Attempt:
             pipeline.exists(keys.problem(job_id))
             pipeline.incr(keys.attempt(job_id))
             pipeline.expire(keys.attempt(job_id), SUBMISSION_TTL)
-            pipeline.hget(self.job.key, "started_at")
-            cancelled, failed, number, _, started_at = pipeline.execute()
+            cancelled, failed, number, _ = pipeline.execute()
         self.request = replace(self.request, attempt=number)
-        # RQ takes the time once more after it has written it, and would write that when the job has ended: a
-        # client that reads the answer before and after that would see the job begin twice.
-        self.job.started_at = str_to_date(started_at) or self.job.started_at
         structlog.contextvars.bind_contextvars(attempt=number)
         if cancelled:
             log.info("job was cancelled before it began")

@@ -1,6 +1,10 @@
 """The forked side of a job, against a real queue, a real RQ worker and an engine of three lines."""
 
 import json
+import os
+import signal
+import socket as sockets
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -11,6 +15,7 @@ from queue import SimpleQueue
 import pytest
 from redis import Redis
 from rq import Queue, Retry, SimpleWorker, Worker
+from rq.command import send_stop_job_command
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
@@ -94,6 +99,45 @@ def test_a_job_begins_once(redis: Redis, redis_url: str, engine: Callable[[Answe
     engine(look)
     run(redis)
     assert begun == [redis.hget(f"rq:job:{'c' * 32}", "started_at")]
+
+
+def stop(redis: Redis, connection: Connection) -> None:
+    """Cancels the job as the API does: RQ kills the relay."""
+    del connection
+    send_stop_job_command(redis, "c" * 32, serializer=JSONSerializer)
+
+
+def kill(redis: Redis, connection: Connection) -> None:
+    """Kills the relay, as the kernel does when memory is short."""
+    del redis
+    with sockets.socket(fileno=os.dup(connection.fileno())) as peer:
+        pid, _, _ = struct.unpack("3i", peer.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, 12))
+    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("end", "status"), [(stop, "stopped"), (kill, "failed")])
+def test_a_job_whose_relay_is_killed_begins_once(
+    redis: Redis,
+    redis_url: str,
+    engine: Callable[[Answer], None],
+    end: Callable[[Redis, Connection], None],
+    status: str,
+) -> None:
+    """RQ's worker writes the record then, by a clock that it read later than the record's."""
+    begun: list[bytes] = []
+
+    def look(connection: Connection) -> None:
+        connection.recv_bytes()
+        with Redis.from_url(redis_url) as other:
+            begun.append(other.hget(f"rq:job:{'c' * 32}", "started_at"))  # type: ignore[arg-type]
+            end(other, connection)
+        with suppress(EOFError):
+            connection.recv_bytes()  # until the relay is gone
+
+    engine(look)
+    job = run(redis, worker_class=Worker)
+    assert job.get_status() == status
+    assert begun == [redis.hget(job.key, "started_at")] != [b""]
 
 
 def test_a_lost_engine_is_tried_again(redis: Redis, engine: Callable[[Answer], None]) -> None:

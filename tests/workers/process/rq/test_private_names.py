@@ -101,6 +101,7 @@ def test_no_other_module_knows_rq() -> None:
                 "success_callback": "self",
                 "failure_callback": "self",
                 "stopped_callback": "self",
+                "to_dict": "self, include_meta, include_result",
                 "send_webhooks": "self, status, exc_string",
             },
         ),
