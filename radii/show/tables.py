@@ -15,10 +15,10 @@ _ACCURACIES: Final = ("clean_accuracy", "noisy_accuracy", "noisy_accuracy_adapte
 
 def show_models(console: Console, listing: ModelList) -> None:
     """Prints a table of models with the accuracies on their cards."""
-    table = Table(box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     longest = max((len(model.name) for model in listing.models), default=0)
     # People copy names: they are never cut short, and folded only if very long.
-    table.add_column("model", overflow="fold", min_width=min(longest, 32))
+    table.add_column("model", overflow="fold", min_width=min(longest, 28))
     for head in ("ready", "input", "σ", "clean", "in noise", "adapted"):
         table.add_column(head, overflow="fold")
     for model in listing.models:
@@ -45,10 +45,11 @@ def _accuracy(model: ModelInfo, name: str) -> str:
 
 
 def show_verification(console: Console, verification: Verification) -> None:
-    """Prints the checks of a certificate."""
-    table = Table("check", "", "", title=f"certificate {verification.certificate_id}", title_justify="left")
-    for check in verification.checks:
-        table.add_row(
-            check.name, "[green]holds[/green]" if check.passed else "[red]FAILS[/red]", check.message
-        )
-    console.print(table)
+    """Prints the checks of a certificate, those that fail first, and the verdict."""
+    table = Table("check", "result", "what was compared")
+    for check in sorted(verification.checks, key=lambda check: check.passed):
+        result = "[green]holds[/green]" if check.passed else "[red]FAILS[/red]"
+        table.add_row(check.name, result, Text(check.message))
+    failing = ", ".join(check.name for check in verification.checks if not check.passed)
+    verdict = f"[red]not valid[/red]: {failing}" if failing else "[green]valid[/green]: every check holds"
+    console.print(table, f"certificate {verification.certificate_id} is {verdict}", highlight=False)

@@ -66,8 +66,9 @@ def _words(memory: Memory) -> str:
     where = f"memory '{memory.namespace}', epoch {memory.epoch}"
     if memory.outcome is MemoryOutcome.NONE:
         return f"{where}: it has no region around the image, so nothing is claimed and nothing was stored"
+    deciding = ", ".join(map(str, memory.neighbours)) or "none"
     return (
-        f"{where}: {memory.outcome.value} as region {memory.index}, decided by regions {memory.neighbours}; "
+        f"{where}: {memory.outcome.value} as region {memory.index}, decided by regions: {deciding}; "
         f"the memory's part cannot be recomputed from votes; `radii memory check` does it"
     )
 
