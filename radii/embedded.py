@@ -109,14 +109,17 @@ def main() -> None:
     text = _CONFIGURATION.format(
         port=arguments.port, folder=arguments.folder.resolve(), password=password(arguments.folder)
     )
-    server = subprocess.Popen(
-        [str(get_binary_path()), "-"],
-        stdin=subprocess.PIPE,
-        text=True,
-        pass_fds=[held],
-        start_new_session=True,
-        preexec_fn=_kill_with_parent,
-    )
+    log = arguments.folder / "store.log"
+    with log.open("a") as lines:
+        server = subprocess.Popen(
+            [str(get_binary_path()), "-"],
+            stdin=subprocess.PIPE,
+            stdout=lines,
+            text=True,
+            pass_fds=[held],
+            start_new_session=True,
+            preexec_fn=_kill_with_parent,
+        )
     assert server.stdin is not None  # noqa: S101 (asked for above)
     server.stdin.write(text)
     server.stdin.close()
@@ -128,6 +131,10 @@ def main() -> None:
 
     def wait() -> int:
         code = server.wait()
+        if code:
+            sys.stderr.write(
+                f"the store ended with {code}; from the end of {log}:\n{log.read_text()[-1000:]}"
+            )
         _port_file(arguments.folder).unlink(missing_ok=True)
         return code
 

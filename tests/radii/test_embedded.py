@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from redis import Redis, exceptions
 
 from radii import embedded
+from radii.stack import free_port
 from tests.support.store import open_store
 from tests.support.waiting import until
 
@@ -41,6 +43,21 @@ def test_it_neither_evicts_nor_forgets(tmp_path: Path) -> None:
     with open_store(tmp_path) as (redis, _):
         assert redis.config_get("maxmemory-policy")["maxmemory-policy"] == "noeviction"
         assert redis.config_get("appendonly")["appendonly"] == "yes"
+
+
+def test_its_log_is_in_its_folder_and_is_shown_if_it_fails(tmp_path: Path) -> None:
+    """A terminal has no line of a store that works, and the reason of one that does not."""
+    with open_store(tmp_path):
+        pass
+    assert "ready to exit" in (tmp_path / "store.log").read_text()
+    next(tmp_path.glob("appendonlydir/*.manifest")).write_text("damaged\n")
+    command = [sys.executable, "-m", "radii.embedded", str(tmp_path), "--port", str(free_port())]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.wait(60) == 1
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert "store.log" in said
+    assert "manifest" in said
 
 
 def test_it_ends_when_its_parent_does(tmp_path: Path) -> None:
