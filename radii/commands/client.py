@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from contract.choices import JobKind
 from contract.jobs import Job, Progress
+from contract.problems import shorten
 from contract.requests import CertifyRequest, PredictRequest
 from radii.client import DEFAULT_MAX_WAIT, DEFAULT_URL, Client
 from radii.commands.options import options_from
@@ -35,6 +36,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON and
 MaxWait = Annotated[
     float, typer.Option(min=0, help="Seconds to wait for a busy server before giving up; 0: not at all.")
 ]
+
+_NO_CERTIFICATE = "'certificate' must be a certificate or a finished job, as JSON"
 
 
 def _asking(
@@ -92,24 +95,35 @@ def models(
 
 
 def verify(
-    certificate: Annotated[Path, typer.Argument(help="A certificate as JSON; `-` reads standard input.")],
+    certificate: Annotated[
+        Path, typer.Argument(help="A certificate or a finished job, as JSON; `-` reads standard input.")
+    ],
     json: Json = False,
 ) -> None:
     """Recompute a certificate's bounds and radii from the counts it states; needs no server."""
     from pydantic import ValidationError
+    from pydantic_core import from_json
 
     from contract.certificates import Certificate
+    from service.field_messages import field_problem
     from service.verification import verify_certificate
 
     try:
         text = sys.stdin.read() if str(certificate) == "-" else certificate.read_text()
-        parsed = Certificate.model_validate_json(text)
+        document = from_json(text)
+        # A finished job, which `POST /certify` answers with, holds its certificate.
+        parsed = Certificate.model_validate(
+            document.get("certificate", document) if isinstance(document, dict) else document
+        )
     except OSError as error:
         raise CommandError(
             f"'certificate' must be a file that can be read, got {str(certificate)!r}: {error.strerror}"
         ) from error
     except ValidationError as error:
-        raise CommandError(f"'certificate' must be a certificate as JSON: {error}") from error
+        faults = [field_problem(fault).message for fault in error.errors() if fault["loc"]]
+        raise CommandError("\n".join([f"{_NO_CERTIFICATE}, got {shorten(document)}", *faults])) from error
+    except ValueError as error:
+        raise CommandError(f"{_NO_CERTIFICATE}: {error}") from error
     verification = verify_certificate(parsed)
     if json:
         typer.echo(verification.model_dump_json(indent=2))

@@ -1,5 +1,6 @@
 """The command line says what is wrong: the field, the rule and the value."""
 
+import json
 import os
 import socket
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -9,6 +10,7 @@ from threading import Thread
 import pytest
 
 from radii.stack import free_port
+from service.openapi.examples import EXAMPLES
 from tests.support.command_line import PICTURE, radii, radii_process
 
 
@@ -49,7 +51,7 @@ def test_a_mistake_is_told(arguments: tuple[str, ...], words: list[str], tmp_pat
         (("bundle", "create", "x", "--from", "preact_resnet18", "--classes", "10", "--resize", "9",
           "--interpolation", "fine"), ["'interpolation' must be 'nearest', 'bilinear' or 'bicubic', got 'fine'"]),
         (("bundle", "create", "x", "--from", "nonsense", "--classes", "10"), ["nonsense"]),
-        (("bundle", "create", "x", "--from", "nowhere.at_all:build", "--classes", "10"), ["nowhere"]),
+        (("bundle", "create", "x", "--from", "nowhere.at_all:build", "--classes", "10"), ["--from", "nowhere", "PYTHONPATH"]),
         (("bundle", "verify", "nowhere"), ["card.json"]),
         (("train", "nonsense", "--out", "x"), ["'recipe'", "'gaussian'", "nonsense"]),
         (("train", "gaussian", "--out", "x", "--data", "/nowhere"), ["/nowhere"]),
@@ -66,6 +68,28 @@ def test_a_mistake_is_told_by_what_needs_torch(
     for word in words:
         assert word in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_verified_is_a_certificate_or_the_job_that_holds_it(tmp_path: Path) -> None:
+    """As `POST /certify` answers; anything else is named field by field, in plain words."""
+    job = json.loads((EXAMPLES / "get_job.json").read_text())["responses"]["200"]
+    file = tmp_path / "file.json"
+    for held in (job, job["certificate"]):
+        file.write_text(json.dumps(held))
+        assert radii("verify", str(file)).returncode == 0
+    for held, words in [
+        ({}, "\n'alpha' is required\n"),
+        (job["certificate"] | {"alpha": "x"}, "'alpha' must be a number, got 'x'"),
+        (job | {"certificate": None}, "a certificate or a finished job"),
+        ([1], "got [1]"),
+    ]:
+        file.write_text(json.dumps(held))
+        ran = radii("verify", str(file))
+        assert ran.returncode == 1
+        assert words in ran.stderr
+        assert "pydantic" not in ran.stderr
+    file.write_text("no JSON")
+    assert "as JSON: expected" in " ".join(radii("verify", str(file)).stderr.split())
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
