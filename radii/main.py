@@ -1,5 +1,6 @@
 """The command ``radii``. Each command imports what it needs when it runs, so that ``--help`` is quick."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -41,6 +42,8 @@ def _radii(
     ] = False,
 ) -> None:
     del version
+    # As `python -m radii` has it, so that the user's own packages in the current folder are found.
+    sys.path.append("")
 
 
 app.command("serve")(running.serve)

@@ -37,11 +37,12 @@ def _call_entry_point(entry_point: str, arguments: Mapping[str, object]) -> nn.M
     except Exception as error:  # a user's code may raise anything
         reason = f"{type(error).__name__}: {error}"
         raise ModuleError(
-            f"'entry_point' {entry_point} must be importable and take {dict(arguments)}: {reason}"
+            f"'entry_point' (--from) must be importable, from an installed package, the current folder or "
+            f"PYTHONPATH, and take {dict(arguments)}, got {entry_point}: {reason}"
         ) from error
     if not isinstance(network, nn.Module):
         raise ModuleError(
-            f"'entry_point' {entry_point} must return a torch module, got {type(network).__name__}"
+            f"'entry_point' (--from) must return a torch module, got {type(network).__name__}: {entry_point}"
         )
     return network
 

@@ -36,8 +36,8 @@ def create_bundle(
     Args:
         folder: the folder of the new bundle.
         source: a registered architecture, ``torchvision:NAME``, ``timm:NAME``, or ``pkg.module:callable``.
-            The callable is imported now, and whenever the bundle is loaded. So its package must be installed,
-            or on ``PYTHONPATH``, on every machine that serves the bundle. The current folder is not added.
+            The callable is imported now, and whenever the bundle is loaded. So its package must be importable
+            on every machine that serves the bundle.
         classes: names, in the order of the logits.
         input_shape: ``(c, h, w)``.
         mean: per channel, in pixel units [0, 1]. None takes the mean of the checkpoint's normalisation layer.

@@ -28,7 +28,7 @@ Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
 Lifeline = Annotated[bool, typer.Option("--lifeline", hidden=True)]
 ModelFolders = Annotated[
     list[Path] | None,
-    typer.Option("--models", help="Another folder of bundles to serve. Repeatable."),
+    typer.Option("--models", help="A bundle, or a folder of bundles, to serve as well. Repeatable."),
 ]
 
 
@@ -72,8 +72,8 @@ def serve(
     console = Console(stderr=True)
     with _running(plan, console) as stack:
         address = f"{stack.url}  (docs: {stack.url}/docs; Ctrl-C stops it)"
-        console.print(f"[bold green]radii[/bold green] is running at {address}")
-        console.print(_who_may(plan), highlight=False)
+        console.print(f"[bold green]radii[/bold green] is running at {address}", soft_wrap=True)
+        console.print(_who_may(plan), highlight=False, soft_wrap=True)
         while True:
             stack.keep_running()
             time.sleep(0.2)
@@ -153,7 +153,7 @@ def _who_may(plan: StackPlan) -> str:
     if plan.api_keys is not None:
         return f"API keys are in '{plan.api_keys}'"
     file = plain_file(plan.data_dir)
-    return f"your API key is in '{file}'; `radii` finds it, and curl takes -H \"X-API-Key: $(cat '{file}')\""
+    return f"`radii` finds your API key by itself; curl takes it by\n  -H \"X-API-Key: $(cat '{file}')\""
 
 
 def _shipped_image() -> Path:

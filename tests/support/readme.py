@@ -34,9 +34,9 @@ def make_desk(folder: Path) -> Path:
 
 
 def environment(desk: Path, **more: str) -> dict[str, str]:
-    """As after `make demo`, with `.venv/bin` on the path and the reader's own package importable."""
+    """As after `make demo`, with `.venv/bin` on the path; the reader's own package is in the desk alone."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "PYTHONPATH": f"{desk}{os.pathsep}{ROOT}", **RUDE, **more}
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), **RUDE, **more}
 
 
 def run(command: str, desk: Path, **more: str) -> str:
