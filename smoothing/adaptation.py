@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from smoothing.errors import SmoothingError, require
+from smoothing.errors import SmoothingError, require, require_number
 from smoothing.noises.base import Noise
+from smoothing.sampling import require_pixel_units
 
 _DOMAIN = b"radii/smoothing/adaptation/1\0"
 _MEAN, _VAR = "running_mean", "running_var"
@@ -141,6 +142,8 @@ def estimate_statistics(
     """
     trained = _buffers(module)
     _require_clean(clean)
+    require(isinstance(noise, Noise), "noise", "be a noise such as Gaussian(0.25)", noise)
+    require_number(momentum, "momentum")
     require(0.0 < momentum <= 1.0, "momentum", "be in (0, 1]", momentum)
     moments: dict[str, _Moments] = {}
     # Tensors made in a caller's inference mode could never take part in a gradient again.
@@ -241,8 +244,8 @@ def _buffers(module: nn.Module) -> dict[str, Tensor]:
 
 
 def _require_clean(clean: Tensor) -> None:
+    require(isinstance(clean, Tensor), "clean", "be a torch.Tensor", type(clean))
     require(clean.ndim == 4 and clean.numel() > 0, "clean", "have shape (m, c, h, w)", tuple(clean.shape))
     require(len(clean) >= 2, "clean", "hold at least 2 images", len(clean))
     require(clean.is_floating_point(), "clean", "be floating, in pixel units", clean.dtype)
-    low, high = float(clean.min()), float(clean.max())
-    require(low >= 0.0 and high <= 1.0, "clean", "lie in [0, 1]", (low, high))
+    require_pixel_units(clean, "clean")

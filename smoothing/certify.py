@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from smoothing.bounds import BOUNDS, Counts, split_alpha
+from smoothing.bounds import BOUNDS, Counts, require_alpha, split_alpha
 from smoothing.certification import Certification
-from smoothing.errors import require
+from smoothing.errors import require, require_count
 from smoothing.noises.base import Noise
 from smoothing.observer import Observer
 from smoothing.polling import Poll
@@ -53,11 +53,12 @@ def certify(
     Raises:
         InvalidParameter: An argument is out of range, or ``n`` votes could not certify at ``alpha``.
         InvalidLogits: f answers in another shape or type, or not finitely.
+        BatchDependentClassifier: f is a module in training mode.
 
     Reference:
         Cohen, Rosenfeld & Kolter, ICML 2019, Algorithm 2, here with a choice of noise, bound and looks.
     """
-    _require_arguments(image, n0, alpha, bound)
+    _require_arguments(image, n0, n, alpha, bound)
     rules = stop_rules(stop, n, alpha)
     poll = Poll(base_classifier, image, noise, n0, rules, batch_size, seed, resume, observer)
 
@@ -95,9 +96,10 @@ def _better(best: Certification | None, latest: Certification) -> Certification:
     return replace(best, n_drawn=latest.n_drawn, segments=latest.segments)
 
 
-def _require_arguments(image: Tensor, n0: int, alpha: float, bound: str) -> None:
+def _require_arguments(image: Tensor, n0: int, n: int, alpha: float, bound: str) -> None:
     require_image(image)
     require_pixel_units(image)
-    require(n0 >= 1, "n0", "be >= 1", n0)
-    require(0.0 < alpha < 0.5, "alpha", "be in (0, 0.5)", alpha)
-    require(bound in BOUNDS, "bound", f"be one of {', '.join(BOUNDS)}", bound)
+    require_count(n0, "n0")
+    require_count(n, "n")
+    require_alpha(alpha, 0.5)
+    require(bound in tuple(BOUNDS), "bound", f"be one of {', '.join(BOUNDS)}", bound)

@@ -16,6 +16,8 @@ The tree::
 An abstention is an answer, not an error.
 """
 
+from numbers import Real
+
 
 class SmoothingError(ValueError):
     """Base of every error that this package raises itself."""
@@ -54,3 +56,14 @@ def require(holds: bool, name: str, rule: str, value: object) -> None:
     """
     if not holds:
         raise InvalidParameter(f"'{name}' must {rule}, got {value!r}")
+
+
+def require_number(value: object, name: str) -> None:
+    """Raise ``InvalidParameter`` unless the named argument is a real number."""
+    require(isinstance(value, Real), name, "be a number", value)
+
+
+def require_count(value: int, name: str, least: int = 1) -> None:
+    """Raise ``InvalidParameter`` unless the named argument is an integer, and at least this large."""
+    require(isinstance(value, int), name, "be an integer", value)
+    require(value >= least, name, f"be >= {least}", value)

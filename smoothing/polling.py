@@ -10,7 +10,7 @@ from torch import Tensor
 
 from smoothing.bounds import Counts
 from smoothing.certification import Certification
-from smoothing.errors import require
+from smoothing.errors import require, require_count
 from smoothing.noises.base import Noise
 from smoothing.observer import Observer
 from smoothing.randomness import draw_seed, generator_for, require_seed
@@ -108,7 +108,7 @@ class Poll:
         resume: Votes | None,
         observer: Observer | None,
     ) -> None:
-        require(batch_size >= 1, "batch_size", "be >= 1", batch_size)
+        require_count(batch_size, "batch_size")
         self.seed = draw_seed() if seed is None else seed
         require_seed(self.seed)
         num_classes = count_of_classes(base_classifier, image)

@@ -6,8 +6,7 @@ import numpy as np
 from scipy import special
 from torch import Tensor
 
-from smoothing.bounds import Counts
-from smoothing.errors import require
+from smoothing.bounds import Counts, require_alpha
 from smoothing.noises.base import Noise
 from smoothing.observer import Observer
 from smoothing.randomness import draw_seed, generator_for
@@ -71,6 +70,7 @@ def predict(
     Raises:
         InvalidParameter: An argument is out of range.
         InvalidLogits: f answers in another shape or type, or not finitely.
+        BatchDependentClassifier: f is a module in training mode.
 
     Reference:
         Cohen, Rosenfeld & Kolter, "Certified Adversarial Robustness via Randomized Smoothing", ICML 2019,
@@ -88,7 +88,7 @@ def predict(
     """
     require_image(image)
     require_pixel_units(image)
-    require(0.0 < alpha < 0.5, "alpha", "be in (0, 0.5)", alpha)
+    require_alpha(alpha, 0.5)
     seed = draw_seed() if seed is None else seed
     completed = 0
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from smoothing.bounds import Counts
-from smoothing.errors import InvalidLogits, NonFiniteLogits, require
+from smoothing.errors import BatchDependentClassifier, InvalidLogits, NonFiniteLogits, require, require_count
 from smoothing.noises.base import Noise
 
 BaseClassifier = Callable[[Tensor], Tensor]
@@ -75,9 +75,10 @@ def count_classes(
     [100, 0, 0]
     """
     require_image(image)
-    require(n >= 1, "n", "be >= 1", n)
-    require(num_classes >= 2, "num_classes", "be >= 2", num_classes)
-    require(batch_size >= 1, "batch_size", "be >= 1", batch_size)
+    require(isinstance(noise, Noise), "noise", "be a noise such as Gaussian(0.25)", noise)
+    require_count(n, "n")
+    require_count(num_classes, "num_classes", least=2)
+    require_count(batch_size, "batch_size")
     together = generator.device.type == image.device.type
     require(together, "generator", f"be on the image's device {image.device}", generator.device)
     device, left, buffer = image.device, n, image[:0]
@@ -135,9 +136,17 @@ def classify(base_classifier: BaseClassifier, images: Tensor, num_classes: int |
     """Logits ``(b, k)`` of a batch ``(b, c, h, w)``, checked for shape and type; k >= 2 unless it is given.
 
     Raises:
+        BatchDependentClassifier: It is a module in training mode.
         InvalidLogits: The base classifier answers in another shape or type.
     """
-    logits = base_classifier(images)
+    require_classifier(base_classifier)
+    try:
+        logits = base_classifier(images)
+    except Exception as error:
+        error.add_note(f"'base_classifier' raised it, given images of shape {tuple(images.shape)}")
+        raise
+    if not isinstance(logits, Tensor):
+        raise InvalidLogits(f"'base_classifier' must give a torch.Tensor, got {type(logits).__name__}")
     shape = tuple(logits.shape)
     right = len(shape) == 2 and shape[0] == len(images)
     right = right and (shape[1] >= 2 if num_classes is None else shape[1] == num_classes)
@@ -150,6 +159,14 @@ def classify(base_classifier: BaseClassifier, images: Tensor, num_classes: int |
     return logits
 
 
+def require_classifier(base_classifier: BaseClassifier) -> None:
+    """Refuse what cannot be called, and a module of which any part is in training mode."""
+    require(callable(base_classifier), "base_classifier", "be callable", base_classifier)
+    if isinstance(base_classifier, nn.Module) and any(part.training for part in base_classifier.modules()):
+        rule = "'base_classifier' must be in evaluation mode, got training mode: call .eval()"
+        raise BatchDependentClassifier(rule)
+
+
 def require_image(image: Tensor) -> None:
     """Refuse what is no single image ``(c, h, w)`` in full precision.
 
@@ -157,18 +174,19 @@ def require_image(image: Tensor) -> None:
         InvalidParameter: Wrong shape or type. Half precision would coarsen the noise itself; a classifier
             that computes in half precision converts its own input.
     """
+    require(isinstance(image, Tensor), "image", "be a torch.Tensor", type(image))
     require(image.ndim == 3 and image.numel() > 0, "image", "have shape (c, h, w)", tuple(image.shape))
     require(image.dtype in (torch.float32, torch.float64), "image", "be float32 or float64", image.dtype)
 
 
-def require_pixel_units(image: Tensor) -> None:
-    """Refuse an image that is not in [0, 1]: its radii would be in other units than the caller thinks.
+def require_pixel_units(image: Tensor, name: str = "image") -> None:
+    """Refuse pixels that are not in [0, 1]: radii would be in other units than the caller thinks.
 
     Raises:
         InvalidParameter: A value lies outside [0, 1] or is NaN.
     """
     low, high = image.min().item(), image.max().item()
-    require(low >= 0.0 and high <= 1.0, "image", "lie in [0, 1]", (low, high))
+    require(low >= 0.0 and high <= 1.0, name, "lie in [0, 1]", (low, high))
 
 
 def _tally(logits: Tensor) -> Tensor:

@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from smoothing.adaptation import NotAdaptable, estimate_statistics, with_statistics
 from smoothing.certification import Certification
 from smoothing.certify import certify
+from smoothing.errors import require
 from smoothing.noises.base import Noise
 from smoothing.observer import Observer
 from smoothing.predict import Prediction, predict
 from smoothing.randomness import draw_seed, generator_for
-from smoothing.sampling import BaseClassifier
+from smoothing.sampling import BaseClassifier, require_classifier
 from smoothing.stopping import Stop
 from smoothing.votes import Votes
 
@@ -32,9 +33,12 @@ class SmoothedClassifier:
     """g(x) = the class that f most probably answers for x + noise.
 
     Args:
-        base_classifier: f, ``(b, c, h, w)`` in pixel units [0, 1] to logits ``(b, k)``, each row about its
-            own image alone (see ``check_batch_invariance``).
+        base_classifier: f, ``(b, c, h, w)`` in pixel units [0, 1] to logits ``(b, k)``, in evaluation mode,
+            each row about its own image alone (see ``check_batch_invariance``).
         noise: Such as ``Gaussian(0.5)`` for ℓ2 radii, or ``Uniform(0.5)`` for ℓ1.
+
+    Raises:
+        SmoothingError: ``base_classifier`` is in training mode, or one of the two is something else.
 
     Reference:
         Cohen, Rosenfeld & Kolter, "Certified Adversarial Robustness via Randomized Smoothing", ICML 2019.
@@ -48,6 +52,8 @@ class SmoothedClassifier:
     """
 
     def __init__(self, base_classifier: BaseClassifier, noise: Noise) -> None:
+        require_classifier(base_classifier)
+        require(isinstance(noise, Noise), "noise", "be a noise such as Gaussian(0.25)", noise)
         self.base_classifier = base_classifier
         self.noise = noise
 

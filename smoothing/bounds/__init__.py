@@ -16,6 +16,7 @@ from smoothing.bounds.clopper_pearson import (
     lower_confidence_bound,
     minimum_samples,
     perfect_vote_p_lower,
+    require_alpha,
     upper_confidence_bound,
 )
 from smoothing.bounds.sided import one_sided, split_alpha, two_sided
@@ -35,6 +36,7 @@ __all__ = [
     "minimum_samples",
     "one_sided",
     "perfect_vote_p_lower",
+    "require_alpha",
     "split_alpha",
     "t_certify",
     "two_sided",

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from scipy import special
 
-from smoothing.errors import require
+from smoothing.errors import require, require_number
 
 SLACK = 1e-12
 """Relative outward margin of every bound."""
@@ -140,9 +140,10 @@ def minimum_samples(alpha: float) -> int:
     return n if perfect_vote_p_lower(n, alpha) > 0.5 else n + 1
 
 
-def require_alpha(alpha: float) -> None:
-    """Refuse a failure probability outside (0, 1)."""
-    require(0.0 < alpha < 1.0, "alpha", "be in (0, 1)", alpha)
+def require_alpha(alpha: float, limit: float = 1.0) -> None:
+    """Refuse a failure probability outside (0, ``limit``)."""
+    require_number(alpha, "alpha")
+    require(0.0 < alpha < limit, "alpha", f"be in (0, {limit:g})", alpha)
 
 
 def _search(holds: Callable[[float], bool], low: float, high: float) -> tuple[float, float]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from smoothing.bounds import BOUNDS, Counts, minimum_samples, split_alpha
-from smoothing.errors import require
+from smoothing.bounds import BOUNDS, Counts, minimum_samples, require_alpha, split_alpha
+from smoothing.errors import require, require_count
 from smoothing.noise_level.base import ChosenSigma, ClassifierFor, SigmaTrial, chosen, require_images
 from smoothing.noises.base import Noise
 from smoothing.randomness import draw_seed, generator_for
@@ -199,8 +199,9 @@ def _require_arguments(
         all(sigma > 0.0 and math.isfinite(sigma) for sigma in sigmas), "grid", "be > 0 and finite", sigmas
     )
     require(len(set(sigmas)) == len(sigmas), "grid", "not repeat a sigma", sigmas)
-    require(0.0 < alpha < 0.5, "alpha", "be in (0, 0.5)", alpha)
+    require_alpha(alpha, 0.5)
     require(bound in BOUNDS, "bound", f"be one of {', '.join(BOUNDS)}", bound)
+    require_count(n, "n")
     least = minimum_samples(alpha)
     require(n >= least, "n", f"be >= {least} to certify at alpha = {alpha}", n)
     return sigmas

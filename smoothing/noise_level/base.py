@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from smoothing.errors import require
-from smoothing.sampling import BaseClassifier
+from smoothing.sampling import BaseClassifier, require_pixel_units
 
 ClassifierFor = Callable[[float], BaseClassifier]
 """The base classifier that is to be smoothed at this sigma: adapted for it, or the same at every sigma."""
@@ -68,7 +68,7 @@ def require_images(images: Tensor) -> None:
     Raises:
         InvalidParameter: Wrong shape, type or range.
     """
+    require(isinstance(images, Tensor), "images", "be a torch.Tensor", type(images))
     require(images.ndim == 4 and images.numel() > 0, "images", "have shape (m, c, h, w)", tuple(images.shape))
     require(images.dtype in (torch.float32, torch.float64), "images", "be float32 or float64", images.dtype)
-    low, high = float(images.min()), float(images.max())
-    require(low >= 0.0 and high <= 1.0, "images", "lie in [0, 1]", (low, high))
+    require_pixel_units(images, "images")

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from smoothing.errors import require
+from smoothing.errors import require, require_number
 from smoothing.rounding import round_down
 
 
@@ -42,7 +42,7 @@ class Noise(ABC):
         sigma: Standard deviation in each coordinate, pixel units.
 
     Raises:
-        InvalidParameter: ``sigma`` is not positive and finite.
+        InvalidParameter: ``sigma`` is no positive, finite number.
     """
 
     name: ClassVar[str]
@@ -51,6 +51,7 @@ class Noise(ABC):
     sigma: float
 
     def __post_init__(self) -> None:
+        require_number(self.sigma, "sigma")
         require(self.sigma > 0.0, "sigma", "be > 0", self.sigma)
         require(math.isfinite(self.sigma), "sigma", "be finite", self.sigma)
 

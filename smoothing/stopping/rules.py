@@ -7,7 +7,7 @@ from math import fsum, inf
 
 from smoothing.bounds import Counts, minimum_samples, split_alpha
 from smoothing.certification import Certification, StopReason
-from smoothing.errors import require
+from smoothing.errors import require, require_number
 from smoothing.stopping.giving_up import hopeless, out_of_reach, share_beta
 from smoothing.stopping.schedule import Look, look_schedule, target_schedule
 
@@ -30,6 +30,7 @@ class Looks:
     give_up: float = 0.0
 
     def __post_init__(self) -> None:
+        require_number(self.give_up, "give_up")
         require(0.0 <= self.give_up < 1.0, "give_up", "be in [0, 1)", self.give_up)
 
 
@@ -55,7 +56,9 @@ class Target:
     give_up: float = 0.0
 
     def __post_init__(self) -> None:
+        require_number(self.radius, "radius")
         require(0.0 < self.radius < inf, "radius", "be positive and finite", self.radius)
+        require_number(self.give_up, "give_up")
         require(0.0 <= self.give_up < 1.0, "give_up", "be in [0, 1)", self.give_up)
 
 
@@ -71,8 +74,9 @@ class Deadline:
     seconds: float | Callable[[], bool]
 
     def __post_init__(self) -> None:
-        valid = callable(self.seconds) or 0.0 < self.seconds < inf
-        require(valid, "seconds", "be positive and finite", self.seconds)
+        if not callable(self.seconds):
+            require_number(self.seconds, "seconds")
+            require(0.0 < self.seconds < inf, "seconds", "be positive and finite", self.seconds)
 
     def start(self) -> Callable[[], bool]:
         """Start the clock; returns a function that says whether the time is up."""

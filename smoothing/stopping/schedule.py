@@ -7,8 +7,8 @@ votes: the largest radius of any look so far is valid at any time, and the work 
 
 from dataclasses import dataclass
 
-from smoothing.bounds import SMALLEST_SPLIT, minimum_samples
-from smoothing.errors import require
+from smoothing.bounds import SMALLEST_SPLIT, minimum_samples, require_alpha
+from smoothing.errors import require_count
 
 _SHORTEST_SPLIT = 1000
 _FIRST = 100  # no look of `look_schedule` comes before this many votes
@@ -25,8 +25,8 @@ class Look:
     alpha: float
 
     def __post_init__(self) -> None:
-        require(self.n >= 1, "n", "be >= 1", self.n)
-        require(0.0 < self.alpha < 1.0, "alpha", "be in (0, 1)", self.alpha)
+        require_count(self.n, "n")
+        require_alpha(self.alpha)
 
 
 def look_schedule(n: int, alpha: float) -> tuple[Look, ...]:

@@ -329,7 +329,7 @@ def test_a_gradient_that_is_not_finite_is_named(lattice: float | None) -> None:
 
 def test_choosing_leaves_parameters_and_the_global_generator_alone() -> None:
     """No gradients on the weights; inference mode outside does no harm; float32 works."""
-    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3)).eval()
     images = torch.full((2, 1, 2, 2), 0.5)
     state = torch.get_rng_state()
     levels = optimized(net, images)

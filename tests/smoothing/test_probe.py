@@ -91,6 +91,8 @@ def test_active_dropout_is_found(network: Any, rate: float, device: str) -> None
     probe(net, device)
     net.head.train()
     with pytest.raises(BatchDependentClassifier, match="when it is asked again"):
+        probe(lambda images: net(images), device)
+    with pytest.raises(BatchDependentClassifier, match="got training mode"):
         probe(net, device)
 
 

@@ -1,6 +1,6 @@
 """The smoothed classifier as one object gives the answers of the functions beneath it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -9,17 +9,23 @@ import torch
 from torch import Tensor, nn
 
 from smoothing import (
+    Deadline,
     Gaussian,
+    InvalidParameter,
+    Looks,
     NotAdaptable,
     SmoothedClassifier,
     Target,
     Uniform,
+    auto_noise,
     certify,
     estimate_statistics,
     generator_for,
+    optimize_sigma,
     predict,
     with_statistics,
 )
+from smoothing.errors import BatchDependentClassifier, InvalidLogits
 
 
 class Sized:
@@ -106,6 +112,88 @@ def test_adapted_is_another_smoothed_classifier() -> None:
     assert torch.equal(adapted.base_classifier(clean), expected)
     assert not torch.equal(net(clean), expected)
     assert adapted.certify(clean[0], n=100, seed=1).n_drawn == 100
+
+
+@pytest.mark.parametrize("part", [0, 2], ids=["batch normalisation", "dropout"])
+def test_a_module_in_training_mode_is_refused(part: int) -> None:
+    """Whichever part it is, and however it is asked: its answer depends on the batch, or on chance."""
+    net = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Dropout(), nn.Linear(4, 3)).eval()
+    image, g = torch.rand(1, 2, 2), SmoothedClassifier(net, Gaussian(0.5))
+    net[part].train()
+    batch = image.unsqueeze(0)
+    words = r"^'base_classifier' must be in evaluation mode, got training mode: call \.eval\(\)$"
+    asked: list[Callable[[], object]] = [
+        lambda: SmoothedClassifier(net, Gaussian(0.5)),
+        lambda: g.certify(image, n=500),
+        lambda: g.predict(image),
+        lambda: next(g.certify_all([image])),
+        lambda: certify(net, image, Gaussian(0.5)),
+        lambda: predict(net, image, Gaussian(0.5)),
+        lambda: auto_noise(lambda _: net, batch, Gaussian),
+        lambda: optimize_sigma(lambda _: net, batch, Gaussian, 0.5),
+    ]
+    for ask in asked:
+        with pytest.raises(BatchDependentClassifier, match=words):
+            ask()
+    assert g.adapted(torch.rand(4, 1, 2, 2)).certify(image, n=100).n_drawn == 100  # a copy in eval mode
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda g, x: g.certify(x.numpy()), r"'image' must be a torch\.Tensor, got <class 'numpy\.ndarray'>"),
+        (lambda g, x: g.predict(x.numpy()), r"'image' must be a torch\.Tensor, got <class 'numpy\.ndarray'>"),
+        (lambda g, x: g.certify(x, n="many"), "'n' must be an integer, got 'many'"),
+        (lambda g, x: g.predict(x, n="many"), "'n' must be an integer, got 'many'"),
+        (lambda g, x: g.certify(x, n=1e5), r"'n' must be an integer, got 100000\.0"),
+        (lambda g, x: g.certify(x, n0="few"), "'n0' must be an integer, got 'few'"),
+        (lambda g, x: g.certify(x, alpha="a"), "'alpha' must be a number, got 'a'"),
+        (lambda g, x: g.predict(x, alpha=None), "'alpha' must be a number, got None"),
+        (lambda g, x: g.certify(x, alpha=0.5), r"'alpha' must be in \(0, 0\.5\), got 0\.5"),
+        (lambda g, x: g.certify(x, batch_size="all"), "'batch_size' must be an integer, got 'all'"),
+        (lambda g, x: g.certify(x, bound=["two_sided"]), r"'bound' must be one of .*, got \['two_sided'\]"),
+        (lambda g, x: g.certify(x, stop=Target("a")), "'radius' must be a number, got 'a'"),
+        (lambda g, x: g.certify(x, stop=Looks(give_up="a")), "'give_up' must be a number, got 'a'"),
+        (lambda g, x: g.certify(x, stop=Deadline("a")), "'seconds' must be a number, got 'a'"),
+        (lambda g, x: certify(g.base_classifier, x, 0.25), r"'noise' must be a noise .*, got 0\.25"),
+        (lambda g, x: predict(g.base_classifier, x, 0.25), r"'noise' must be a noise .*, got 0\.25"),
+        (lambda g, _: SmoothedClassifier(g.base_classifier, 0.25), r"'noise' must be a noise .*, got 0\.25"),
+        (lambda g, _: SmoothedClassifier("net", g.noise), "'base_classifier' must be callable, got 'net'"),
+        (lambda _, __: Gaussian("a"), "'sigma' must be a number, got 'a'"),
+        (lambda _, __: Uniform(None), "'sigma' must be a number, got None"),
+        (
+            lambda g, x: g.adapted(x.numpy()),
+            r"'clean' must be a torch\.Tensor, got <class 'numpy\.ndarray'>",
+        ),
+        (lambda g, x: g.adapted(x.expand(2, 1, 2, 2), "a"), "'momentum' must be a number, got 'a'"),
+    ],
+)
+def test_an_argument_of_another_kind_is_named(ask: Callable[..., object], words: str) -> None:
+    """With the rule that it breaks and its value."""
+    net = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten()).eval()
+    with pytest.raises(InvalidParameter, match=f"^{words}$"):
+        ask(SmoothedClassifier(net, Gaussian(0.5)), torch.rand(1, 2, 2))
+
+
+def test_numbers_of_numpy_are_numbers(half_space: Any, image: Tensor) -> None:
+    """As they come out of an array."""
+    g = SmoothedClassifier(half_space(0.3), Gaussian(np.float32(0.5)))  # type: ignore[arg-type]  # is one
+    assert g.certify(image, 50, 500, np.float64(0.01)).noise.sigma == 0.5
+
+
+def test_an_answer_that_is_no_tensor_is_refused(image: Tensor) -> None:
+    """Such as logits with features beside them."""
+    g = SmoothedClassifier(lambda images: (images.flatten(1), images), Gaussian(0.5))  # type: ignore[arg-type, return-value]  # on purpose
+    with pytest.raises(InvalidLogits, match=r"^'base_classifier' must give a torch\.Tensor, got tuple$"):
+        g.certify(image)
+
+
+def test_an_error_of_the_classifier_says_who_raised_it() -> None:
+    """Its own error, with a note: an image of three channels for a network that takes one."""
+    g = SmoothedClassifier(nn.Sequential(nn.Conv2d(1, 2, 1), nn.Flatten()).eval(), Gaussian(0.5))
+    with pytest.raises(RuntimeError, match="channels") as raised:
+        g.certify(torch.rand(3, 2, 2))
+    assert raised.value.__notes__ == ["'base_classifier' raised it, given images of shape (1, 3, 2, 2)"]
 
 
 def test_what_is_no_module_cannot_be_adapted(half_space: Any) -> None:
