@@ -52,8 +52,7 @@ def certify(
 
     Raises:
         InvalidParameter: An argument is out of range, or ``n`` votes could not certify at ``alpha``.
-        InvalidLogits: f answers in another shape or type, or not finitely.
-        BatchDependentClassifier: f is a module in training mode.
+        UnusableClassifier: f is in training mode, or answers in another shape or type, or not finitely.
 
     Reference:
         Cohen, Rosenfeld & Kolter, ICML 2019, Algorithm 2, here with a choice of noise, bound and looks.

@@ -69,8 +69,7 @@ def predict(
 
     Raises:
         InvalidParameter: An argument is out of range.
-        InvalidLogits: f answers in another shape or type, or not finitely.
-        BatchDependentClassifier: f is a module in training mode.
+        UnusableClassifier: f is in training mode, or answers in another shape or type, or not finitely.
 
     Reference:
         Cohen, Rosenfeld & Kolter, "Certified Adversarial Robustness via Randomized Smoothing", ICML 2019,

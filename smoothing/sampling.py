@@ -136,8 +136,7 @@ def classify(base_classifier: BaseClassifier, images: Tensor, num_classes: int |
     """Logits ``(b, k)`` of a batch ``(b, c, h, w)``, checked for shape and type; k >= 2 unless it is given.
 
     Raises:
-        BatchDependentClassifier: It is a module in training mode.
-        InvalidLogits: The base classifier answers in another shape or type.
+        UnusableClassifier: The base classifier is in training mode, or answers in another shape or type.
     """
     require_classifier(base_classifier)
     try:

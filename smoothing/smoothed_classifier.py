@@ -37,9 +37,6 @@ class SmoothedClassifier:
             each row about its own image alone (see ``check_batch_invariance``).
         noise: Such as ``Gaussian(0.5)`` for ℓ2 radii, or ``Uniform(0.5)`` for ℓ1.
 
-    Raises:
-        SmoothingError: ``base_classifier`` is in training mode, or one of the two is something else.
-
     Reference:
         Cohen, Rosenfeld & Kolter, "Certified Adversarial Robustness via Randomized Smoothing", ICML 2019.
 

@@ -22,7 +22,7 @@ def certificate(findings: Findings, identity: Identity, statement: Statement | N
     question, model, runs = findings.question, findings.model, findings.runs
     statement = statement or findings.verdict.finding
     label = None if statement.label is None else class_label(model, statement.label)
-    evidence = [noise_evidence(run) for run in runs]
+    evidence = [noise_evidence(run, question.resolved.n) for run in runs]
     reason = findings.verdict.reason
     return Certificate(
         **about_image(identity, question, model, findings.base_class, statement.label, reason),

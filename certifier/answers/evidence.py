@@ -1,21 +1,22 @@
 """The votes under one noise, as a certificate states them."""
 
+import numpy as np
+
 from certifier.noise_run import NoiseRun
 from certifier.verdict import rounded
 from contract.certificates import Look, NoiseEvidence, Segment
 from contract.choices import StopReason
-from smoothing import perfect_vote_p_lower, round_down
+from smoothing import BOUNDS, Certification, round_down
+from smoothing.bounds import split_alpha
 from smoothing.votes import Segments
 
 
-def noise_evidence(run: NoiseRun) -> NoiseEvidence:
-    """Returns all that is needed to compute one noise's bounds and radii again."""
+def noise_evidence(run: NoiseRun, n: int) -> NoiseEvidence:
+    """Returns all that is needed to compute one noise's bounds and radii; ``n`` votes were asked for."""
     certification, bound = run.certification, run.certification.bound
     noise, dimension = certification.noise, certification.dimension
-    n_planned = run.looks[-1].n
-    best = perfect_vote_p_lower(n_planned, run.plan.alpha)
-    limit = noise.radius(best, 1.0 - best, dimension=dimension)
-    reason = certification.stop_reason
+    last = run.looks[-1]
+    limit = _largest_radius(certification, last.n, last.alpha)
     return NoiseEvidence(
         noise=run.plan.kind,
         sigma=noise.sigma,
@@ -25,8 +26,8 @@ def noise_evidence(run: NoiseRun) -> NoiseEvidence:
         n0=int(certification.selection_counts.sum()),
         n=certification.n,
         n_drawn=certification.n_drawn,
-        n_planned=n_planned,
-        stop_reason=StopReason.TIME_UP if reason == "stopped" else StopReason(reason),
+        n_planned=last.n,
+        stop_reason=_stop_reason(certification, limit, cut=last.n < n),
         looks=[Look.model_validate(look, from_attributes=True) for look in run.looks],
         segments=_stated(certification.segments),
         selection_segments=_stated(certification.selection_segments),
@@ -40,8 +41,26 @@ def noise_evidence(run: NoiseRun) -> NoiseEvidence:
         alpha_lower=bound.alpha_lower,
         alpha_upper=bound.alpha_upper,
         radius=rounded(certification.radius),
-        radius_limit=round_down(noise.own_radius(limit)),
+        radius_limit=round_down(limit),
     )
+
+
+def _largest_radius(certification: Certification, n: int, alpha: float) -> float:
+    """The radius in the noise's own norm if all votes at a look were for the top class."""
+    counts = np.zeros_like(certification.counts)
+    counts[certification.top_class] = n
+    split = split_alpha(certification.selection_counts, alpha)
+    most = BOUNDS[certification.bound_name](counts, certification.top_class, alpha, alpha_upper=split)
+    noise = certification.noise
+    return noise.own_radius(noise.radius(most.p_lower, most.p_upper, dimension=certification.dimension))
+
+
+def _stop_reason(certification: Certification, limit: float, *, cut: bool) -> StopReason:
+    """Why no more votes were made; ``cut``: there was no time to plan as many as were asked for."""
+    reason = certification.stop_reason
+    if cut and (reason == "complete" or limit < (certification.target_radius or 0.0)):
+        reason = "stopped"
+    return StopReason.TIME_UP if reason == "stopped" else StopReason(reason)
 
 
 def _stated(segments: Segments) -> list[Segment]:

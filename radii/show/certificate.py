@@ -32,7 +32,7 @@ _STOPS: Final = {
     StopReason.TARGET_REACHED: "the target is certified",
     StopReason.TARGET_OUT_OF_REACH: "more votes are unlikely to certify the target",
     StopReason.HOPELESS: "more votes are unlikely to separate a class",
-    StopReason.TIME_UP: "the time limit was reached",
+    StopReason.TIME_UP: "the time limit allowed no more",
 }
 
 _SYMBOLS: Final = {"l1": "ℓ1", "l2": "ℓ2"}

@@ -62,7 +62,7 @@ function bar(share, evidence, top) {
 function bounds(evidence, name) {
   const separated = evidence.p_lower > evidence.p_upper;
   const made =
-    evidence.n_drawn < evidence.n_planned
+    evidence.stop_reason !== "complete"
       ? `${count(evidence.n_drawn)} of ${count(evidence.n_planned)} votes, ${STOPS[evidence.stop_reason] ?? evidence.stop_reason}.`
       : `${count(evidence.n_drawn)} votes.`;
   return h(

@@ -29,7 +29,7 @@ export const STOPS = {
   target_reached: "stopped early: the target is certified",
   target_out_of_reach: "stopped early: more votes are unlikely to certify the target",
   hopeless: "stopped early: more votes are unlikely to separate a class",
-  time_up: "stopped early: the time limit was reached",
+  time_up: "stopped early: the time limit allowed no more",
 };
 
 /** @type {Record<string, string>} */

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import stats
 from torch import Tensor
 
 import smoothing
@@ -14,7 +15,7 @@ from contract.choices import AbstainReason, MemoryOutcome, NoiseKind, NoiseLevel
 from contract.tasks import CertifyQuestion
 from service.verification.evidence import evidence_checks
 from smoothing import Gaussian, Looks, NotAdaptable, Uniform, branch_seed
-from tests.support.models import Plane, Shifted, Stripe, toy_model
+from tests.support.models import Plane, Shifted, Stripe, Thirds, toy_model
 from tests.support.observing import InMemory, Recording
 from tests.support.tasks import certify_task
 
@@ -167,6 +168,59 @@ def test_a_lost_attempt_has_used_up_its_time(plane: LoadedModel, image: Tensor, 
     found = certify(image, plane, asked, variants=variants, keeper=InMemory(seconds=6.0))
     (run,) = found.runs
     assert run.looks[-1].n == smoothing.bounds.minimum_samples(0.001)
+
+
+@pytest.mark.parametrize("fields", [{}, {"target_radius": 1.5}, {"noise": "hybrid", "sigma_uniform": 0.5}])
+def test_a_plan_that_time_has_cut_says_so(image: Tensor, variants: Variants, fields: dict[str, Any]) -> None:
+    """All votes of the plan are made, and they are a millionth of those that were asked for."""
+    asked, late = question(n=10_000_000, max_seconds=5.0, **fields), InMemory(seconds=6.0)
+    found = certify(image, toy_model(Plane(-9.0)), asked, variants=variants, keeper=late)
+    stated = certificate(found, IDENTITY)
+    for evidence in stated.noise:
+        assert evidence.n_drawn == evidence.n_planned < 20
+        assert evidence.stop_reason is StopReason.TIME_UP
+        assert all(check.passed for check in evidence_checks(stated, evidence))
+
+
+def test_a_target_beyond_a_plan_that_time_has_cut(image: Tensor, variants: Variants) -> None:
+    """Ten million votes could certify it: there was no time for them."""
+    asked = question(n=10_000_000, max_seconds=600.0, target_radius=2.4)
+    keeper = InMemory(seconds=599.9)
+    model = toy_model(Plane(-9.0))
+    (evidence,) = certificate(certify(image, model, asked, variants=variants, keeper=keeper), IDENTITY).noise
+    assert evidence.n_planned < 10_000_000
+    assert evidence.radius_limit < 2.4
+    assert evidence.stop_reason is StopReason.TIME_UP
+
+
+@pytest.mark.parametrize("n", [500, 2000])
+@pytest.mark.parametrize("bound", ["one_sided", "two_sided"])
+@pytest.mark.parametrize("noise", ["gaussian", "uniform"])
+@pytest.mark.parametrize("target", [None, 5.0])
+def test_equal_votes_certify_the_most_that_votes_can(
+    image: Tensor, variants: Variants, n: int, bound: str, noise: str, target: float | None
+) -> None:
+    """At the failure probability that is left for the last look."""
+    asked = question(n=n, bound=bound, noise=noise, target_radius=target)
+    found = certify(image, toy_model(Plane(-9.0)), asked, variants=variants)
+    (evidence,) = certificate(found, IDENTITY).noise
+    radius = evidence.radius.l2 if noise == "gaussian" else evidence.radius.l1
+    last = evidence.looks[-1]
+    p_lower = stats.beta.ppf(last.alpha, n, 1)
+    exact = 0.5 * (stats.norm.ppf(p_lower) if noise == "gaussian" else 3**0.5 * (2 * p_lower - 1))
+    assert evidence.radius_limit == pytest.approx(exact, abs=1.1e-6)
+    if target is None:
+        assert evidence.counts == [n, 0]
+        assert evidence.radius_limit == radius
+
+
+def test_the_most_that_votes_can_certify_knows_of_the_runner_up(image: Tensor, variants: Variants) -> None:
+    """Three classes among the selection votes: a tenth of the last look's alpha is the runner-up's."""
+    found = certify(image, toy_model(Thirds(), classes=3), question(n=2000, n0=500), variants=variants)
+    (evidence,) = certificate(found, IDENTITY).noise
+    assert min(evidence.selection_counts) > 0
+    p_lower = stats.beta.ppf(0.9 * evidence.looks[-1].alpha, 2000, 1)
+    assert evidence.radius_limit == pytest.approx(0.5 * stats.norm.ppf(p_lower), abs=1.1e-6)
 
 
 def test_auto_takes_the_level_of_the_largest_radius(

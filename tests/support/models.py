@@ -31,6 +31,14 @@ class Stripe(nn.Module):
         return torch.stack((score, -score), dim=1)
 
 
+class Thirds(nn.Module):
+    """Three classes by the first pixel: below white, about white, above white."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        pixel = images.flatten(1)[:, 0]
+        return torch.stack((0.5 - pixel, 0.6 - (pixel - 1.0).abs(), pixel - 1.5), dim=1)
+
+
 class Shifted(nn.Module):
     """As `Plane` at one half, behind batch normalisation whose statistics can be adapted."""
 

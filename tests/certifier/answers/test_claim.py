@@ -25,7 +25,8 @@ def said(plane: LoadedModel, image: Any, variants: Variants) -> Any:
     def words(memory: Memory = NO_MEMORY, label: ClassLabel | None = CAT, **fields: Any) -> str:
         question = certify_task(**{"sigma": 0.5, "n0": 10, "n": 50, "alpha": 0.01, **fields}).question
         findings = certify(image, plane, question, variants=variants)
-        return claim(question, label, RADIUS, [noise_evidence(run) for run in findings.runs], memory)
+        evidence = [noise_evidence(run, question.resolved.n) for run in findings.runs]
+        return claim(question, label, RADIUS, evidence, memory)
 
     return words
 
