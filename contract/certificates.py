@@ -11,8 +11,8 @@ from contract.choices import AbstainReason, BoundKind, MemoryOutcome, NoiseKind,
 class ClassLabel(Frozen):
     """A class of the model."""
 
-    index: int
-    name: str
+    index: int = Field(description="Position among the model's classes, from 0.")
+    name: str = Field(description="Name in the model's list of classes.")
 
 
 class Radius(Frozen):
@@ -78,7 +78,7 @@ class NoiseEvidence(Frozen):
         description="Selection votes per class, from which `top_class` was chosen."
     )
     counts: list[int] = Field(description="Estimation votes per class.")
-    top_class: int
+    top_class: int = Field(description="Index of the class with the most selection votes.")
     runner_up: int | None = Field(
         description="The class with the most estimation votes after `top_class`; null if there are none."
     )
@@ -159,8 +159,8 @@ class _AboutImage(Frozen):
     agrees: bool | None = Field(
         description="Whether `prediction` and `label` are equal; null if it abstains."
     )
-    abstained: bool
-    abstain_reason: AbstainReason | None
+    abstained: bool = Field(description="Whether there is no label, so that nothing is claimed.")
+    abstain_reason: AbstainReason | None = Field(description="Why it abstains; null if it does not.")
     correct: bool | None = Field(
         description="Whether `label` is the true class; null if the request names none."
     )
@@ -210,8 +210,8 @@ class PredictionVotes(Frozen):
     )
     n: int
     counts: list[int] = Field(description="Votes per class.")
-    top_class: int
-    runner_up: int | None
+    top_class: int = Field(description="Index of the class with the most votes.")
+    runner_up: int | None = Field(description="Index of the class with the second most votes; null if none.")
     p_value: float = Field(description="p-value of the test that the two leading classes are equally likely.")
     alpha: float = Field(description="Failure probability of this noise's test.")
 

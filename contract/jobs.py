@@ -43,9 +43,9 @@ class Job(Frozen):
     started_at: datetime | None
     finished_at: datetime | None
     progress: Progress
-    certificate: Certificate | None
-    prediction: PredictedLabel | None
-    error: Problem | None
+    certificate: Certificate | None = Field(description="The answer of a `certify` job that succeeded.")
+    prediction: PredictedLabel | None = Field(description="The answer of a `predict` job that succeeded.")
+    error: Problem | None = Field(description="Why the job failed; null unless it did.")
     links: Links
 
 

@@ -75,7 +75,8 @@ class _Asked(BaseModel):
     )
     sigma: Sigma | None = Field(
         default=None,
-        description="Noise level σ: standard deviation per pixel, pixels in [0, 1]. Default: the model's.",
+        description="Noise level σ: standard deviation per pixel, pixels in [0, 1]. Default: the model's; "
+        "for certificates without `noise_level`, one chosen per image.",
     )
     sigma_uniform: Sigma | None = Field(
         default=None, description="Noise level of the uniform branch of `hybrid`. Default: `sigma`."

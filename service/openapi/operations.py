@@ -43,6 +43,7 @@ def adjust_operations(document: Document, common: Mapping[int | str, Document]) 
     asked: set[str] = set()
     for path in document["paths"].values():
         for operation in path.values():
+            operation["summary"] = operation.get("description", "").partition(".")[0]
             operation["responses"] = _responses(operation, common, schemas)
             for parameter in operation.get("parameters", []):
                 parameter["schema"] = without_null(parameter["schema"])

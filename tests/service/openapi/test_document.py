@@ -36,6 +36,13 @@ def test_the_document_is_valid_and_served(bare_api: httpx.Client) -> None:
     assert bare_api.get("/openapi.json").json() == DESCRIBED
 
 
+def test_summaries_are_the_first_sentences() -> None:
+    """Not the names of functions."""
+    for operation in OPERATIONS.values():
+        assert operation["summary"]
+        assert operation["description"].startswith(f"{operation['summary']}.")
+
+
 def test_behind_a_proxy_the_document_names_the_path() -> None:
     """A generated client must not lose the prefix."""
     app = create_app(ServiceSettings.model_construct(auth=Auth.OFF, host="127.0.0.1"))
