@@ -74,6 +74,8 @@ class Client:
         key = choose_key(self.url, key)
         try:
             _ = urlsplit(self.url).port  # refuses what is no port, which httpx would try to reach
+            if not self.url.startswith(("http://", "https://")):
+                raise ValueError("it must begin with http:// or https://")
             self._http = httpx.Client(
                 base_url=self.url, timeout=_TIMEOUT, headers={"X-API-Key": key} if key else {}
             )

@@ -38,7 +38,9 @@ def encode(image: Image) -> tuple[str, bytes]:
         return _read(Path(image))
     if hasattr(image, "__array_interface__"):
         return "image.png", _png(_picture(image))
-    raise InvalidRequest(f"'image' must be a path, bytes, a Pillow image or an array, got {type(image)}")
+    raise InvalidRequest(
+        f"'image' must be a path, bytes, a Pillow image or an array, got {type(image).__name__}"
+    )
 
 
 def _read(path: Path) -> tuple[str, bytes]:
@@ -64,6 +66,6 @@ def _picture(array: Any) -> Pillow.Image:
     if kind != "u1" or not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))) or 0 in shape:
         raise InvalidRequest(
             "'image' must be an array of uint8 in the shape (height, width) or (height, width, 1 or 3), "
-            f"got {kind} in {shape}: the service certifies images of 8-bit pixels"
+            f"got {getattr(array, 'dtype', kind)} in {shape}: the service certifies images of 8-bit pixels"
         )
     return Pillow.fromarray(array if shape[2:] != (1,) else array[:, :, 0])

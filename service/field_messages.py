@@ -23,7 +23,7 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "int_from_float": "must be an integer",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
-    "string_pattern_mismatch": lambda ctx: f"must match {ctx['pattern']}",
+    "string_pattern_mismatch": lambda ctx: _pattern_in_words(ctx["pattern"]),
     "too_short": lambda ctx: f"must have at least {ctx['min_length']} items",
     "too_long": lambda ctx: f"must have at most {ctx['max_length']} items",
     "base64_decode": "must be base64",
@@ -83,6 +83,13 @@ def _image_message(kind: str) -> str:
         if kind == "value_error"
         else f"'image' {_RULES.get(kind, 'is wrong')}"
     )
+
+
+def _pattern_in_words(pattern: str) -> str:
+    """Words the contract's patterns, which are all of the form `^[A-Za-z0-9_-]{1,64}$`."""
+    characters, _, length = pattern.removeprefix("^[").removesuffix("}$").partition("]{")
+    kind = "lower-case hex digits" if characters == "0-9a-f" else f"characters of {characters}"
+    return f"must be {length.replace(',', ' to ')} {kind}"
 
 
 def _number(limit: float) -> str:

@@ -28,10 +28,6 @@ _CODES: Final[Mapping[int, ProblemCode]] = {
     413: ProblemCode.BODY_TOO_LARGE,
     415: ProblemCode.UNSUPPORTED_MEDIA_TYPE,
 }
-_DETAILS: Final[Mapping[int, str]] = {
-    404: "no such path",
-    405: "the path does not support this method",
-}
 _METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 _SHOWN: Final = 5
 _log = structlog.get_logger(__name__)
@@ -62,8 +58,12 @@ def add_problem_handlers(app: FastAPI) -> None:
         ):  # the framework takes any failure while reading for a malformed body
             return _no_room(error.__cause__)
         code = _CODES.get(error.status_code, ProblemCode.INTERNAL_ERROR)
-        detail = _DETAILS.get(error.status_code, str(error.detail))
-        headers = {"Allow": _allowed_methods(request)} if error.status_code == 405 else error.headers
+        detail, headers = str(error.detail), error.headers
+        if error.status_code == 404:
+            detail = "no such path"
+        elif error.status_code == 405:
+            headers = {"Allow": _allowed_methods(request)}
+            detail = f"the method must be one of {headers['Allow']}, got {request.method}"
         return problem_response(problem(code, detail), headers)
 
     # ResponseError: Redis is full, read-only, or cannot write to its disk.

@@ -47,7 +47,7 @@ def _builder(name: str) -> Callable[..., nn.Module]:
         return functools.partial(LIBRARIES[library], model)
     if name not in ARCHITECTURES:
         known = [*sorted(ARCHITECTURES), *(f"{library}:NAME" for library in LIBRARIES)]
-        raise ValueError(f"'architecture' must be one of {known}, got {name!r}")
+        raise ValueError(f"'architecture' must be one of {', '.join(known)}, got {name!r}")
     return ARCHITECTURES[name]
 
 

@@ -67,7 +67,7 @@ def prepare(
     if like is not None:
         backend, device, dtype, batch_size = like.backend, str(like.device), like.dtype, like.batch_size
     if backend not in ("auto", *BACKENDS):
-        raise BackendError(f"'backend' must be one of {['auto', *BACKENDS]}, got {backend!r}")
+        raise BackendError(f"'backend' must be one of {', '.join(['auto', *BACKENDS])}, got {backend!r}")
     if any(part.training for part in module.modules()):
         raise BackendError(
             "'module' must be in eval mode in all parts, or an image's vote depends on its batch"
@@ -115,8 +115,8 @@ def _candidates(backend: str, device: torch.device, dtype: str, *, calibrated: b
             return candidates
         every = list(dict.fromkeys(one for some in offered.values() for one in some))
         raise BackendError(
-            f"'dtype' must be one of {['auto', *every]} on {device} by {' or '.join(names)}, got {dtype!r}"
-            + (" (it needs the package nncf and an x86 CPU)" if dtype == "int8" else "")
+            f"'dtype' must be one of {', '.join(['auto', *every])} on {device} by {' or '.join(names)}, "
+            f"got {dtype!r}" + (" (it needs the package nncf and an x86 CPU)" if dtype == "int8" else "")
         )
     # Per backend: int8 if it can be compared, then the fastest float. Emulated precisions are slower than
     # float32, so they only serve a backend without native ones.

@@ -88,9 +88,11 @@ def require_free(folder: Path, *, overwrite: bool = False, key: str = "folder") 
     Raises:
         BundleExistsError: if it is refused; the message calls the folder ``key``.
     """
-    if folder.exists() and not (overwrite and (folder / CARD).is_file()):
+    is_bundle = (folder / CARD).is_file()
+    if folder.exists() and not (overwrite and is_bundle):
         rule = "be a bundle, with a card, to be replaced" if overwrite else "not exist yet"
-        raise BundleExistsError(f"'{key}' must {rule}, got {folder}")
+        advice = ": choose another, or give --overwrite" if is_bundle else ""
+        raise BundleExistsError(f"'{key}' must {rule}, got {folder}{advice}")
 
 
 def _write(path: Path, content: bytes) -> str:

@@ -23,7 +23,7 @@ def load_dataset(name: str, root: Path | None = None, *, download: bool = False)
         DatasetError: if the name is not registered, or the files are missing or damaged.
     """
     if name not in DATASETS:
-        raise DatasetError(f"'dataset' must be one of {sorted(DATASETS)}, got {name!r}")
+        raise DatasetError(f"'dataset' must be one of {', '.join(sorted(DATASETS))}, got {name!r}")
     return DATASETS[name](root, download=download)
 
 

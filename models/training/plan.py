@@ -37,7 +37,7 @@ _OMITTED: Final = (
 
 def _one_of(names: Collection[str]) -> AfterValidator:
     def check(value: str, info: ValidationInfo) -> str:
-        _require(value in names, str(info.field_name), f"be one of {[*names]}", value)
+        _require(value in names, str(info.field_name), f"be one of {', '.join(names)}", value)
         return value
 
     return AfterValidator(check)

@@ -191,7 +191,10 @@ def _resize(image: Image.Image, model: ModelInfo) -> Image.Image:
     """Resizes the shorter side and crops the centre, with torchvision's rounding."""
     rule = model.fit
     if rule is None:
-        detail = f"'fit' must be exact: the model '{model.name}' has no rule for resizing images"
+        detail = (
+            f"'fit' must be exact, got resize: the model '{model.name}' has no rule for resizing images; "
+            f"its bundle gets one from `radii bundle create --resize`"
+        )
         raise refusal(ProblemCode.IMAGE_SIZE_MISMATCH, detail, pointer="/fit")
     shorter = min(image.size)
     width, height = (int(rule.resize * side / shorter) for side in image.size)

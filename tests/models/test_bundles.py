@@ -92,7 +92,9 @@ def test_writing_twice_gives_the_same_files(tiny_bundle: Path, tmp_path: Path) -
 def test_an_existing_bundle_is_replaced_only_when_asked(tiny_bundle: Path) -> None:
     """Nothing is lost by a second command with the same name."""
     before = load_bundle(tiny_bundle).digest
-    with pytest.raises(BundleExistsError, match="must not exist yet"):
+    with pytest.raises(
+        BundleExistsError, match=r"must not exist yet, got .*: choose another, or give --overwrite"
+    ):
         write_bundle(tiny_bundle, describe(), tiny_network(seed=1))
     assert load_bundle(tiny_bundle).digest == before
     write_bundle(tiny_bundle, describe(), tiny_network(seed=1), overwrite=True)

@@ -237,7 +237,7 @@ def test_progress_goes_to_the_console_that_is_given(synthetic_fashion: Path, tmp
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"recipe": "magic"}, "'recipe' must be one of \\['standard', .* got 'magic'"),
+        ({"recipe": "magic"}, "'recipe' must be one of standard, gaussian, .* got 'magic'"),
         ({"dataset": "mnist"}, "'dataset' must be one of .* got 'mnist'"),
         ({"architecture": "alexnet"}, "'architecture' must be one of .* got 'alexnet'"),
         ({"epochs": 0}, "'epochs' Input should be greater than or equal to 1, got 0"),

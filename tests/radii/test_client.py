@@ -46,11 +46,11 @@ def test_files_are_sent_as_they_are(tmp_path: Path) -> None:
     ("image", "words"),
     [
         ("nowhere.png", "'image' must be a file that can be read, got 'nowhere.png': No such file"),
-        (PIXELS / 255, "'image' must be an array of uint8"),
-        (PIXELS[None], r"got u1 in \(1, 12, 8, 3\)"),
-        (PIXELS[:0], r"got u1 in \(0, 8, 3\)"),
+        (PIXELS / 255, r"'image' must be an array of uint8 .* got float64 in \(12, 8, 3\)"),
+        (PIXELS[None], r"got uint8 in \(1, 12, 8, 3\)"),
+        (PIXELS[:0], r"got uint8 in \(0, 8, 3\)"),
         (Image.new("CMYK", (4, 4)), "'image' must be of a mode that PNG has, got CMYK"),
-        (7, "'image' must be a path, bytes, a Pillow image or an array, got <class 'int'>"),
+        (7, "'image' must be a path, bytes, a Pillow image or an array, got int"),
     ],
 )  # fmt: skip
 def test_an_image_that_is_none_is_refused(image: object, words: str) -> None:

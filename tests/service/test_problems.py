@@ -201,3 +201,4 @@ def test_a_wrong_method_is_told_every_right_one(bare_api: httpx.Client) -> None:
     for path, allowed in ((f"/jobs/{'f' * 32}", "DELETE, GET"), ("/certify", "POST"), ("/docs", "GET")):
         response = bare_api.patch(path)
         assert (response.status_code, response.headers["Allow"]) == (405, allowed)
+        assert problem(response).detail == f"the method must be one of {allowed}, got PATCH"

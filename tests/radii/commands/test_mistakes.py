@@ -22,6 +22,7 @@ from tests.support.command_line import PICTURE, radii, radii_process
         (("models",), ["no radii server answers"]),
         (("models", "--url", "http://[::1"), ["'url' must be the address of a server", "'http://[::1'"]),
         (("models", "--url", "http://127.0.0.1:99999"), ["'url' must be the address", "99999"]),
+        (("models", "--url", "foo"), ["'url' must be the address", "got 'foo': it must begin with http://"]),
         (("verify", "nowhere.json"), ["'certificate'", "nowhere.json"]),
         (("serve", "--models", "/nowhere"), ["'models'", "/nowhere"]),
         (("serve", "--redis-url", "redis://127.0.0.1:1/0", "--port", "0"), ["port"]),
@@ -53,7 +54,7 @@ def test_a_mistake_is_told(arguments: tuple[str, ...], words: list[str], tmp_pat
         (("bundle", "create", "x", "--from", "nonsense", "--classes", "10"), ["nonsense"]),
         (("bundle", "create", "x", "--from", "nowhere.at_all:build", "--classes", "10"), ["--from", "nowhere", "PYTHONPATH"]),
         (("bundle", "verify", "nowhere"), ["card.json"]),
-        (("train", "nonsense", "--out", "x"), ["'recipe'", "'gaussian'", "nonsense"]),
+        (("train", "nonsense", "--out", "x"), ["'recipe' must be one of standard, gaussian,", "nonsense"]),
         (("train", "gaussian", "--out", "x", "--data", "/nowhere"), ["/nowhere"]),
     ],
 )  # fmt: skip

@@ -280,7 +280,10 @@ def test_resize_takes_the_luminance_for_a_grey_model(toy: ModelInfo, colour: Mod
 
 def test_resize_needs_a_rule(toy: ModelInfo, picture: Picture) -> None:
     code, detail = refused(picture(), toy, Fit.RESIZE)
-    assert (code, "'toy' has no rule" in detail) == (ProblemCode.IMAGE_SIZE_MISMATCH, True)
+    assert (code, "got resize: the model 'toy' has no rule" in detail) == (
+        ProblemCode.IMAGE_SIZE_MISMATCH,
+        True,
+    )
 
 
 def test_resizing_a_line_is_no_bomb(colour: ModelInfo, picture: Picture) -> None:
