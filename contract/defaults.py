@@ -8,13 +8,14 @@ from typing import Any, Final
 from pydantic_core import PydanticCustomError
 
 from contract.choices import NoiseKind, NoiseLevel, ProblemCode
-from contract.limits import CLEAN_SIZE, OPTIMIZE_RANGE, SIGMA_GRID, SIGMA_LATTICE
+from contract.limits import CLEAN_SIZE, OPTIMIZE_RANGE, SIGMA_GRID, SIGMA_LATTICE, minimum_samples
 from contract.models import ModelInfo
 from contract.problems import refusal, shorten
 from contract.requests import CertifyRequest, PredictRequest, require_enough_samples
 from contract.tasks import Resolved
 
 _PREDICT_SAMPLES: Final = 1000  # a label needs far fewer votes than a radius
+_SHORTEST_STEP: Final = 32  # votes between two looks for a target
 
 Request = CertifyRequest | PredictRequest
 
@@ -144,13 +145,26 @@ def _require_target_in_reach(request: CertifyRequest, model: ModelInfo, resolved
         sigma = sigma_uniform = resolved.sigma_grid[-1]
     dimension = math.prod(model.input_shape)
     n = resolved.n
-    most = largest_radius(request.noise, sigma, sigma_uniform, n, request.branch_alpha, dimension)
+    alpha = last_look_alpha(n, request.branch_alpha)
+    most = largest_radius(request.noise, sigma, sigma_uniform, n, alpha, dimension)
     if target > most:
         detail = (
             f"'target_radius' must be <= {most:.6f}, the largest {request.noise.norm} radius that {n} equal "
             f"votes can certify with 'alpha' = {request.alpha} and 'sigma' = {sigma:g}, got {target}"
         )
         raise refusal(ProblemCode.INVALID_FIELD, detail, pointer="/target_radius")
+
+
+def last_look_alpha(n: int, alpha: float) -> float:
+    """Returns what `smoothing.target_schedule` leaves of ``alpha`` for its look at all ``n`` votes.
+
+    >>> round(last_look_alpha(1000, 0.001), 6)
+    0.000278
+    """
+    votes, earlier = max(_SHORTEST_STEP, minimum_samples(alpha / 6)), 0
+    while (votes := max(votes + _SHORTEST_STEP, -(-6 * votes // 5))) <= n:
+        earlier += 1
+    return 5 * alpha / (earlier + 5)
 
 
 def largest_radius(
@@ -166,7 +180,7 @@ def largest_radius(
         sigma: The noise level.
         sigma_uniform: The noise level of the uniform branch of `hybrid`.
         n: Estimation votes of each noise.
-        alpha: Failure probability of each noise.
+        alpha: Failure probability of each noise's look at them.
         dimension: Channels times height times width.
 
     >>> largest_radius(NoiseKind.GAUSSIAN, 0.5, 0.5, 100_000, 0.001, 784)

@@ -6,16 +6,18 @@ from typing import Any
 
 import httpx
 import pytest
+import torch
 from redis import Redis
 from rq.job import Job as QueuedJob
 from rq.serializers import JSONSerializer
 from scipy import stats
 
 from contract.choices import NoiseKind
-from contract.defaults import largest_radius
+from contract.defaults import largest_radius, last_look_alpha
 from contract.limits import SIGMA_GRID
 from contract.models import ModelInfo
 from contract.requests import CertifyRequest
+from smoothing import Gaussian, SmoothedClassifier, Target, target_schedule
 from tests.service.examples import proved
 
 Ask = Callable[..., dict[str, Any]]
@@ -190,20 +192,44 @@ def test_field_that_would_do_nothing(
     assert f"has no meaning with '{other}' = " in words
 
 
+def at_last(alpha: float, n: int = 10_000) -> float:
+    """What the looks for a target leave for the last one."""
+    return target_schedule(n, alpha)[-1].alpha
+
+
+@pytest.mark.parametrize("alpha", [0.25, 0.01, 0.001, 0.0005, 2.0**-10, 1e-6, 1e-50])
+def test_the_last_look_is_that_of_the_schedule(alpha: float) -> None:
+    """That of the workers, which the service does not import."""
+    for n in (*range(2, 1500), 9_999, 10_000, 100_000, 10_000_000):
+        assert last_look_alpha(n, alpha) == pytest.approx(at_last(alpha, n), rel=2e-12), n
+
+
+@pytest.mark.parametrize("n", [10, 100, 1000, 20_000])
+def test_a_target_that_is_taken_is_reached_by_equal_votes(n: int) -> None:
+    """The largest one that is not refused is certified where the classifier always answers the same."""
+    most = largest_radius(NoiseKind.GAUSSIAN, 0.5, 0.5, n, last_look_alpha(n, 0.001), 6)
+    g = SmoothedClassifier(
+        lambda images: images.flatten(1)[:, :2] * 0 + images.new_tensor([1, 0]), Gaussian(0.5)
+    )
+    image = torch.zeros(1, 2, 3)
+    assert g.certify(image, n=n, stop=Target(most)).stop_reason == "target_reached"
+    assert g.certify(image, n=n, stop=Target(most + 2e-6)).stop_reason != "target_reached"
+
+
 @pytest.mark.parametrize(
     ("fields", "most"),
     [
-        ({"sigma": 0.5}, 0.5 * stats.norm.ppf(0.001**1e-4)),
-        ({"sigma": 0.5, "noise": "uniform"}, 0.5 * 3**0.5 * (2 * 0.001**1e-4 - 1)),
-        ({"sigma": 0.5, "noise": "hybrid"}, 0.5 * stats.norm.ppf(0.0005**1e-4)),
-        ({"sigma_grid": [0.25, 2, 1]}, 2 * stats.norm.ppf(0.001**1e-4)),
-        ({"sigma": 0.5, "n": 100, "alpha": 0.01}, 0.5 * stats.norm.ppf(0.01**0.01)),
+        ({"sigma": 0.5}, 0.5 * stats.norm.ppf(at_last(0.001) ** 1e-4)),
+        ({"sigma": 0.5, "noise": "uniform"}, 0.5 * 3**0.5 * (2 * at_last(0.001) ** 1e-4 - 1)),
+        ({"sigma": 0.5, "noise": "hybrid"}, 0.5 * stats.norm.ppf(at_last(0.0005) ** 1e-4)),
+        ({"sigma_grid": [0.25, 2, 1]}, 2 * stats.norm.ppf(at_last(0.001) ** 1e-4)),
+        ({"sigma": 0.5, "n": 100, "alpha": 0.01}, 0.5 * stats.norm.ppf(at_last(0.01, 100) ** 0.01)),
     ],
 )
 def test_target_out_of_reach(
     post: Callable[..., httpx.Response], fields: dict[str, Any], most: float
 ) -> None:
-    """What 10 000 equal votes could certify is taken, and not a hundred-thousandth more."""
+    """What 10 000 equal votes can certify at their last look is taken, and not a hundred-thousandth more."""
     assert post(**fields, target_radius=most - 1e-5).status_code == 202
     response = post(**fields, target_radius=most + 1e-5)
     assert (response.status_code, response.json()["code"]) == (422, "invalid_field")
