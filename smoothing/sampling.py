@@ -166,16 +166,17 @@ def require_classifier(base_classifier: BaseClassifier) -> None:
         raise BatchDependentClassifier(rule)
 
 
-def require_image(image: Tensor) -> None:
-    """Refuse what is no single image ``(c, h, w)`` in full precision.
+def require_image(image: Tensor, name: str = "image", shape: str = "(c, h, w)") -> None:
+    """Refuse what is no image, or no batch of this shape, in full precision.
 
     Raises:
         InvalidParameter: Wrong shape or type. Half precision would coarsen the noise itself; a classifier
             that computes in half precision converts its own input.
     """
-    require(isinstance(image, Tensor), "image", "be a torch.Tensor", type(image))
-    require(image.ndim == 3 and image.numel() > 0, "image", "have shape (c, h, w)", tuple(image.shape))
-    require(image.dtype in (torch.float32, torch.float64), "image", "be float32 or float64", image.dtype)
+    require(isinstance(image, Tensor), name, "be a torch.Tensor", type(image))
+    right = image.ndim == len(shape.split(",")) and image.numel() > 0
+    require(right, name, f"have shape {shape}", tuple(image.shape))
+    require(image.dtype in (torch.float32, torch.float64), name, "be float32 or float64", image.dtype)
 
 
 def require_pixel_units(image: Tensor, name: str = "image") -> None:

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from smoothing.bounds import BOUNDS, Counts, minimum_samples, require_alpha, split_alpha
 from smoothing.errors import require, require_count
-from smoothing.noise_level.base import ChosenSigma, ClassifierFor, SigmaTrial, chosen, require_images
+from smoothing.noise_level.base import ChosenSigma, ClassifierFor, SigmaTrial, chosen
 from smoothing.noises.base import Noise
 from smoothing.randomness import draw_seed, generator_for
-from smoothing.sampling import count_classes, count_of_classes
+from smoothing.sampling import count_classes, count_of_classes, require_image, require_pixel_units
 
 AUTO_GRID = (0.12, 0.25, 0.37, 0.50, 0.67, 0.75, 0.87, 1.0)
 """The paper's grid of sigmas, pixel units."""
@@ -192,7 +192,8 @@ def _require_arguments(
     images: Tensor, grid: Sequence[float], n: int, alpha: float, bound: str
 ) -> list[float]:
     """The grid in rising order."""
-    require_images(images)
+    require_image(images, "images", "(m, c, h, w)")
+    require_pixel_units(images, "images")
     sigmas = sorted(float(sigma) for sigma in grid)
     require(bool(sigmas), "grid", "not be empty", sigmas)
     require(

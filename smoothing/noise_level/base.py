@@ -3,11 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
-from smoothing.errors import require
-from smoothing.sampling import BaseClassifier, require_pixel_units
+from smoothing.sampling import BaseClassifier
 
 ClassifierFor = Callable[[float], BaseClassifier]
 """The base classifier that is to be smoothed at this sigma: adapted for it, or the same at every sigma."""
@@ -60,15 +56,3 @@ def chosen(best: SigmaTrial, trials: Sequence[SigmaTrial]) -> ChosenSigma:
     """The best of the trials; if it does not certify, none does."""
     samples = sum(trial.n for trial in trials)
     return ChosenSigma(best.sigma, best.certifies, best.proxy_radius, samples, tuple(trials))
-
-
-def require_images(images: Tensor) -> None:
-    """Refuse what is no batch of images in full precision and pixel units.
-
-    Raises:
-        InvalidParameter: Wrong shape, type or range.
-    """
-    require(isinstance(images, Tensor), "images", "be a torch.Tensor", type(images))
-    require(images.ndim == 4 and images.numel() > 0, "images", "have shape (m, c, h, w)", tuple(images.shape))
-    require(images.dtype in (torch.float32, torch.float64), "images", "be float32 or float64", images.dtype)
-    require_pixel_units(images, "images")

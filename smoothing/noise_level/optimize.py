@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from smoothing.errors import NonFiniteGradient, NonFiniteLogits, require
-from smoothing.noise_level.base import ChosenSigma, ClassifierFor, SigmaTrial, chosen, require_images
+from smoothing.noise_level.base import ChosenSigma, ClassifierFor, SigmaTrial, chosen
 from smoothing.noise_level.proxy import soft_proxy_radius
 from smoothing.noises.base import Noise
 from smoothing.randomness import draw_seed, generator_for
-from smoothing.sampling import BaseClassifier, classify
+from smoothing.sampling import BaseClassifier, classify, require_image, require_pixel_units
 
 LOWEST, HIGHEST = 0.25, 2.0
 """Default bounds on sigma, as multiples of the sigma that the ascent starts from."""
@@ -223,7 +223,8 @@ def _require_arguments(
     batch_size: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Starting sigma, least and largest sigma, each ``(m,)``, float64, on the images' device."""
-    require_images(images)
+    require_image(images, "images", "(m, c, h, w)")
+    require_pixel_units(images, "images")
     for name, count, least in (("steps", steps, 0), ("samples", samples, 1), ("batch_size", batch_size, 1)):
         require(count >= least, name, f"be >= {least}", count)
     require(step_size > 0.0 and math.isfinite(step_size), "step_size", "be > 0 and finite", step_size)
