@@ -11,7 +11,9 @@ import secrets
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from radii.errors import CommandError
 from workers.process.liveness.lifeline import end_with_parent
@@ -44,9 +46,12 @@ def password(folder: Path) -> str:
     file = folder / "password"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as handle:
-            handle.write(secrets.token_hex(16))
+        # Whole before it has its name: another process that finds the file reads all of it.
+        with NamedTemporaryFile("w", dir=folder, prefix="password-") as made:
+            made.write(secrets.token_hex(16))
+            made.flush()
+            with suppress(FileExistsError):  # the other process was first
+                os.link(made.name, file)
     return file.read_text()
 
 
@@ -123,7 +128,9 @@ def main() -> None:
     assert server.stdin is not None  # noqa: S101 (asked for above)
     server.stdin.write(text)
     server.stdin.close()
-    _port_file(arguments.folder).write_text(str(arguments.port))
+    part = arguments.folder / ".port"
+    part.write_text(str(arguments.port))
+    part.replace(_port_file(arguments.folder))
 
     def stop() -> None:
         server.terminate()

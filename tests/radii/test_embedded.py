@@ -38,6 +38,24 @@ def test_strangers_are_refused(tmp_path: Path) -> None:
     assert (tmp_path / "password").stat().st_mode & 0o077 == 0
 
 
+def test_the_password_is_whole_when_its_file_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server and its client start at once; whoever is first makes it, and both read the same."""
+    made = iter(("first", "second"))
+
+    def token(_: int) -> str:
+        word = next(made)
+        if word == "first":
+            assert embedded.password(tmp_path) == "second"
+        assert (tmp_path / "password").exists() is (word == "first")
+        return word
+
+    monkeypatch.setattr(embedded.secrets, "token_hex", token)
+    assert embedded.password(tmp_path) == "second"
+    assert [path.name for path in tmp_path.iterdir()] == ["password"]
+
+
 def test_it_neither_evicts_nor_forgets(tmp_path: Path) -> None:
     """A full store refuses; it does not drop certificates."""
     with open_store(tmp_path) as (redis, _):
