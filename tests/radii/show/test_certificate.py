@@ -139,6 +139,12 @@ def test_an_early_stop_says_why(reason: StopReason) -> None:
     assert reason.value not in text
 
 
+def test_a_plan_that_time_has_cut_is_named() -> None:
+    """Though all of its votes were made."""
+    text = printed(stopped(certificate(), "time_up", planned=1000))
+    assert "stopped after 1,000 of 1,000 votes: the time limit allowed no more" in text
+
+
 @pytest.mark.parametrize("reason", AbstainReason)
 def test_every_abstention_says_why(reason: AbstainReason) -> None:
     """In words."""
