@@ -15,7 +15,7 @@ from rich.table import Table
 
 from benchmarks.arrivals import Answers, send_at
 from models.bundles import ZOO
-from radii.stack import Stack, StackPlan, free_port, quiet_log
+from radii.stack import Stack, StackPlan, free_port
 
 PICTURE = max((ZOO / "fashion-mnist-gaussian" / "examples").glob("*.png"))
 RATE = 100  # requests per second
@@ -51,7 +51,7 @@ def run(console: Console) -> None:
 @contextlib.contextmanager
 def running_stack(workers: int, **settings: str) -> Iterator[tuple[Stack, httpx.Client]]:
     """Starts a service, and warms up its workers."""
-    with tempfile.TemporaryDirectory() as folder, quiet_log(Path(folder)) as log:
+    with tempfile.TemporaryDirectory() as folder, Path(folder, "log").open("w") as log:
         plan = StackPlan(
             Path(folder) / "store",
             port=free_port(),

@@ -139,9 +139,7 @@ def main() -> None:
     def wait() -> int:
         code = server.wait()
         if code:
-            sys.stderr.write(
-                f"the store ended with {code}; from the end of {log}:\n{log.read_text()[-1000:]}"
-            )
+            sys.stderr.write(f"{log} ends with:\n{log.read_text()[-1000:]}")
         _port_file(arguments.folder).unlink(missing_ok=True)
         return code
 

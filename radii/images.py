@@ -38,9 +38,7 @@ def encode(image: Image) -> tuple[str, bytes]:
         return _read(Path(image))
     if hasattr(image, "__array_interface__"):
         return "image.png", _png(_picture(image))
-    raise InvalidRequest(
-        f"'image' must be a path, bytes, a Pillow image or an array, got {type(image).__name__}"
-    )
+    raise InvalidRequest(f"'image' must be a path, bytes, Pillow image or array, got {type(image).__name__}")
 
 
 def _read(path: Path) -> tuple[str, bytes]:

@@ -6,16 +6,7 @@ from typing import Annotated
 import typer
 
 from contract import __version__
-from radii.commands import (
-    bundle,
-    client,
-    doctor,
-    health,
-    keys,
-    memory,
-    openapi,
-    running,
-)
+from radii.commands import bundle, client, doctor, health, keys, memory, openapi, running
 from radii.commands.later import add_later
 from radii.extras import Commands
 

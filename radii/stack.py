@@ -5,7 +5,6 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Self
@@ -250,14 +249,6 @@ def require_free(host: str, port: int) -> None:
             raise StackFailure(f"'port' must be free, got {port} on {host}: {error.strerror}") from error
 
 
-@contextmanager
-def quiet_log(folder: Path) -> Iterator[IO[str]]:
-    """Opens a file for the children's output."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "radii.log").open("a") as log:
-        yield log
-
-
-def tail(folder: Path, lines: int = 20) -> str:
+def tail(log: Path, lines: int = 20) -> str:
     """Returns the end of the children's output."""
-    return "".join((folder / "radii.log").read_text().splitlines(keepends=True)[-lines:])
+    return "".join(log.read_text().splitlines(keepends=True)[-lines:])

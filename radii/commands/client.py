@@ -112,9 +112,8 @@ def verify(
         text = sys.stdin.read() if str(certificate) == "-" else certificate.read_text()
         document = from_json(text)
         # A finished job, which `POST /certify` answers with, holds its certificate.
-        parsed = Certificate.model_validate(
-            document.get("certificate", document) if isinstance(document, dict) else document
-        )
+        held = document.get("certificate", document) if isinstance(document, dict) else document
+        parsed = Certificate.model_validate(held)
     except OSError as error:
         raise CommandError(
             f"'certificate' must be a file that can be read, got {str(certificate)!r}: {error.strerror}"

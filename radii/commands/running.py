@@ -20,7 +20,7 @@ from radii.embedded import DataDirectoryInUse
 from radii.errors import CommandError
 from radii.extras import require_extra
 from radii.own_key import default_data_dir, plain_file
-from radii.stack import Stack, StackFailure, StackPlan, free_port, quiet_log, tail
+from radii.stack import Stack, StackFailure, StackPlan, free_port, tail
 from workers.settings import WorkerSettings
 
 Host = Annotated[str, typer.Option(envvar="RADII_HOST", help="Address to listen on.")]
@@ -30,6 +30,8 @@ ModelFolders = Annotated[
     list[Path] | None,
     typer.Option("--models", help="A bundle, or a folder of bundles, to serve as well. Repeatable."),
 ]
+
+_IMAGE = "models/zoo/fashion-mnist-gaussian/examples/09-ankle-boot.png"
 
 
 def serve(
@@ -84,10 +86,10 @@ def demo(
 ) -> None:
     """Start everything, certify one image over HTTP, print the certificate, and stop."""
     console = Console(stderr=True)
-    with tempfile.TemporaryDirectory(prefix="radii-demo-") as folder, quiet_log(Path(folder)) as log:
+    with tempfile.TemporaryDirectory(prefix="radii-demo-") as folder, Path(folder, "log").open("w") as log:
         plan = StackPlan(Path(folder) / "store", port=free_port(), log=log, stop_grace=1)
         with _running(plan, console) as stack:
-            picture = image or _shipped_image()
+            picture = image or Path(__file__).parents[2] / _IMAGE
             console.print(f"certifying {picture.name} on {stack.url}")
             certify(picture, url=stack.url, api_key=stack.api_key)
 
@@ -156,11 +158,6 @@ def _who_may(plan: StackPlan) -> str:
     return f"`radii` finds your API key by itself; curl takes it by\n  -H \"X-API-Key: $(cat '{file}')\""
 
 
-def _shipped_image() -> Path:
-    examples = Path(__file__).parents[2] / "models" / "zoo" / "fashion-mnist-gaussian" / "examples"
-    return max(examples.glob("*.png"))
-
-
 @contextmanager
 def _running(plan: StackPlan, console: Console) -> Iterator[Stack]:
     """Runs the stack for the length of a block, and stops all of it on every way out.
@@ -184,7 +181,7 @@ def _running(plan: StackPlan, console: Console) -> Iterator[Stack]:
             yield stack
     except (StackFailure, DataDirectoryInUse):
         if plan.log is not None:
-            console.print(tail(Path(plan.log.name).parent), markup=False, highlight=False)
+            console.print(tail(Path(plan.log.name)), markup=False, highlight=False)
         raise
     except KeyboardInterrupt:
         console.print("stopped")

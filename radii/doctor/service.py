@@ -25,12 +25,9 @@ def look_at_api(url: str) -> Iterator[Finding]:
         advice = "start one by `radii serve` or `radii api`, or name another address by --url"
         yield warn("API", f"nothing listens at {url}", advice)
         return
-    except httpx.UnsupportedProtocol:
-        yield fail("API", f"'url' must begin with http:// or https://, got {url!r}", "correct --url")
-        return
     except (httpx.TransportError, ValueError) as error:
-        advice = "stop that program, or choose another port"
-        yield fail("API", f"another program listens at {url}: {error}", advice)
+        advice = "name another address by --url, or stop what listens there"
+        yield fail("API", f"no radii API is at {url}: {error}", advice)
         return
     if answer.status_code == httpx.codes.OK:
         yield ok("API", f"{url} is ready (engines: {body['engines']}, models: {len(body['models'])})")

@@ -8,14 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from contract.certificates import (
-    Adaptation,
-    Certificate,
-    ClassLabel,
-    Compute,
-    NoiseEvidence,
-    PredictedLabel,
-)
+from contract.certificates import Adaptation, Certificate, ClassLabel, Compute, NoiseEvidence, PredictedLabel
 from contract.choices import AbstainReason, MemoryOutcome, NoiseLevel, StopReason
 from radii.show.memory_outcome import what_it_did, what_it_promises
 from radii.show.numbers import ceiling, floor, in_255

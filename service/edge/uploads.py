@@ -192,8 +192,7 @@ def _resize(image: Image.Image, model: ModelInfo) -> Image.Image:
     rule = model.fit
     if rule is None:
         detail = (
-            f"'fit' must be exact, got resize: the model '{model.name}' has no rule for resizing images; "
-            f"its bundle gets one from `radii bundle create --resize`"
+            f"'fit' must be exact, got resize: '{model.name}' has no rule (`radii bundle create --resize`)"
         )
         raise refusal(ProblemCode.IMAGE_SIZE_MISMATCH, detail, pointer="/fit")
     shorter = min(image.size)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from radii.stack import quiet_log, tail
+from radii.stack import tail
 from tests.chaos.clients import DAMAGED, MODEL, POISON
 from tests.chaos.cluster import Cluster
 from tests.support.bundles import make_bundle
@@ -27,10 +27,10 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def cluster(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[Cluster]:
     """The stack of all these tests, which each has to leave sound; when it is stopped, no process may be left."""
     folder = tmp_path_factory.mktemp("chaos")
-    with quiet_log(folder) as log:
+    with (folder / "radii.log").open("a") as log:
         try:
             with Cluster(folder, log, environment) as found:
                 yield found
             until(lambda: not found.left_over(), found.left_over)
         finally:
-            print(tail(folder, 80))  # noqa: T201 (pytest shows it when a test fails)
+            print(tail(folder / "radii.log", 80))  # noqa: T201 (pytest shows it when a test fails)

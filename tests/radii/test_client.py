@@ -50,7 +50,7 @@ def test_files_are_sent_as_they_are(tmp_path: Path) -> None:
         (PIXELS[None], r"got uint8 in \(1, 12, 8, 3\)"),
         (PIXELS[:0], r"got uint8 in \(0, 8, 3\)"),
         (Image.new("CMYK", (4, 4)), "'image' must be of a mode that PNG has, got CMYK"),
-        (7, "'image' must be a path, bytes, a Pillow image or an array, got int"),
+        (7, "'image' must be a path, bytes, Pillow image or array, got int"),
     ],
 )  # fmt: skip
 def test_an_image_that_is_none_is_refused(image: object, words: str) -> None:

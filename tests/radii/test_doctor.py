@@ -118,6 +118,9 @@ def test_a_stranger_on_the_port_is_told_apart() -> None:
         threading.Thread(target=server.handle_request, daemon=True).start()
         assert levels(service.look_at_api(f"http://127.0.0.1:{server.server_port}")) == {"API": Severity.FAIL}
     assert levels(service.look_at_api(f"http://127.0.0.1:{free_port()}")) == {"API": Severity.WARN}
+    (finding,) = service.look_at_api("foo")
+    assert finding.level is Severity.FAIL
+    assert "missing an 'http://'" in finding.message
 
 
 @pytest.mark.parametrize(

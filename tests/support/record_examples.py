@@ -18,7 +18,7 @@ from redis import Redis
 
 from contract import keys
 from contract.limits import DEFAULT_MEMORY
-from radii.stack import Stack, StackPlan, free_port, quiet_log
+from radii.stack import Stack, StackPlan, free_port
 from service.openapi.examples import EXAMPLES
 
 PICTURE = (
@@ -167,7 +167,7 @@ def large_picture() -> bytes:
 
 def main() -> None:
     """Records everything into `service/openapi/recorded`."""
-    with tempfile.TemporaryDirectory() as folder, quiet_log(Path(folder)) as log:
+    with tempfile.TemporaryDirectory() as folder, Path(folder, "log").open("w") as log:
         plan = StackPlan(Path(folder) / "store", port=free_port(), stop_grace=1, log=log)
         with Stack(plan) as stack:
             stack.wait_until_ready()

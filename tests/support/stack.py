@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 from redis import Redis
 
-from radii.stack import Stack, StackPlan, free_port, quiet_log, tail
+from radii.stack import Stack, StackPlan, free_port, tail
 from tests.support.command_line import ROOT
 from tests.support.service import Service, engines, is_there
 from tests.support.store import open_valkey
@@ -41,7 +41,7 @@ def of_one_model(bundles: Path, model: str, **more: str) -> dict[str, str]:
 @contextmanager
 def open_stack(folder: Path, environment: dict[str, str], workers: int = 2) -> Iterator[Service]:
     """A store, an API that asks for keys, and workers; the end of their log is printed when a test fails."""
-    with quiet_log(folder) as log:
+    with (folder / "radii.log").open("a") as log:
         plan = StackPlan(
             folder / "store",
             port=free_port(),
@@ -62,7 +62,7 @@ def open_stack(folder: Path, environment: dict[str, str], workers: int = 2) -> I
                     service.wait_for_engines(workers)
                     yield service
         finally:
-            print(tail(folder, 60))  # noqa: T201 (pytest shows it when a test fails)
+            print(tail(folder / "radii.log", 60))  # noqa: T201 (pytest shows it when a test fails)
 
 
 @dataclass

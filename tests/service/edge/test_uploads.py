@@ -280,7 +280,7 @@ def test_resize_takes_the_luminance_for_a_grey_model(toy: ModelInfo, colour: Mod
 
 def test_resize_needs_a_rule(toy: ModelInfo, picture: Picture) -> None:
     code, detail = refused(picture(), toy, Fit.RESIZE)
-    assert (code, "got resize: the model 'toy' has no rule" in detail) == (
+    assert (code, "got resize: 'toy' has no rule (`radii bundle create --resize`)" in detail) == (
         ProblemCode.IMAGE_SIZE_MISMATCH,
         True,
     )
