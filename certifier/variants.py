@@ -164,6 +164,7 @@ class Variants:
         variant = self._kept.get(key)
         if variant is not None and not variant.is_shared():
             log.warning("statistics replaced", model=model.card.name, law=key[1])
+            del self._kept[key]  # before the replacement is made: that may fail
             variant = None
         if variant is None:
             with torch.inference_mode(mode=False):

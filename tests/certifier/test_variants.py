@@ -11,7 +11,7 @@ from certifier import AdaptationLaw, LoadedModel, Variants, load_model
 from contract import keys
 from models.backends import BackendError, checks
 from models.bundles import ZOO, load_bundle
-from smoothing import Gaussian, generator_for
+from smoothing import Gaussian, Statistics, generator_for
 from workers.job.shared_statistics import SharedStatistics
 
 LAW = AdaptationLaw(Gaussian(0.5), momentum=1.0, clean_size=64)
@@ -126,3 +126,24 @@ def test_statistics_that_another_worker_published_first_win(
     assert second is not first
     assert second.digest not in (None, first.digest)
     assert variants.get(model, LAW) is second
+
+
+def test_replaced_statistics_are_not_used_although_the_replacement_fails(
+    model: LoadedModel, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the store goes away in between: the next use, however soon, asks it again."""
+    variants = Variants(SharedStatistics(redis), capacity=2)
+    first = variants.get(model, LAW)
+    key = keys.statistics(model.digest, LAW.name)
+    tensors = safetensors.torch.load(redis.get(key))  # type: ignore[arg-type]
+    name = next(name for name in tensors if name.endswith("running_mean"))
+    tensors[name] = tensors[name] + 2.0**-20
+    redis.set(key, safetensors.torch.save(tensors))
+    with monkeypatch.context() as patch:
+        patch.setattr("certifier.variants._CONFIRM_SECONDS", 0.0)
+        patch.setattr("certifier.variants.with_statistics", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            variants.get(model, LAW)
+    second = variants.get(model, LAW)
+    assert second is not first
+    assert second.digest == Statistics(tensors).digest
