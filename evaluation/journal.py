@@ -40,9 +40,10 @@ class Journal:
     def __init__(self, folder: Path, plan: EvaluationPlan) -> None:
         self.path = folder / _NAME
         self._plan = plan
-        self._empty = False  # until it is known, so that no file of others is removed
+        self._empty = False  # until it is known
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            self._created = not self.path.exists()  # no file of others is removed
         except OSError as error:
             raise _unwritable(folder, error.strerror) from error
         with self._explained():
@@ -60,7 +61,7 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self._store.close()
-        if self._empty:
+        if self._empty and self._created:
             self.path.unlink()
             with suppress(OSError):  # it may hold other files
                 self.path.parent.rmdir()
@@ -91,6 +92,9 @@ class Journal:
         self._store.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._store.execute("PRAGMA synchronous = EXTRA")
         self._store.execute("BEGIN EXCLUSIVE")
+        tables = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name != 'measurements'"
+        if self._store.execute(tables).fetchone():
+            raise EvaluationError(f"{self.path}: must be the journal of an evaluation, got another database")
         self._store.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE}")
         self._store.commit()
 
@@ -100,13 +104,15 @@ class Journal:
         self._empty = header is None
         if header is not None:
             self._require_same(header, self.path)
-        elif earlier.exists():
-            header, entries = _read_lines(earlier)
+        elif earlier.exists() and (found := _read_lines(earlier)) is not None:
+            header, entries = found
             self._require_same(header, earlier)
             self._insert([(*_HEADER, header), *entries])
         return None if header is None else str(header["run"])
 
-    def _require_same(self, header: Row, path: Path) -> None:
+    def _require_same(self, header: Any, path: Path) -> None:
+        if not isinstance(header, dict) or not {"format", "run", "plan"} <= header.keys():
+            raise EvaluationError(f"{path}: must begin with format, run and plan, got {header!r:.200}")
         if header["format"] != _FORMAT:
             raise EvaluationError(f"{path}: the format must be {_FORMAT}, got {header['format']!r}")
         try:
@@ -150,9 +156,11 @@ def set_aside(folder: Path, plan: EvaluationPlan) -> Path | None:
         return aside[0]
 
 
-def _read_lines(path: Path) -> tuple[Row, list[tuple[str, str, Row]]]:
-    """Return header and measurements of an earlier version's journal."""
+def _read_lines(path: Path) -> tuple[Any, list[tuple[str, str, Row]]] | None:
+    """Return header and measurements of an earlier version's journal; None if it ended before its header."""
     whole, _, _ = path.read_bytes().rpartition(b"\n")  # a crash may have cut off the last line
+    if not whole:
+        return None
     try:
         header, *entries = map(json.loads, whole.splitlines())
         return header, [(entry["suite"], entry["key"], entry["row"]) for entry in entries]

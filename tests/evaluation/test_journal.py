@@ -1,6 +1,7 @@
 """The journal of an evaluation: it remembers, survives a kill, and reads what earlier versions wrote."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -134,6 +135,50 @@ def test_an_earlier_journal_of_another_plan_or_of_nonsense_is_refused(tmp_path: 
     with pytest.raises(EvaluationError, match="an object of JSON on each line"):
         Journal(tmp_path, PLAN)
     assert [file.name for file in tmp_path.iterdir()] == ["journal.jsonl"]
+
+
+@pytest.mark.parametrize("cut_off", ["", '{"format": 1, "run"'])
+def test_an_earlier_journal_that_never_got_its_header_is_a_new_one(tmp_path: Path, cut_off: str) -> None:
+    (tmp_path / "journal.jsonl").write_text(cut_off)
+    assert set_aside(tmp_path, PLAN) is None
+    for _ in range(2):
+        with Journal(tmp_path, PLAN) as journal:
+            journal.append("noise", "a", {"right": 3})
+            assert journal.rows("noise") == [{"right": 3}]
+
+
+@pytest.mark.parametrize("missing", ["format", "run", "plan", "all", "object"])
+def test_an_earlier_header_that_lacks_something_is_refused_and_not_copied(
+    tmp_path: Path, missing: str
+) -> None:
+    header: Any = {field: value for field, value in EARLIER_HEADER.items() if field != missing}
+    header = {"all": {}, "object": []}.get(missing, header)
+    (tmp_path / "journal.jsonl").write_text(json.dumps(header) + "\n")
+    for _ in range(2):
+        with pytest.raises(EvaluationError, match="must begin with format, run and plan"):
+            Journal(tmp_path, PLAN)
+        with pytest.raises(EvaluationError, match="must begin with format, run and plan"):
+            set_aside(tmp_path, PLAN)
+    assert [file.name for file in tmp_path.iterdir()] == ["journal.jsonl"]
+
+
+@pytest.mark.parametrize("statement", ["CREATE TABLE theirs (x)", None])
+def test_a_file_of_others_is_kept(tmp_path: Path, statement: str | None) -> None:
+    """A database of theirs is refused, and nothing is written into it; an empty file may be used."""
+    path = tmp_path / "journal.sqlite"
+    path.touch()
+    if statement is not None:
+        store = sqlite3.connect(path)
+        store.execute(statement)
+        store.close()
+        theirs = path.read_bytes()
+        with pytest.raises(EvaluationError, match="must be the journal of an evaluation"):
+            Journal(tmp_path, PLAN)
+        assert path.read_bytes() == theirs
+    else:
+        with Journal(tmp_path, PLAN):
+            pass
+        assert path.exists()
 
 
 def test_a_journal_of_another_plan_is_set_aside(tmp_path: Path) -> None:
