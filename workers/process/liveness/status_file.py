@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+from pydantic import TypeAdapter
 
 log = structlog.get_logger()
 
@@ -44,6 +45,9 @@ class Status:
     relay: int | None = None
 
 
+_STATUS: Final = TypeAdapter(Status)
+
+
 class StatusFile:
     """The engine's side: writes the file at each change, and every ``interval`` seconds in between."""
 
@@ -62,10 +66,11 @@ class StatusFile:
             self._write(replace(self._status, since=time.time(), serving=True, job=job, relay=relay))
 
     def _beat(self) -> None:
-        while self._file.parent.is_dir():
-            time.sleep(self._interval)
+        time.sleep(self._interval)
+        while self._file.parent.is_dir():  # looked at just before each write: a stopped worker's is gone
             with self._lock:
                 self._write(self._status)
+            time.sleep(self._interval)
 
     def _write(self, status: Status) -> None:
         """Replaces the file, so that readers see all of the old status or all of the new one."""
@@ -76,13 +81,15 @@ class StatusFile:
             part.replace(self._file)
         except OSError as error:  # a full disk is no reason to drop a job
             log.warning("status file not written", error=type(error).__name__)
+            with suppress(OSError):  # an old job in it, whose relay has ended, would look like a hung engine
+                self._file.unlink(missing_ok=True)
 
 
 def read_status(folder: Path) -> Status | None:
-    """Returns what the engine of a worker does; None before its process has begun."""
+    """Returns what the engine of a worker does; None before it has begun, or if it cannot be read."""
     try:
-        return Status(**json.loads((folder / _NAME).read_text()))
-    except FileNotFoundError:
+        return _STATUS.validate_json((folder / _NAME).read_bytes())
+    except (OSError, ValueError):  # of another user, or of another release
         return None
 
 

@@ -1,9 +1,12 @@
 """What an engine says in its status file, and how an engine that works on when nobody waits is noticed."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,11 +83,57 @@ def test_the_beat_goes_on_while_nothing_changes(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_file_that_cannot_be_written_stops_no_job(file: StatusFile, tmp_path: Path) -> None:
-    """As on a full disk; the log says so."""
+    """As on a full disk; the log says so, and no old status stays for which the engine would be killed."""
+    file.set_job("b" * 32, relay=7)
     (tmp_path / "engine.part").mkdir()
     with capture_logs() as lines:
-        file.set_job("a" * 32, relay=7)
+        file.set_job("a" * 32, relay=8)
     assert [line["event"] for line in lines] == ["status file not written"]
+    assert read_status(tmp_path) is None
+    (tmp_path / "engine.part").rmdir()
+    file.set_job("a" * 32, relay=8)
+    status = read_status(tmp_path)
+    assert status is not None
+    assert status.job == "a" * 32
+
+
+def test_nothing_is_written_once_the_folder_is_gone(tmp_path: Path) -> None:
+    """As when a worker has ended: its thread ends, and does not complain."""
+    folder = tmp_path / "radii-worker-1"
+    folder.mkdir()
+    before = set(threading.enumerate())
+    StatusFile(folder, interval=0.5)
+    (thread,) = set(threading.enumerate()) - before
+    with capture_logs() as lines:
+        shutil.rmtree(folder)
+        thread.join(60)
+    assert not thread.is_alive()
+    assert lines == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"[]", b"\xff", b'{"pid": 1}', b'{"pid": 1, "since": 0, "beat": "x"}', None],
+)
+def test_a_status_that_cannot_be_read_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes | None
+) -> None:
+    """Of that folder: another one beside it counts."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    broken = tmp_path / "radii-worker-1"
+    broken.mkdir()
+    if text is None:
+        (broken / "engine.json").mkdir()  # an OSError, also for root
+    else:
+        (broken / "engine.json").write_bytes(text)
+    assert read_status(broken) is None
+    assert seconds_since_beat() is None
+    (tmp_path / "radii-worker-2").mkdir()
+    fields = {"pid": 1, "since": 0, "beat": time.time(), "of a later release": True}
+    (tmp_path / "radii-worker-2" / "engine.json").write_text(json.dumps(fields))
+    age = seconds_since_beat()
+    assert age is not None
+    assert age < 60
 
 
 def test_work_for_a_relay_that_waits_may_take_any_time(
