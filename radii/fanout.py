@@ -16,6 +16,7 @@ from contract.choices import JobKind, JobStatus, ProblemCode
 from contract.jobs import Job, Submission
 from contract.models import ModelInfo
 from contract.redis_url import full_redis_url
+from contract.settings import ProcessSettings
 from contract.tasks import CertifyTask
 from evaluation.certificates.cases import Case, question_for
 from evaluation.errors import EvaluationError
@@ -77,7 +78,7 @@ class Fanout:
             EvaluationError: Redis does not answer, or no worker was heard of.
         """
         try:
-            found = read_catalogue(self._redis, None)
+            found = read_catalogue(self._redis, None, ProcessSettings().timing)
         except RedisError as error:
             raise EvaluationError(f"'redis-url' must lead to a Redis that answers: {error}") from error
         if not found.engines_alive:

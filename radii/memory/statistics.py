@@ -8,6 +8,7 @@ from redis import Redis
 
 from contract.models import ModelInfo
 from contract.regions import StoredRegion
+from contract.settings import ProcessSettings
 from radii.memory.reading import MemoryLog, MemoryName
 
 
@@ -71,8 +72,9 @@ def _known_models(redis: Redis) -> dict[str, ModelInfo]:
     """What the engines hold, by digest; an engine of another release may say what we do not understand."""
     from service.jobs.catalogue import read_catalogue
 
+    timing = ProcessSettings().timing
     try:
-        models = read_catalogue(redis, None).models.values()
+        models = read_catalogue(redis, None, timing).models.values()
     except ValidationError:
         return {}
     return {model.digest: model for model in models}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import cast
 
 from redis import Redis
 
@@ -12,8 +12,6 @@ from contract.models import EngineStatus, ModelInfo, ModelList, first_choice
 from contract.problems import refusal, shorten
 from contract.settings import Timing
 from service.problems import RETRY_AFTER
-
-DEFAULT_TIMING: Final = Timing()
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Catalogue:
         return ModelList(default=self.default, models=[self.models[name] for name in ordered])
 
 
-def read_catalogue(redis: Redis, default_model: str | None, timing: Timing = DEFAULT_TIMING) -> Catalogue:
+def read_catalogue(redis: Redis, default_model: str | None, timing: Timing) -> Catalogue:
     """Reads the engines' reports. Their age is by Redis' clock, so clocks of machines need not agree."""
     beats = read_heartbeats(redis, timing)
     models = _merge(beats)
@@ -66,7 +64,7 @@ def read_catalogue(redis: Redis, default_model: str | None, timing: Timing = DEF
     )
 
 
-def read_heartbeats(redis: Redis, timing: Timing = DEFAULT_TIMING) -> list[Heartbeat]:
+def read_heartbeats(redis: Redis, timing: Timing) -> list[Heartbeat]:
     """Returns the engines' last reports, the most recent first."""
     seconds, microseconds = redis.time()
     now = seconds + microseconds / 1e6

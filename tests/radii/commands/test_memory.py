@@ -106,6 +106,17 @@ def test_engines_of_another_release_are_no_obstacle(run: Run, redis: Redis) -> N
     assert json.loads(run("stats", "--json").output)[0]["model"] is None
 
 
+def test_an_engine_is_known_for_as_long_as_the_settings_say(
+    run: Run, redis: Redis, known: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the API's is: its last report may be older than is usual."""
+    redis.zadd(keys.ENGINES, {"one": redis.time()[0] - 700})
+    Log(redis).add(0, [1])
+    assert json.loads(run("stats", "--json").output)[0]["model"] is None
+    monkeypatch.setenv("RADII_TIMING__ENGINE_KNOWN_SECONDS", "2000")
+    assert json.loads(run("stats", "--json").output)[0]["model"] == "toy"
+
+
 def test_export(run: Run, redis: Redis, tmp_path: Path) -> None:
     """A header, and every record byte for byte: whoever has the file can follow the chain."""
     log = Log(redis)
