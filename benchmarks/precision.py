@@ -11,7 +11,7 @@ from benchmarks.plain import SIGMA
 from benchmarks.subjects import executable, test_images
 from models.backends import BackendError
 from models.bundles import ZOO, LoadedBundle, load_bundle
-from smoothing import Gaussian, count_classes, generator_for
+from smoothing import Gaussian, count_classes, noisy_copies
 
 IMAGES = 2000
 VOTES = 100
@@ -45,18 +45,15 @@ def run(console: Console) -> None:
 def majorities(bundle: LoadedBundle, images: Tensor, dtype: str) -> Tensor:
     """Returns the most frequent class of each image ``(m,)``."""
     classifier = executable(bundle, [SIGMA], dtype=dtype, batch_size=VOTES)
-    generator = generator_for(0, "precision")
     with classifier.alone():
         counts = [
             count_classes(
                 classifier,
-                image,
-                Gaussian(SIGMA),
+                noisy_copies(image, Gaussian(SIGMA), 0, f"precision/{index}"),
                 VOTES,
                 num_classes=10,
                 batch_size=VOTES,
-                generator=generator,
             )
-            for image in images
+            for index, image in enumerate(images)
         ]
     return torch.tensor([int(votes.argmax()) for votes in counts])

@@ -17,7 +17,7 @@ from models.bundles import ZOO, load_bundle
 from models.clean_images import CALIBRATION_SIZE, clean_images
 from models.initialise import initialised_from
 from models.normalize import Normalize, NormalizedClassifier
-from smoothing import Gaussian, count_classes, generator_for
+from smoothing import Gaussian, count_classes, noisy_copies
 
 ROUNDS = 3
 SECONDS = 3.0
@@ -127,19 +127,11 @@ def _ours(case: Case, dtype: str) -> Procedure:
         dtype=dtype,
         calibration=case.calibration,
     )
-    generator = generator_for(0, "benchmark")
+    copies = noisy_copies(case.image, Gaussian(SIGMA), 0, "benchmark")
 
     def count(n: int) -> None:
         with classifier.alone():
-            count_classes(
-                classifier,
-                case.image,
-                Gaussian(SIGMA),
-                n,
-                num_classes=10,
-                batch_size=classifier.batch_size,
-                generator=generator,
-            )
+            count_classes(classifier, copies, n, num_classes=10, batch_size=classifier.batch_size)
 
     name = f"radii {classifier.dtype}, {classifier.backend}, batch {classifier.batch_size}"
     return Procedure(name, count, classifier.batch_size)

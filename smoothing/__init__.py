@@ -7,6 +7,7 @@ results go out as frozen records.
 ::
 
     noises         Gaussian, Uniform: sampler and theorem      sampling, polling   votes, batch by batch
+    lattice        exact noise for images of bytes             copies              image + noise, vote by vote
     bounds         from votes to class probabilities           stopping            looks, targets, deadlines
     noise_level    sigma for each image                        regions             the memory of certificates
     adaptation     batch-norm statistics under noise           hybrid              both noises together
@@ -19,6 +20,7 @@ from smoothing.adaptation import NotAdaptable, Statistics, adaptable, estimate_s
 from smoothing.bounds import BOUNDS, perfect_vote_p_lower
 from smoothing.certification import Certification
 from smoothing.certify import certify
+from smoothing.copies import NoisyCopies, noisy_copies
 from smoothing.errors import InvalidParameter, SmoothingError, UnusableClassifier
 from smoothing.hybrid import branch_seed, combine, combine_predictions
 from smoothing.noise_level import auto_noise, optimize_sigma
@@ -45,6 +47,7 @@ __all__ = [
     "Look",
     "Looks",
     "Noise",
+    "NoisyCopies",
     "NotAdaptable",
     "Observer",
     "Prediction",
@@ -68,6 +71,7 @@ __all__ = [
     "estimate_statistics",
     "generator_for",
     "look_schedule",
+    "noisy_copies",
     "optimize_sigma",
     "perfect_vote_p_lower",
     "predict",

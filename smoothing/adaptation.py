@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from smoothing.copies import require_pixel_units
 from smoothing.errors import SmoothingError, require, require_number
-from smoothing.noises.base import Noise
-from smoothing.sampling import require_pixel_units
+from smoothing.noises.base import Noise, require_noise
 
 _DOMAIN = b"radii/smoothing/adaptation/1\0"
 _MEAN, _VAR = "running_mean", "running_var"
@@ -142,7 +142,7 @@ def estimate_statistics(
     """
     trained = _buffers(module)
     _require_clean(clean)
-    require(isinstance(noise, Noise), "noise", "be a noise such as Gaussian(0.25)", noise)
+    require_noise(noise)
     require_number(momentum, "momentum")
     require(0.0 < momentum <= 1.0, "momentum", "be in (0, 1]", momentum)
     moments: dict[str, _Moments] = {}

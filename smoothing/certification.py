@@ -32,6 +32,8 @@ class Certification:
         stop_reason: Why no more votes were drawn. ``"complete"``: all were. ``"target_reached"``,
             ``"target_out_of_reach"``: the target radius is certified, or will not be. ``"hopeless"``: no
             radius will be. ``"stopped"``: the deadline passed, or sampling continues (in ``on_look``).
+        exact: Whether the noise was exact: the image was bytes. If not, floating-point noise kept low bits of
+            the image, and the certificate is true only of a classifier that does not read them.
     """
 
     radius: Radii
@@ -49,6 +51,7 @@ class Certification:
     selection_segments: Segments = ()
     segments: Segments = ()
     stop_reason: StopReason = "stopped"
+    exact: bool = False
 
     @property
     def own_radius(self) -> float:

@@ -2,15 +2,17 @@
 
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from smoothing.bounds import BOUNDS, Counts, require_alpha, split_alpha
 from smoothing.certification import Certification
+from smoothing.copies import require_image, require_pixel_units
 from smoothing.errors import require, require_count
-from smoothing.noises.base import Noise
+from smoothing.noises.base import Noise, require_noise
 from smoothing.observer import Observer
 from smoothing.polling import Poll
-from smoothing.sampling import BaseClassifier, require_image, require_pixel_units
+from smoothing.sampling import BaseClassifier
 from smoothing.stopping import Look, Stop, stop_rules
 from smoothing.votes import Votes
 
@@ -38,8 +40,9 @@ def certify(
     Args:
         base_classifier: f, ``(b, c, h, w)`` in pixel units to logits ``(b, k)``, each row about its own image
             alone (see ``check_batch_invariance``).
-        image: ``(c, h, w)``, float32 or float64, in [0, 1].
-        noise: The noise of the smoothed classifier.
+        image: ``(c, h, w)``: uint8, for exact noise; or float32 or float64, in [0, 1], for noise in floating
+            point, which keeps low bits of the image: the certificate is then false of an f that reads them.
+        noise: The noise of the smoothed classifier; for an image of bytes, the nearest that is exact.
         n0: Selection votes, which choose the class.
         n: Estimation votes, at most, which bound its probability.
         alpha: Failure probability of the answer, in (0, ½).
@@ -57,8 +60,11 @@ def certify(
     Reference:
         Cohen, Rosenfeld & Kolter, ICML 2019, Algorithm 2, here with a choice of noise, bound and looks.
     """
-    _require_arguments(image, n0, n, alpha, bound)
+    _require_arguments(image, noise, n0, n, alpha, bound)
     rules = stop_rules(stop, n, alpha)
+    exact = image.dtype is torch.uint8
+    noise = noise.on_lattice() if exact else noise
+    error = noise.lattice_error(image.numel()) if exact else 0.0
     poll = Poll(base_classifier, image, noise, n0, rules, batch_size, seed, resume, observer)
 
     selection_counts = poll.select()  # counts0 ← SampleUnderNoise(f, x, n0, σ)
@@ -68,10 +74,11 @@ def certify(
         # pA ← LowerConfBound(counts[ĉA], n, 1 − α); the radius is 0, an abstention, where it is too small
         split = split_alpha(selection_counts, look.alpha)
         bounded = BOUNDS[bound](counts, top_class, look.alpha, alpha_upper=split)
+        bounded = bounded.widened(error) if exact else bounded
         radius = noise.radius(bounded.p_lower, bounded.p_upper, dimension=image.numel())
         return Certification(
             radius, bounded, bound, counts, look.alpha, alpha, rules.target, noise, image.numel(),
-            poll.seed, selection_counts, poll.n, poll.selection_segments, poll.segments,
+            poll.seed, selection_counts, poll.n, poll.selection_segments, poll.segments, exact=exact,
         )  # fmt: skip
 
     best = None if poll.best_look is None else certify_votes(*poll.best_look)
@@ -95,8 +102,9 @@ def _better(best: Certification | None, latest: Certification) -> Certification:
     return replace(best, n_drawn=latest.n_drawn, segments=latest.segments)
 
 
-def _require_arguments(image: Tensor, n0: int, n: int, alpha: float, bound: str) -> None:
+def _require_arguments(image: Tensor, noise: Noise, n0: int, n: int, alpha: float, bound: str) -> None:
     require_image(image)
+    require_noise(noise)
     require_pixel_units(image)
     require_count(n0, "n0")
     require_count(n, "n")

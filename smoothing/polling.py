@@ -10,18 +10,19 @@ from torch import Tensor
 
 from smoothing.bounds import Counts
 from smoothing.certification import Certification
+from smoothing.copies import NoisyCopies, noisy_copies
 from smoothing.errors import require, require_count
 from smoothing.noises.base import Noise
 from smoothing.observer import Observer
-from smoothing.randomness import draw_seed, generator_for, require_seed
+from smoothing.randomness import draw_seed, require_seed
 from smoothing.sampling import BaseClassifier, count_classes, count_of_classes
 from smoothing.stopping import Look, StopRules
 from smoothing.votes import Segment, Segments, Votes, stream_name
 
 Sample = Callable[..., Counts]
-"""``sample(n, batch_size=…, generator=…)``: votes per class of n noisy copies, or `SmallerBatch`."""
+"""``sample(copies, n, first=…, batch_size=…)``: votes per class of n noisy copies, or `SmallerBatch`."""
 
-OpenStream = Callable[[str], torch.Generator]
+OpenStream = Callable[[str], NoisyCopies]
 
 
 class SmallerBatch(Exception):
@@ -35,20 +36,31 @@ class SmallerBatch(Exception):
 class Tally:
     """Votes that are counted together, and the random streams that they are drawn from.
 
-    Votes carried over from an earlier call keep their segments; the first new one opens a stream that no
-    segment has used, so that all votes are independent draws. So does the first vote in batches of another
-    size: a segment can be drawn again from its stream and size.
+    Exact copies have numbers: all votes are of one stream, whatever the batches and the calls.
+
+    Copies in floating point are drawn in turn. Votes carried over from an earlier call keep their segments;
+    the first new one opens a stream that no segment has used, so that all votes are independent draws. So
+    does the first vote in batches of another size: a segment can be drawn again from its stream and size.
     """
 
     def __init__(
-        self, name: str, counts: Counts, segments: Segments, sample: Sample, open_stream: OpenStream
+        self,
+        name: str,
+        counts: Counts,
+        segments: Segments,
+        sample: Sample,
+        open_stream: OpenStream,
+        *,
+        exact: bool,
     ) -> None:
         self.counts = counts
         self.segments = segments
         self._name = name
         self._sample = sample
         self._open_stream = open_stream
-        self._generator: torch.Generator | None = None
+        self._exact = exact
+        self._copies: NoisyCopies | None = None
+        self._opened: Segment | None = None  # what `_copies` are, with the votes of the last draw
 
     @property
     def n(self) -> int:
@@ -58,7 +70,7 @@ class Tally:
     def discard(self) -> None:
         """Forget the votes, but not that their streams were used."""
         self.counts = np.zeros_like(self.counts)
-        self._generator = None
+        self._opened = None
 
     def draw(self, n: int, batch_size: int) -> None:
         """Add ``n`` votes, in batches of at most ``batch_size``.
@@ -66,16 +78,21 @@ class Tally:
         Raises:
             SmallerBatch: Nothing was added.
         """
+        segments, goes_on = self._with_votes(n, batch_size)
+        if self._copies is None or not goes_on:
+            self._copies = self._open_stream(segments[-1].stream)
+        self._opened = segments[-1]
+        sampled = self._sample(self._copies, n, first=self.n, batch_size=batch_size)
+        self.counts, self.segments = self.counts + sampled, segments
+
+    def _with_votes(self, n: int, batch_size: int) -> tuple[Segments, bool]:
+        """The segments with ``n`` votes more, and whether an open stream gives them."""
+        if self._exact:
+            return (Segment(self._name, self.n + n, batch_size),), True
         # The batch size decides what a generator draws: votes of another size need a stream of their own.
-        if self._generator is None or not self.segments or self.segments[-1].batch_size != batch_size:
-            segment = Segment(stream_name(self._name, len(self.segments)), n, batch_size)
-            self._generator = self._open_stream(segment.stream)
-            segments = (*self.segments, segment)
-        else:
-            last = self.segments[-1]
-            segments = (*self.segments[:-1], replace(last, n=last.n + n))
-        self.counts = self.counts + self._sample(n, batch_size=batch_size, generator=self._generator)
-        self.segments = segments
+        if self.segments and self._opened == self.segments[-1] and self._opened.batch_size == batch_size:
+            return (*self.segments[:-1], replace(self._opened, n=self._opened.n + n)), True
+        return (*self.segments, Segment(stream_name(self._name, len(self.segments)), n, batch_size)), False
 
 
 class Poll:
@@ -83,7 +100,7 @@ class Poll:
 
     Args:
         base_classifier: f, which is asked.
-        image: ``(c, h, w)``; noise is drawn on its device.
+        image: ``(c, h, w)``; noise is drawn on its device, exactly if the image is bytes.
         noise: What is added to it.
         n0: Selection votes.
         rules: The looks, and the deadline that may end drawing after the first of them.
@@ -121,14 +138,15 @@ class Poll:
         sample = partial(
             count_classes,
             base_classifier,
-            image,
-            noise,
             num_classes=num_classes,
             on_smaller_batch=_refuse,
         )
-        open_stream = partial(generator_for, self.seed, device=image.device)
-        self._selection = Tally("selection", selected, votes.selection_segments, sample, open_stream)
-        self._estimation = Tally("estimation", votes.counts, votes.segments, sample, open_stream)
+        exact = image.dtype is torch.uint8
+        tally = partial(
+            Tally, sample=sample, open_stream=partial(noisy_copies, image, noise, self.seed), exact=exact
+        )
+        self._selection = tally("selection", selected, votes.selection_segments)
+        self._estimation = tally("estimation", votes.counts, votes.segments)
         self._looked = votes
         self._n0 = n0
         self._rules = rules

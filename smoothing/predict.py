@@ -3,20 +3,16 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from scipy import special
 from torch import Tensor
 
 from smoothing.bounds import Counts, require_alpha
-from smoothing.noises.base import Noise
+from smoothing.copies import noisy_copies, require_image, require_pixel_units
+from smoothing.noises.base import Noise, require_noise
 from smoothing.observer import Observer
-from smoothing.randomness import draw_seed, generator_for
-from smoothing.sampling import (
-    BaseClassifier,
-    count_classes,
-    count_of_classes,
-    require_image,
-    require_pixel_units,
-)
+from smoothing.randomness import draw_seed
+from smoothing.sampling import BaseClassifier, count_classes, count_of_classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +28,7 @@ class Prediction:
         alpha: Failure probability.
         abstained: Whether the top two could not be told apart.
         seed: Of the votes' random stream: 128 bits, given or drawn; None where the votes came from elsewhere.
+        exact: Whether the noise was exact: the image was bytes.
     """
 
     top_class: int
@@ -42,6 +39,7 @@ class Prediction:
     alpha: float
     abstained: bool
     seed: int | None = None
+    exact: bool = False
 
 
 def predict(
@@ -59,8 +57,8 @@ def predict(
 
     Args:
         base_classifier: f, ``(b, c, h, w)`` in pixel units to logits ``(b, k)``.
-        image: ``(c, h, w)``, float32 or float64, in [0, 1].
-        noise: The noise of g.
+        image: ``(c, h, w)``: uint8, for exact noise; or float32 or float64, in [0, 1].
+        noise: The noise of g; for an image of bytes, the nearest that is exact.
         n: Votes.
         alpha: Failure probability, in (0, ½).
         batch_size: Most images in one call of f.
@@ -86,9 +84,12 @@ def predict(
     (0, False)
     """
     require_image(image)
+    require_noise(noise)
     require_pixel_units(image)
     require_alpha(alpha, 0.5)
     seed = draw_seed() if seed is None else seed
+    exact = image.dtype is torch.uint8
+    noise = noise.on_lattice() if exact else noise
     completed = 0
 
     def on_batch(votes: int) -> None:
@@ -99,23 +100,24 @@ def predict(
 
     counts = count_classes(
         base_classifier,
-        image,
-        noise,
+        noisy_copies(image, noise, seed, "prediction"),
         n,
         num_classes=count_of_classes(base_classifier, image),
         batch_size=batch_size,
-        generator=generator_for(seed, "prediction", device=image.device),
         on_batch=None if observer is None else on_batch,
     )
-    return replace(decide(counts, alpha), seed=seed)
+    error = noise.lattice_error(image.numel()) if exact else 0.0
+    return replace(decide(counts, alpha, error=error), seed=seed, exact=exact)
 
 
-def decide(counts: Counts, alpha: float) -> Prediction:
+def decide(counts: Counts, alpha: float, *, error: float = 0.0) -> Prediction:
     """The prediction that the votes ``(k,)`` support: the rule of ``predict``, apart from the sampling.
 
     Args:
         counts: Votes per class, int64, at least one vote.
         alpha: Failure probability, in (0, ½).
+        error: How far the law of each vote's noise may be from the stated one, in total variation; that of
+            all votes together is no further than n times as much.
 
     >>> decide(np.array([60, 40, 0]), 0.001).abstained, decide(np.array([70, 30, 0]), 0.001).abstained
     (True, False)
@@ -123,7 +125,8 @@ def decide(counts: Counts, alpha: float) -> Prediction:
     top_class, second = (int(label) for label in np.argsort(-counts, kind="stable")[:2])
     top_votes, second_votes = int(counts[top_class]), int(counts[second])
     # The exact two-sided test of p = ½: both tails are alike, P(Bin(a + b, ½) ≥ a) = I_½(a, b + 1).
-    p_value = min(1.0, 2.0 * float(special.betainc(top_votes, second_votes + 1, 0.5)))
+    p_value = 2.0 * float(special.betainc(top_votes, second_votes + 1, 0.5))
+    p_value = min(1.0, p_value + int(counts.sum()) * error)
     return Prediction(
         top_class=top_class,
         runner_up=second if second_votes > 0 else None,

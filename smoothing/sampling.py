@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from smoothing.bounds import Counts
+from smoothing.copies import NoisyCopies, in_pixel_units
 from smoothing.errors import BatchDependentClassifier, InvalidLogits, NonFiniteLogits, require, require_count
-from smoothing.noises.base import Noise
 
 BaseClassifier = Callable[[Tensor], Tensor]
 """f: images ``(b, c, h, w)`` in pixel units to logits ``(b, k)``, each row about its own image only."""
@@ -16,35 +16,34 @@ BaseClassifier = Callable[[Tensor], Tensor]
 
 def count_classes(
     base_classifier: BaseClassifier,
-    image: Tensor,
-    noise: Noise,
+    copies: NoisyCopies,
     n: int,
     *,
+    first: int = 0,
     num_classes: int,
     batch_size: int,
-    generator: torch.Generator,
     on_batch: Callable[[int], None] | None = None,
     on_smaller_batch: Callable[[int], None] | None = None,
 ) -> Counts:
-    """Count the classes that ``n`` noisy copies of the image are given: SampleUnderNoise.
+    """Count the classes that ``n`` noisy copies of an image are given: SampleUnderNoise.
 
-    Noise is drawn on the image's device into one buffer and counts stay on the device until the end, so
-    without ``on_batch`` the device is never waited for in between. The votes are a function of generator
-    and batch size, and of where memory ran out, if it did.
+    Copies are made on the image's device in one buffer and counts stay on the device until the end, so
+    without ``on_batch`` the device is never waited for in between. Exact copies are a function of their
+    numbers, so the batch size has no part in the votes. Copies in floating point are drawn in turn: their
+    votes are a function of batch size, too, and of where memory ran out, if it did.
 
-    A batch that the device has no memory for is drawn again at half the size, and so are all after it. That
+    A batch that the device has no memory for is made again at half the size, and so are all after it. That
     is sound: none of its votes was counted or seen, and whether memory suffices depends on the size of a
     batch and not on its noise, so the votes that are counted are independent draws as before.
 
     Args:
         base_classifier: ``(b, c, h, w)`` to logits ``(b, num_classes)``. The batch is overwritten after the
             call.
-        image: ``(c, h, w)``, float32 or float64, pixel units.
-        noise: Added to each copy, never clipped.
+        copies: Of one image, from one random stream.
         n: Votes to count, at least 1.
+        first: Number of the first copy.
         num_classes: k, at least 2.
         batch_size: Most images in one call of the base classifier.
-        generator: Source of the noise, on the image's device.
         on_batch: Called with the number of votes of each batch once they are counted. It may raise to abandon
             the work.
         on_smaller_batch: Called with the new size when a batch was too large for the device's memory, so that
@@ -63,38 +62,32 @@ def count_classes(
         Cohen, Rosenfeld & Kolter, "Certified Adversarial Robustness via Randomized Smoothing", ICML 2019,
         §3.2.
 
-    >>> from smoothing import Gaussian, generator_for
+    >>> from smoothing import Gaussian, noisy_copies
     >>> def brightest(images: Tensor) -> Tensor:
     ...     return images.flatten(1)
-    >>> image = torch.tensor([[[0.9, 0.1, 0.1]]])
-    >>> generator = generator_for(1, "estimation")
-    >>> votes = count_classes(
-    ...     brightest, image, Gaussian(0.1), 100, num_classes=3, batch_size=50, generator=generator
-    ... )
-    >>> votes.tolist()
+    >>> image = torch.tensor([[[230, 25, 25]]], dtype=torch.uint8)
+    >>> copies = noisy_copies(image, Gaussian(0.1), 1, "estimation")
+    >>> count_classes(brightest, copies, 100, num_classes=3, batch_size=50).tolist()
     [100, 0, 0]
     """
-    require_image(image)
-    require(isinstance(noise, Noise), "noise", "be a noise such as Gaussian(0.25)", noise)
     require_count(n, "n")
     require_count(num_classes, "num_classes", least=2)
     require_count(batch_size, "batch_size")
-    together = generator.device.type == image.device.type
-    require(together, "generator", f"be on the image's device {image.device}", generator.device)
-    device, left, buffer = image.device, n, image[:0]
+    device, left = copies.device, n
+    nothing = buffer = torch.empty((0, *copies.shape), device=device, dtype=copies.dtype)
     with torch.inference_mode():
         tally = torch.zeros(num_classes + 1, device=device, dtype=torch.int64)  # last slot: no valid vote
         while left > 0:
             size = min(batch_size, left)
             try:
                 if len(buffer) < size:
-                    buffer = torch.empty((size, *image.shape), device=device, dtype=image.dtype)
-                noisy = noise.fill_(buffer[:size], generator=generator).add_(image)
+                    buffer = torch.empty((size, *copies.shape), device=device, dtype=copies.dtype)
+                noisy = copies.fill_(buffer[:size], first + n - left)
                 tally.add_(_tally(classify(base_classifier, noisy, num_classes)))
             except torch.OutOfMemoryError:
                 if size == 1:
                     raise
-                buffer = noisy = image[:0]  # what they held is freed before half of it is asked for
+                buffer = noisy = nothing  # what they held is freed before half of it is asked for
                 batch_size = size // 2
                 if on_smaller_batch is not None:
                     on_smaller_batch(batch_size)
@@ -129,7 +122,7 @@ def count_of_classes(base_classifier: BaseClassifier, image: Tensor) -> int:
     if isinstance(stated, int) and stated >= 2:
         return stated
     with torch.inference_mode():
-        return classify(base_classifier, image.unsqueeze(0).clone()).shape[1]
+        return classify(base_classifier, in_pixel_units(image).unsqueeze(0).clone()).shape[1]
 
 
 def classify(base_classifier: BaseClassifier, images: Tensor, num_classes: int | None = None) -> Tensor:
@@ -164,29 +157,6 @@ def require_classifier(base_classifier: BaseClassifier) -> None:
     if isinstance(base_classifier, nn.Module) and any(part.training for part in base_classifier.modules()):
         rule = "'base_classifier' must be in evaluation mode, got training mode: call .eval()"
         raise BatchDependentClassifier(rule)
-
-
-def require_image(image: Tensor, name: str = "image", shape: str = "(c, h, w)") -> None:
-    """Refuse what is no image, or no batch of this shape, in full precision.
-
-    Raises:
-        InvalidParameter: Wrong shape or type. Half precision would coarsen the noise itself; a classifier
-            that computes in half precision converts its own input.
-    """
-    require(isinstance(image, Tensor), name, "be a torch.Tensor", type(image))
-    right = image.ndim == len(shape.split(",")) and image.numel() > 0
-    require(right, name, f"have shape {shape}", tuple(image.shape))
-    require(image.dtype in (torch.float32, torch.float64), name, "be float32 or float64", image.dtype)
-
-
-def require_pixel_units(image: Tensor, name: str = "image") -> None:
-    """Refuse pixels that are not in [0, 1]: radii would be in other units than the caller thinks.
-
-    Raises:
-        InvalidParameter: A value lies outside [0, 1] or is NaN.
-    """
-    low, high = image.min().item(), image.max().item()
-    require(low >= 0.0 and high <= 1.0, name, "lie in [0, 1]", (low, high))
 
 
 def _tally(logits: Tensor) -> Tensor:

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from smoothing.adaptation import NotAdaptable, estimate_statistics, with_statistics
 from smoothing.certification import Certification
 from smoothing.certify import certify
-from smoothing.errors import require
-from smoothing.noises.base import Noise
+from smoothing.noises.base import Noise, require_noise
 from smoothing.observer import Observer
 from smoothing.predict import Prediction, predict
 from smoothing.randomness import draw_seed, generator_for
@@ -50,7 +49,7 @@ class SmoothedClassifier:
 
     def __init__(self, base_classifier: BaseClassifier, noise: Noise) -> None:
         require_classifier(base_classifier)
-        require(isinstance(noise, Noise), "noise", "be a noise such as Gaussian(0.25)", noise)
+        require_noise(noise)
         self.base_classifier = base_classifier
         self.noise = noise
 

@@ -1,7 +1,7 @@
 """What a bound is: the record, how every bound is called, and the checks and arithmetic that they share."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -34,6 +34,15 @@ class Bound:
     alpha_upper: float
     top_class: int
     runner_up: int | None
+
+    def widened(self, error: float) -> "Bound":
+        """The bounds when votes have another law, within ``error`` of the stated one in total variation."""
+        lower, upper = self.p_lower - error, self.p_upper + error
+        return replace(
+            self,
+            p_lower=max(0.0, math.nextafter(lower, -1.0)),
+            p_upper=min(1.0, math.nextafter(upper, 2.0)),
+        )
 
     @property
     def certifies(self) -> bool:

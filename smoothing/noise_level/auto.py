@@ -6,14 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from smoothing.bounds import BOUNDS, Counts, minimum_samples, require_alpha, split_alpha
+from smoothing.copies import noisy_copies, require_image, require_pixel_units
 from smoothing.errors import require, require_count
 from smoothing.noise_level.base import ChosenSigma, ClassifierFor, SigmaTrial, chosen
 from smoothing.noises.base import Noise
-from smoothing.randomness import draw_seed, generator_for
-from smoothing.sampling import count_classes, count_of_classes, require_image, require_pixel_units
+from smoothing.randomness import draw_seed
+from smoothing.sampling import count_classes, count_of_classes
 
 AUTO_GRID = (0.12, 0.25, 0.37, 0.50, 0.67, 0.75, 0.87, 1.0)
 """The paper's grid of sigmas, pixel units."""
@@ -47,7 +49,7 @@ def auto_noise(
 
     Args:
         classifier_for: The base classifier at a sigma, asked once for each and kept to the end.
-        images: ``(m, c, h, w)``, float32 or float64, in [0, 1].
+        images: ``(m, c, h, w)``: uint8, for exact noise; or float32 or float64, in [0, 1].
         noise: Kind of noise, such as ``Gaussian``; radii are compared in its own norm, ``noise.norms[0]``.
         grid: Sigmas to try, in any order.
         n: Votes per sigma and image, at most.
@@ -78,6 +80,8 @@ def auto_noise(
     [0.37, 0.25]
     """
     sigmas = _require_arguments(images, grid, n, alpha, bound)
+    if images.dtype is torch.uint8:
+        sigmas = sorted({noise(sigma).on_lattice().sigma for sigma in sigmas})
     seed = draw_seed() if seed is None else seed
     asked_once = functools.cache(classifier_for)
     num_classes = count_of_classes(asked_once(sigmas[0]), images[0])
@@ -94,11 +98,9 @@ def auto_noise(
         draw = functools.partial(
             count_classes,
             asked_once(sigma),
-            image,
-            noise(sigma),
+            noisy_copies(image, noise(sigma), seed, f"noise_level/{sigma!r}"),
             num_classes=num_classes,
             batch_size=batch_size,
-            generator=generator_for(seed, f"noise_level/{sigma!r}", device=image.device),
             on_batch=None if on_batch is None else report,
         )
         return _Candidate(noise(sigma), draw, draw(looks[0]), n, alpha, bound, image.numel())
@@ -119,7 +121,7 @@ class _Candidate:
     """One sigma for one image, and the votes that it has so far."""
 
     noise: Noise
-    draw: Callable[[int], Counts]
+    draw: Callable[..., Counts]  # of so many votes, from number `first` on
     counts: Counts
     n: int  # votes, at most
     alpha: float
@@ -133,7 +135,7 @@ class _Candidate:
 
     def vote(self, votes: int) -> None:
         """Draws until there are this many."""
-        self.counts = self.counts + self.draw(votes - self.votes)
+        self.counts = self.counts + self.draw(votes - self.votes, first=self.votes)
 
     def trial(self) -> SigmaTrial:
         """What its votes say."""

@@ -8,12 +8,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from smoothing.copies import in_pixel_units, require_image, require_pixel_units
 from smoothing.errors import NonFiniteGradient, NonFiniteLogits, require
 from smoothing.noise_level.base import ChosenSigma, ClassifierFor, SigmaTrial, chosen
 from smoothing.noise_level.proxy import soft_proxy_radius
 from smoothing.noises.base import Noise
 from smoothing.randomness import draw_seed, generator_for
-from smoothing.sampling import BaseClassifier, classify, require_image, require_pixel_units
+from smoothing.sampling import BaseClassifier, classify
 
 LOWEST, HIGHEST = 0.25, 2.0
 """Default bounds on sigma, as multiples of the sigma that the ascent starts from."""
@@ -54,7 +55,7 @@ def optimize_sigma(
         classifier_for: The base classifier at a sigma, to be differentiated by torch in its input. It is
             asked in every step, so make adapted classifiers once and keep them. Its own dependence on sigma
             is treated as constant. Images whose classifier is the same object are classified together.
-        images: ``(m, c, h, w)``, float32 or float64, in [0, 1].
+        images: ``(m, c, h, w)``, uint8, or float32 or float64, in [0, 1].
         noise: Kind of noise, ``Gaussian`` or ``Uniform``.
         sigma: Where the ascent starts, for all images or ``(m,)``; usually the sigma of training. The top
             class there should be the right one: a wrong one is followed just as well.
@@ -96,6 +97,7 @@ def optimize_sigma(
     start, low, high = _require_arguments(
         images, sigma, steps, step_size, samples, bounds, lattice, batch_size
     )
+    images = in_pixel_units(images)
     ascent = _Ascent(classifier_for, images, noise, samples, batch_size, lattice, low, high)
     seed = draw_seed() if seed is None else seed
     generator = generator_for(seed, "noise_level/optimize", device=images.device)

@@ -4,12 +4,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from smoothing.errors import require, require_number
+from smoothing.lattice.law import LatticeLaw, lattice_error
 from smoothing.rounding import round_down
 
 
@@ -60,6 +61,29 @@ class Noise(ABC):
         """Overwrite ``out`` with fresh noise and return it."""
 
     @abstractmethod
+    def on_lattice(self) -> Self:
+        """The nearest of these noises that whole steps of an image of bytes can have."""
+
+    @abstractmethod
+    def law(self) -> LatticeLaw:
+        """The law of the number of steps that ``on_lattice`` moves each coordinate by."""
+
+    @abstractmethod
+    def cells(self) -> int:
+        """At least as many as the numbers of steps in ``law``, without making it."""
+
+    def lattice_error(self, dimension: int) -> float:
+        """τ: how far the law of an image's exact noise, as it is drawn, is from the stated one, at most.
+
+        In total variation. Votes are drawn under the former, so their bounds on a probability are widened by
+        τ: a probability differs by no more.
+
+        Args:
+            dimension: Coordinates of an image, c·h·w.
+        """
+        return lattice_error(self.cells(), dimension)
+
+    @abstractmethod
     def _radii(self, p_lower: float, p_upper: float, dimension: int) -> Radii:
         """The theorem, for 0 < p_upper < p_lower < 1."""
 
@@ -105,3 +129,12 @@ class Noise(ABC):
         0.3
         """
         return float(getattr(radii, self.norms[0]))
+
+
+def require_noise(noise: object) -> None:
+    """Refuse what is no noise.
+
+    Raises:
+        InvalidParameter: It is of another type.
+    """
+    require(isinstance(noise, Noise), "noise", "be a noise such as Gaussian(0.25)", noise)

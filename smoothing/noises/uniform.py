@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from smoothing.lattice.law import LatticeLaw, uniform_law, uniform_law_size, uniform_sigma
 from smoothing.noises.base import Noise, Radii
 
 
@@ -23,7 +24,7 @@ class Uniform(Noise):
       so Σ ln(1 − √u_i) is least, and V largest, where all u_i are equal: R2 = √d·R∞. It is at most R <= λ,
       hence no |δ_i| in the ball exceeds λ. It is never below the usual conversion R/√d.
 
-    Draws are torch's: multiples of 2λ·2⁻²⁴ in float32.
+    Draws in floating point are torch's: multiples of 2λ·2⁻²⁴ in float32.
 
     Reference:
         Yang, Duan, Hu, Salman, Razenshteyn & Li, "Randomized Smoothing of All Shapes and Sizes", ICML 2020
@@ -45,6 +46,18 @@ class Uniform(Noise):
     def fill_(self, out: Tensor, *, generator: torch.Generator) -> Tensor:
         """Overwrite ``out`` with fresh noise and return it."""
         return out.uniform_(-self.half_width, self.half_width, generator=generator)
+
+    def on_lattice(self) -> "Uniform":
+        """U[−λ, λ) with λ = (2L + 1)/(2·steps), whose whole steps are uniform on −L..L."""
+        return Uniform(uniform_sigma(*uniform_law_size(self.sigma)))
+
+    def law(self) -> LatticeLaw:
+        """N uniform on −L..L."""
+        return uniform_law(self.sigma)
+
+    def cells(self) -> int:
+        """2L + 1."""
+        return uniform_law_size(self.sigma)[0]
 
     def _radii(self, p_lower: float, p_upper: float, dimension: int) -> Radii:
         variation = (p_lower - p_upper) / 2.0

@@ -425,7 +425,7 @@ def test_nan_is_not_certified(image: Tensor) -> None:
         ({"stop": (Looks(), Looks())}, "'stop' must be Looks, Target and Deadline, one of each at most"),
         ({"stop": "soon"}, "'stop' must be Looks, Target and Deadline, one of each at most, got .*soon"),
         ({"image": torch.zeros(2, 3)}, "'image' must have shape"),
-        ({"image": torch.zeros(1, 2, 3).half()}, "'image' must be float32 or float64"),
+        ({"image": torch.zeros(1, 2, 3).half()}, "'image' must be uint8, float32 or float64"),
         ({"image": torch.full((1, 2, 3), 255.0)}, r"'image' must lie in \[0, 1\], got \(255\.0, 255\.0\)"),
         ({"image": torch.full((1, 2, 3), torch.nan)}, r"'image' must lie in \[0, 1\]"),
     ],

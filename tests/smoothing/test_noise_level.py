@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 from torch import Tensor, nn
 
-from smoothing import Gaussian, InvalidParameter, Noise
+from smoothing import Gaussian, InvalidParameter, Noise, copies
 from smoothing.bounds import BOUNDS, split_alpha
 from smoothing.errors import NonFiniteGradient, NonFiniteLogits
 from smoothing.noise_level import ChosenSigma, auto, auto_noise, optimize, optimize_sigma, soft_proxy_radius
@@ -181,7 +181,7 @@ def test_no_stream_is_shared_with_a_certificate(monkeypatch: pytest.MonkeyPatch)
         streams.add(stream)
         return torch.Generator(device).manual_seed(1)
 
-    for module in (auto, optimize):
+    for module in (copies, optimize):
         monkeypatch.setattr(module, "generator_for", recorded)
     auto_levels(lambda _: Interval(), grid=(0.1, 0.2))
     optimized(Interval(), steps=2)
@@ -361,7 +361,7 @@ def test_soft_proxy_radius_by_hand() -> None:
         ({"bound": "none"}, "'bound' must be one of .*, got 'none'"),
         ({"images": GREY[0]}, r"'images' must have shape \(m, c, h, w\), got \(1, 1, 1\)"),
         ({"images": GREY * 255}, r"'images' must lie in \[0, 1\], got \(127\.5, 127\.5\)"),
-        ({"images": GREY.half()}, "'images' must be float32 or float64, got torch.float16"),
+        ({"images": GREY.half()}, "'images' must be uint8, float32 or float64, got torch.float16"),
     ],
 )
 def test_auto_noise_refuses_arguments_out_of_range(options: dict[str, Any], message: str) -> None:

@@ -21,8 +21,8 @@ from smoothing import (
     Observer,
     certify,
     count_classes,
-    generator_for,
     look_schedule,
+    noisy_copies,
 )
 from smoothing.bounds import Counts
 from smoothing.votes import Segment, Votes
@@ -154,17 +154,11 @@ def drawn_again(classifier: Any, image: Tensor, got: Certification) -> Counts:
     cuts = [look.n for look in LOOKS]
     counts, done = np.zeros(3, dtype=np.int64), 0
     for segment in got.segments:
-        generator = generator_for(1, segment.stream)
+        copies = noisy_copies(image, Gaussian(SIGMA), 1, segment.stream)
         end = done + segment.n
         for stop in [*(cut for cut in cuts if done < cut < end), end]:
             counts = counts + count_classes(
-                classifier,
-                image,
-                Gaussian(SIGMA),
-                stop - done,
-                num_classes=3,
-                batch_size=segment.batch_size,
-                generator=generator,
+                classifier, copies, stop - done, num_classes=3, batch_size=segment.batch_size
             )
             done = stop
     return counts
