@@ -49,7 +49,7 @@ def certify(
     """Answers a question about one image: chooses σ, adapts, votes and bounds under each noise, and combines.
 
     Args:
-        image: ``(c, h, w)``, float32, in [0, 1], of the model's input shape.
+        image: ``(c, h, w)``, uint8, of the model's input shape. In float32, noise is not exact.
         model: The loaded model.
         question: What is asked, every default filled in.
         variants: Adapted copies of the model that are kept between calls.

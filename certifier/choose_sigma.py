@@ -45,7 +45,7 @@ def _best_of_grid(plan: NoisePlan, work: Work) -> SigmaChoice:
     n = votes // len(grid)
     work.observer.stage(Stage.CHOOSING, total=n * len(grid))
     (chosen,) = auto_noise(
-        lambda sigma: _alone(work.variant(plan.noise(sigma)).trial),
+        lambda sigma: _alone(work.variant(plan.at(sigma)).trial),
         work.image.unsqueeze(0),
         plan.noise,
         grid,
@@ -64,7 +64,7 @@ def _climb(plan: NoisePlan, work: Work) -> SigmaChoice:
     own = work.budget.part(_SHARE_OF_TIME)
     least, largest = OPTIMIZE_RANGE
     (chosen,) = optimize_sigma(
-        lambda sigma: work.variant(plan.noise(sigma)).differentiable,
+        lambda sigma: work.variant(plan.at(sigma)).differentiable,
         work.image.unsqueeze(0),
         plan.noise,
         plan.sigma,

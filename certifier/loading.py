@@ -12,8 +12,8 @@ from torch import Tensor
 from models.backends import ExecutableClassifier, prepare
 from models.bundles import Card, LoadedBundle
 from models.clean_images import calibration_images
-from models.images import as_pixels
 from smoothing import check_batch_invariance, generator_for
+from smoothing.copies import in_pixel_units
 
 log = structlog.get_logger()
 
@@ -53,13 +53,13 @@ class LoadedModel:
         return len(self.card.classes)
 
     def image(self, pixels: NDArray[np.uint8]) -> Tensor:
-        """Returns pixels ``(c, h, w)`` as the model takes them: float32 in [0, 1], on its device."""
-        return as_pixels(pixels, self.device)
+        """Returns pixels ``(c, h, w)`` as bytes on the model's device."""
+        return torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
 
     def original_class(self, image: Tensor) -> int:
         """Returns the original classifier's own answer about ``(c, h, w)``, without noise."""
         with torch.inference_mode():
-            return int(self.classifier(image.unsqueeze(0)).argmax(dim=1).item())
+            return int(self.classifier(in_pixel_units(image).unsqueeze(0)).argmax(dim=1).item())
 
     @cached_property
     def eager(self) -> ExecutableClassifier:

@@ -29,6 +29,10 @@ class NoisePlan:
         """The kind of noise."""
         return NOISES[self.kind.value]
 
+    def at(self, sigma: float) -> Noise:
+        """The noise at a level, or at the nearest that images of bytes can have exactly."""
+        return self.noise(sigma).on_lattice()
+
 
 def noise_plans(question: Question) -> list[NoisePlan]:
     """Returns the noises of a question; a hybrid spends half of alpha on each (union bound)."""

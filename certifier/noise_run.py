@@ -53,7 +53,7 @@ def certify_noise(plan: NoisePlan, work: Work, share: float) -> NoiseRun:
     with observer.span("choose"):
         # An earlier attempt has paid for its trials.
         choice = SigmaChoice(earlier.setting.sigma, earlier.trials) if earlier else choose_sigma(plan, work)
-    noise = plan.noise(choice.sigma)
+    noise = plan.at(choice.sigma)
     with observer.span("adapt"):
         variant = work.variant(noise)
         if not variant.is_prepared:
@@ -98,7 +98,7 @@ def _sample(
         certification = smoothing.certify(
             classifier,
             work.image,
-            plan.noise(setting.sigma),
+            plan.at(setting.sigma),
             n0=n0,
             n=n,
             alpha=plan.alpha,

@@ -72,7 +72,7 @@ def predict(
     """Answers a question about one image's label: votes under each noise.
 
     Args:
-        image: ``(c, h, w)``, float32, in [0, 1], of the model's input shape.
+        image: ``(c, h, w)``, uint8, of the model's input shape. In float32, noise is not exact.
         model: The loaded model.
         question: What is asked, every default filled in.
         variants: Adapted copies of the model that are kept between calls.
@@ -87,7 +87,7 @@ def predict(
     started = time.perf_counter()
     runs = []
     for plan in noise_plans(question):
-        noise = plan.noise(plan.sigma)
+        noise = plan.at(plan.sigma)
         variant = variants.get(model, adaptation_law(question.resolved, noise))
         with observer.span("adapt"):
             classifier = variant.executable

@@ -5,7 +5,15 @@ from datetime import datetime
 from pydantic import Field
 
 from contract import Frozen
-from contract.choices import AbstainReason, BoundKind, MemoryOutcome, NoiseKind, NoiseLevel, StopReason
+from contract.choices import (
+    AbstainReason,
+    Arithmetic,
+    BoundKind,
+    MemoryOutcome,
+    NoiseKind,
+    NoiseLevel,
+    StopReason,
+)
 
 
 class ClassLabel(Frozen):
@@ -132,6 +140,12 @@ class Memory(Frozen):
 class Compute(Frozen):
     """Where and how fast the votes were made. `dtype` is part of the certified base classifier."""
 
+    arithmetic: Arithmetic = Field(
+        default=Arithmetic.FLOAT,
+        description="`exact`: noise is a whole number of steps between grey levels, drawn by integers, and "
+        "the theorem holds without reservation. `float`: noise in floating point keeps low bits of the "
+        "image, and the theorem holds for classifiers that do not read them.",
+    )
     device: str
     backend: str
     dtype: str

@@ -74,6 +74,13 @@ class Stage(StrEnum):
     DONE = "done"
 
 
+class Arithmetic(StrEnum):
+    """How noise is added to an image."""
+
+    EXACT = "exact"  # whole steps of the pixel lattice, of a known law
+    FLOAT = "float"  # in floating point, which keeps low bits of the image
+
+
 class AbstainReason(StrEnum):
     """Why a result makes no claim."""
 

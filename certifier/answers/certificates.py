@@ -40,7 +40,12 @@ def certificate(findings: Findings, identity: Identity, statement: Statement | N
         adaptation=adaptation(question.resolved, [run.statistics_digest for run in runs]),
         memory=statement.memory,
         seed=question.resolved.seed,
-        compute=compute(runs[0].classifier, findings.seconds, sum(run.samples for run in runs)),
+        compute=compute(
+            runs[0].classifier,
+            findings.seconds,
+            sum(run.samples for run in runs),
+            exact=all(run.certification.exact for run in runs),
+        ),
         created_at=datetime.now(UTC),
     )
 

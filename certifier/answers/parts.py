@@ -9,7 +9,7 @@ import torch
 
 from certifier.loading import LoadedModel
 from contract.certificates import Adaptation, ClassLabel, Compute
-from contract.choices import AbstainReason
+from contract.choices import AbstainReason, Arithmetic
 from contract.tasks import Question, Resolved
 from models.backends import ExecutableClassifier
 
@@ -78,9 +78,10 @@ def adaptation(resolved: Resolved, digests: Sequence[str | None]) -> Adaptation:
     )
 
 
-def compute(classifier: ExecutableClassifier, seconds: float, samples: int) -> Compute:
-    """Returns where and how fast noisy copies were classified."""
+def compute(classifier: ExecutableClassifier, seconds: float, samples: int, *, exact: bool) -> Compute:
+    """Returns where, how and how fast noisy copies were made and classified."""
     return Compute(
+        arithmetic=Arithmetic.EXACT if exact else Arithmetic.FLOAT,
         device=str(classifier.device),
         backend=classifier.backend,
         dtype=classifier.dtype,

@@ -49,7 +49,12 @@ def prediction(
         memory=memory,
         alpha=question.asked.alpha,
         seed=question.resolved.seed,
-        compute=compute(runs[0].classifier if runs else model.classifier, seconds, samples),
+        compute=compute(
+            runs[0].classifier if runs else model.classifier,
+            seconds,
+            samples,
+            exact=all(run.smoothed.exact for run in runs),
+        ),
         created_at=datetime.now(UTC),
     )
 

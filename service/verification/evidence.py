@@ -6,8 +6,8 @@ from math import fsum
 from typing import Final
 
 from contract.certificates import Certificate, Check, NoiseEvidence
-from contract.choices import BoundKind, NoiseLevel, StopReason
-from service.verification.exact import perfect_radius, radii, tail_at_most
+from contract.choices import Arithmetic, BoundKind, NoiseLevel, StopReason
+from service.verification.exact import lattice_error, perfect_radius, radii, tail_at_most
 
 _TIGHT: Final = Fraction(1, 10**6)  # relative: how far a bound may be from the best one
 _FLOAT_STEP: Final = Fraction(1, 10**15)
@@ -26,8 +26,10 @@ def evidence_checks(certificate: Certificate, evidence: NoiseEvidence) -> Iterat
     yield _level(certificate, evidence)
     yield (bounds := _bounds(evidence))
     if bounds.passed:
-        yield _p_lower(evidence)
-        yield _p_upper(evidence)
+        exact = certificate.compute.arithmetic is Arithmetic.EXACT
+        error = lattice_error(evidence.noise, evidence.sigma, evidence.dimension) if exact else Fraction(0)
+        yield _p_lower(evidence, error)
+        yield _p_upper(evidence, error)
         yield _radius(evidence)
 
 
@@ -158,9 +160,10 @@ def _bounds(evidence: NoiseEvidence) -> Check:
     )
 
 
-def _p_lower(evidence: NoiseEvidence) -> Check:
+def _p_lower(evidence: NoiseEvidence, error: Fraction) -> Check:
+    """Of the law that is stated, from votes under the law that was drawn: the error is on the safe side."""
     votes = evidence.counts[evidence.top_class]
-    stated = Fraction(evidence.p_lower)
+    stated = Fraction(evidence.p_lower) and Fraction(evidence.p_lower) + error
 
     def holds(p: Fraction) -> bool:
         return p == 0 or tail_at_most(evidence.n, votes, p, evidence.alpha_lower)
@@ -174,10 +177,10 @@ def _p_lower(evidence: NoiseEvidence) -> Check:
     )
 
 
-def _p_upper(evidence: NoiseEvidence) -> Check:
+def _p_upper(evidence: NoiseEvidence, error: Fraction) -> Check:
     votes = _largest_other(evidence)
-    stated = Fraction(evidence.p_upper)
-    complement = 1 - Fraction(evidence.p_lower) - _FLOAT_STEP
+    stated = min(Fraction(1), Fraction(evidence.p_upper)) - error
+    complement = 1 - Fraction(evidence.p_lower) - error - _FLOAT_STEP
 
     def holds(p: Fraction) -> bool:
         # At most `votes` votes at probability p are at least n − votes at 1 − p.

@@ -10,6 +10,8 @@ from contract.choices import NoiseKind
 
 _DIGITS: Final = 50
 _FIXED_POINT: Final = 160  # bits of the tail sum after the point
+_LEAST_SPREAD: Final = 5.1
+_REACH: Final = 9.2  # standard deviations, beyond which a Gaussian has less than 2⁻⁶⁴
 
 
 def radii(
@@ -32,6 +34,19 @@ def radii(
     half_width = context.sqrt(3) * context.mpf(sigma)
     linf = 2 * half_width * (1 - context.root(1 - (lower - upper) / 2, dimension))
     return linf * context.sqrt(dimension), half_width * (lower - upper), linf
+
+
+def lattice_error(noise: NoiseKind, sigma: float, dimension: int) -> Fraction:
+    """Returns how far exact noise, as it is drawn, may be from its law: d·K·2⁻⁶⁴ in total variation.
+
+    K is at least as large as the number of steps that a coordinate can move by. There are 255 from black to
+    white, or, for levels below 0.02, so many times twice as many that σ is 5.1 steps: at most 64 times.
+    """
+    steps = 255
+    while sigma * steps < _LEAST_SPREAD and steps < 255 * 64:
+        steps *= 2
+    reach = math.sqrt(3) if noise is NoiseKind.UNIFORM else _REACH
+    return Fraction(dimension * (2 * math.ceil(reach * sigma * steps) + 3), 1 << 64)
 
 
 def perfect_radius(noise: NoiseKind, sigma: float, n: int, alpha: float, dimension: int) -> Any:

@@ -156,6 +156,11 @@ def uniform_law_size(sigma: float) -> tuple[int, int]:
     return cells, steps
 
 
+def uniform_cells(sigma: float) -> int:
+    """K for uniform noise of this level: no fewer than 2L + 1."""
+    return 2 * math.ceil(math.sqrt(3.0) * sigma * steps_for(sigma)) + 3
+
+
 def uniform_sigma(cells: int, steps: int) -> float:
     """λ/√3 with λ = (2L + 1)/(2·steps), the half-width of the continuous law behind the steps.
 

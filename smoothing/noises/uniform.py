@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from smoothing.lattice.law import LatticeLaw, uniform_law, uniform_law_size, uniform_sigma
+from smoothing.lattice.law import LatticeLaw, uniform_cells, uniform_law, uniform_law_size, uniform_sigma
 from smoothing.noises.base import Noise, Radii
 
 
@@ -56,8 +56,8 @@ class Uniform(Noise):
         return uniform_law(self.sigma)
 
     def cells(self) -> int:
-        """2L + 1."""
-        return uniform_law_size(self.sigma)[0]
+        """At least 2L + 1."""
+        return uniform_cells(self.sigma)
 
     def _radii(self, p_lower: float, p_upper: float, dimension: int) -> Radii:
         variation = (p_lower - p_upper) / 2.0

@@ -197,5 +197,7 @@ def test_predictions_are_exact_too() -> None:
 
 
 def test_an_image_of_other_numbers_is_refused() -> None:
-    with pytest.raises(InvalidParameter, match="'image' must be uint8, float32 or float64, got torch.int16"):
+    with pytest.raises(
+        InvalidParameter, match=r"'image' must be uint8, float32 or float64, got torch\.int16"
+    ):
         certify(halves, BYTES.to(torch.int16), Gaussian(SIGMA), n=200)

@@ -13,7 +13,7 @@ from contract.certificates import SigmaTrial
 from contract.limits import CHECKPOINT_INTERVAL, VOTES_TTL
 from smoothing import Votes
 
-_VERSION = 2
+_VERSION = 3
 
 
 class Checkpoint(VoteKeeper):
