@@ -54,7 +54,7 @@ class LoadedModel:
 
     def image(self, pixels: NDArray[np.uint8]) -> Tensor:
         """Returns pixels ``(c, h, w)`` as bytes on the model's device."""
-        return torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
+        return torch.tensor(pixels, device=self.device)
 
     def original_class(self, image: Tensor) -> int:
         """Returns the original classifier's own answer about ``(c, h, w)``, without noise."""

@@ -73,7 +73,7 @@ def test_a_hybrid_is_two_certificates_at_half_of_alpha(
     """Each with a seed of its own; the larger radius in each norm, and beside it the smaller one."""
     asked = question(noise="hybrid", sigma_uniform=0.4, alpha=0.01)
     found = certify(image, plane, asked, variants=variants)
-    for run, noise in zip(found.runs, (Gaussian(0.5), Uniform(0.4)), strict=True):
+    for run, noise in zip(found.runs, (Gaussian(0.5), Uniform(0.4).on_lattice()), strict=True):
         alone = smoothing.certify(
             plane.classifier, image, noise, n0=50, n=1000, alpha=0.005, stop=Looks(give_up=0.001),
             batch_size=plane.classifier.batch_size, seed=branch_seed(SEED, noise.name),
@@ -207,7 +207,7 @@ def test_equal_votes_certify_the_most_that_votes_can(
     radius = evidence.radius.l2 if noise == "gaussian" else evidence.radius.l1
     last = evidence.looks[-1]
     p_lower = stats.beta.ppf(last.alpha, n, 1)
-    exact = 0.5 * (stats.norm.ppf(p_lower) if noise == "gaussian" else 3**0.5 * (2 * p_lower - 1))
+    exact = evidence.sigma * (stats.norm.ppf(p_lower) if noise == "gaussian" else 3**0.5 * (2 * p_lower - 1))
     assert evidence.radius_limit == pytest.approx(exact, abs=1.1e-6)
     if target is None:
         assert evidence.counts == [n, 0]

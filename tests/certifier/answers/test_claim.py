@@ -10,6 +10,7 @@ from certifier.answers.evidence import noise_evidence
 from certifier.verdict import NO_MEMORY
 from contract.certificates import ClassLabel, Memory, Radius
 from contract.choices import MemoryOutcome, NoiseLevel
+from smoothing import NOISES, Uniform
 from tests.support.tasks import certify_task
 
 RADIUS = Radius(l2=0.25, l1=0.5, linf=0.1)
@@ -38,7 +39,8 @@ def said(plane: LoadedModel, image: Any, variants: Variants) -> Any:
 def test_one_noise_speaks_of_its_own_norm(said: Any, noise: str, ball: str) -> None:
     """And of the level that the votes were made at."""
     words = said(noise=noise)
-    assert f"(this model under {noise} noise, sigma 0.5) answers 'cat' for this image" in words
+    level = f"{NOISES[noise](0.5).on_lattice().sigma:g}"
+    assert f"(this model under {noise} noise, sigma {level}) answers 'cat' for this image" in words
     assert f"within {ball} of it (pixels in [0, 1])" in words
     assert "unless an event of probability at most 0.01 happened while sampling" in words
     assert "chosen for this image" not in words
@@ -47,7 +49,8 @@ def test_one_noise_speaks_of_its_own_norm(said: Any, noise: str, ball: str) -> N
 def test_a_hybrid_promises_no_other_class(said: Any) -> None:
     """In both balls; it may abstain there."""
     words = said(noise="hybrid", sigma_uniform=0.4)
-    assert "gaussian noise, sigma 0.5 and uniform noise, sigma 0.4" in words
+    level = f"{Uniform(0.4).on_lattice().sigma:g}"
+    assert f"gaussian noise, sigma 0.5 and uniform noise, sigma {level}" in words
     assert "answers no class but 'cat'" in words
     assert "l2 distance below 0.250000 or an l1 distance below 0.500000" in words
     assert "though it may abstain there" in words
