@@ -188,7 +188,7 @@ class Certificate(_AboutImage):
         "another class; beyond `same_class_radius` the classifier may abstain."
     )
     same_class_radius: Radius | None = Field(
-        description="For `hybrid`: within this radius the classifier cannot abstain either."
+        description="For `hybrid`: within it the smoothed classifiers of both noises have this label."
     )
     target_radius: float | None = Field(description="The radius that the request asks about.")
     target_certified: bool | None = Field(

@@ -1,7 +1,12 @@
 """Hybrid: one label from a Gaussian and a uniform smoothed classifier, robust in ℓ2 and in ℓ1.
 
-Both are certified on their own and their answers are combined. The hybrid answers the label on which the
-two agree, or the label of the only one that does not abstain, and abstains otherwise.
+H(x) is the class that both smoothed classifiers have at x, and nothing where they differ. A prediction names
+a class only if the votes of both show it. A certificate needs one of them: where that one is constant, H has
+its class or none.
+
+The paper's hybrid (Table 1) answers, where the votes of one branch do not decide, what the other says. Near
+the edge of a branch's ball its votes do not decide, though it is constant there: the paper's hybrid then
+names the other branch's class inside a certified ball. This one abstains.
 
 Reference:
     Nandi, Addepalli, Rangwani & Babu, "Certified Adversarial Robustness Within Multiple Perturbation Bounds",
@@ -31,16 +36,16 @@ _DOMAIN = b"radii/smoothing/hybrid/1\0"
 class HybridCertification:
     """The combined answer of two certified branches.
 
-    The two radii say different things. Within ``radius`` *no other class* is output: one branch is constant
-    there, so the hybrid answers ``top_class`` or abstains. Within ``same_class_radius`` *this very class* is
-    output: both branches are constant there; where it is 0 that is not claimed anywhere, not even at the
-    image. All of it holds with probability at least 1 − ``alpha``.
+    The two radii say different things. Within ``radius``, H is ``top_class`` or nothing: one smoothed
+    classifier is constant there. Within ``same_class_radius``, both smoothed classifiers have this class, and
+    so has H; where it is 0 that is not claimed anywhere, not even at the image. A *prediction* there may
+    still abstain, as its votes may not show it. All of it holds with probability at least 1 − ``alpha``.
 
     Attributes:
-        top_class: The class; None where the hybrid abstains.
-        radius: No other class is output within it: the larger of the branches' radii, in each norm.
-        same_class_radius: This very class is output within it: the smaller of the branches' radii, in each
-            norm, and so 0 where one branch abstains.
+        top_class: The class; None where nothing is certified.
+        radius: H has no other class within it: the larger of the branches' radii, in each norm.
+        same_class_radius: Both smoothed classifiers have this class within it: the smaller of the branches'
+            radii, in each norm, and so 0 where one branch abstains.
         abstain_reason: Why there is no class, or None.
         alpha: Failure probability: of both branches together, by the union bound.
     """
@@ -61,9 +66,9 @@ def combine(gaussian: Certification, uniform: Certification) -> HybridCertificat
     """Combine the certificates of the two branches; wrong only if one of them is.
 
     Equal classes give that class and the larger radius in each norm; where one branch abstains, the other's
-    class and radii stand; where both abstain, or the classes differ, the hybrid abstains with radius 0. The
-    answer fails with probability at most the sum of the branches' alphas (union bound), so for a hybrid at
-    alpha certify each branch at alpha/2, with a seed of its own (``branch_seed``).
+    class and radii stand, since H is this class or nothing there; where both abstain, or the classes differ,
+    nothing is certified. The answer fails with probability at most the sum of the branches' alphas (union
+    bound), so for a hybrid at alpha certify each branch at alpha/2, with a seed of its own (``branch_seed``).
 
     Args:
         gaussian: The Gaussian branch's certificate, of the same image as the other.
@@ -102,20 +107,19 @@ def combine(gaussian: Certification, uniform: Certification) -> HybridCertificat
 
 
 def combine_predictions(gaussian: Prediction, uniform: Prediction) -> int | None:
-    """Combine the labels of the two branches by the same rule; None where the hybrid abstains.
+    """Return the class that the votes of both branches show; None where one abstains, or they differ.
 
-    Wrong with probability at most the sum of the branches' alphas.
-
-    Reference:
-        Nandi et al., 2023, Table 1, last column.
+    Wrong with probability at most the sum of the branches' alphas. Inside a certified ``radius`` no other
+    class than the certificate's is named, as the branch that is constant there would have to be wrong.
 
     >>> import numpy as np
     >>> from smoothing.predict import decide
     >>> sure, other, unsure = (decide(np.array(votes), 0.001) for votes in ([90, 10], [10, 90], [50, 50]))
     >>> combine_predictions(sure, sure), combine_predictions(unsure, other), combine_predictions(sure, other)
-    (0, 1, None)
+    (0, None, None)
     """
-    return _agreed(_label(gaussian), _label(uniform))
+    one, other = _label(gaussian), _label(uniform)
+    return one if one == other else None
 
 
 def branch_seed(seed: int, branch: str) -> int:
@@ -147,7 +151,7 @@ def _label(answer: Certification | Prediction) -> int | None:
 
 
 def _agreed(one: int | None, other: int | None) -> int | None:
-    """The label of the hybrid: the common one, or that of the only branch that has one."""
+    """The label that is certified: the common one, or that of the only branch that has one."""
     if one is None or other is None:
         return other if one is None else one
     return one if one == other else None

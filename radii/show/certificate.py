@@ -239,5 +239,5 @@ def _promise(certificate: Certificate, label: ClassLabel) -> str:
         return f"{change} hybrid classifier answers no class but “{label.name}”, though it may abstain."
     return (
         f"{change} hybrid classifier answers no class but “{label.name}”, though it may abstain; within the "
-        f"same-class radius it answers “{label.name}”."
+        f"same-class radius both smoothed classifiers have “{label.name}”."
     )

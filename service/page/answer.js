@@ -142,10 +142,10 @@ function meaning(certificate) {
   );
 }
 
-/** @param {import("./types.js").Radius} same within which a hybrid does not even abstain */
+/** @param {import("./types.js").Radius} same within which both smoothed classifiers have the class */
 const sameClass = (same) =>
   same.l2 || same.l1 || same.linf
-    ? `Within ℓ2 ${floor(same.l2)}, ℓ1 ${floor(same.l1)}, ℓ∞ ${floor(same.linf, 6)} it does not even abstain.`
+    ? `Within ℓ2 ${floor(same.l2)}, ℓ1 ${floor(same.l1)}, ℓ∞ ${floor(same.linf, 6)} both smoothed classifiers have this label.`
     : "Only one of the noises certifies, so any change may turn the answer into an abstention.";
 
 /**

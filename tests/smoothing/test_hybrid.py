@@ -97,14 +97,15 @@ def test_decision_table(
     same_class_radius: Radii,
     reason: str | None,
 ) -> None:
-    """Table 1 of the paper, a row each: the larger radius per norm, and beside it the smaller one."""
+    """A row each: the larger radius per norm, and beside it the smaller one; a prediction needs both branches."""
     got = combine(certification(gaussian, ROUND), certification(uniform, FLAT))
     assert got.top_class == label
     assert got.abstained == (label is None)
     assert got.radius == radius
     assert got.same_class_radius == same_class_radius
     assert got.abstain_reason == reason
-    assert combine_predictions(prediction(gaussian), prediction(uniform)) == label
+    agreed = label if gaussian == uniform else None
+    assert combine_predictions(prediction(gaussian), prediction(uniform)) == agreed
 
 
 labels = st.one_of(st.none(), st.integers(0, 2))
@@ -211,6 +212,40 @@ def test_a_target_is_each_branchs_in_its_own_norm(image: Tensor) -> None:
     assert gaussian.radius.l2 >= 0.25
     assert uniform.radius.l1 >= 0.25
     assert max(gaussian.n_drawn, uniform.n_drawn) < 20_000
+
+
+def test_no_prediction_names_another_class_inside_a_certified_ball(image: Tensor) -> None:
+    """Near the edge of the Gaussian's ball, where its votes decide nothing and the uniform's are for another class.
+
+    The first pixel decides: class 0 above a plane, except in a strip at the edge that only little noise stays in.
+    """
+    first, edge = float(image.flatten()[0]), 0.02
+    little = Uniform(0.002)
+
+    def strip(images: Tensor) -> Tensor:
+        below = first - edge - images.double().flatten(1)[:, 0]  # how far below the neighbour
+        other = (below > 0.025) | (below.abs() < 0.004)
+        return torch.stack((~other, other), dim=1).double()
+
+    wide = Gaussian(0.25)
+    certified = combine(*(
+        certify(strip, image, noise, n=100_000, alpha=0.0005, seed=branch_seed(3, noise.name), batch_size=10_000)
+        for noise in (wide, little)
+    ))  # fmt: skip
+    assert certified.top_class == 0
+    assert certified.radius.l2 > edge
+    neighbour = image.clone()
+    neighbour.view(-1)[0] -= edge
+    answers = []
+    for seed in range(40):
+        both = [
+            predict(strip, neighbour, noise, n=1000, alpha=0.0005, seed=branch_seed(seed, noise.name))
+            for noise in (wide, little)
+        ]
+        assert both[1].top_class == 1
+        assert not both[1].abstained
+        answers.append(combine_predictions(*both))
+    assert 1 not in answers
 
 
 def test_predictions_of_both_branches_combine(half_space: Any, image: Tensor) -> None:
