@@ -1,6 +1,7 @@
 """The answers: immutable, and complete enough for anyone to check them without this service."""
 
 from datetime import datetime
+from typing import Any
 
 from pydantic import Field
 
@@ -12,6 +13,7 @@ from contract.choices import (
     MemoryOutcome,
     NoiseKind,
     NoiseLevel,
+    SeedSource,
     StopReason,
 )
 
@@ -180,6 +182,14 @@ class _AboutImage(Frozen):
     )
 
 
+_SEED_SOURCE: Any = Field(
+    default=None,
+    description="`service`: the seed follows from a secret of the deployment, the model and the image, so "
+    "nobody could choose the votes. `client`: the votes prove something only if the seed was drawn at "
+    "random, before the image was chosen. Null in answers of earlier releases.",
+)
+
+
 class Certificate(_AboutImage):
     """A label, a radius, and the evidence for them."""
 
@@ -204,6 +214,7 @@ class Certificate(_AboutImage):
     adaptation: Adaptation
     memory: Memory
     seed: str
+    seed_source: SeedSource | None = _SEED_SOURCE
     compute: Compute
     created_at: datetime
 
@@ -240,6 +251,7 @@ class PredictedLabel(_AboutImage):
     memory: Memory
     alpha: float
     seed: str
+    seed_source: SeedSource | None = _SEED_SOURCE
     compute: Compute
     created_at: datetime
 

@@ -81,6 +81,13 @@ class Arithmetic(StrEnum):
     FLOAT = "float"  # in floating point, which keeps low bits of the image
 
 
+class SeedSource(StrEnum):
+    """Who chose the seed of the votes."""
+
+    SERVICE = "service"  # a function of the deployment's secret, the model and the image
+    CLIENT = "client"  # the votes prove something only if it was drawn before the image was chosen
+
+
 class AbstainReason(StrEnum):
     """Why a result makes no claim."""
 

@@ -10,6 +10,7 @@ ENGINES: Final = "radii:engines"  # sorted set: engine ids, scored by the Redis 
 METRICS: Final = "radii:measures"  # hash: the metrics of all workers (`contract.metrics`)
 CERTIFY_TASK: Final = "workers.tasks.certify"
 PREDICT_TASK: Final = "workers.tasks.predict"
+SECRET: Final = "radii:secret"  # noqa: S105 (a name) the deployment's, from which seeds follow; made once
 PROBE: Final = "radii:probe"  # written to check that Redis accepts writes
 REAPER: Final = "radii:reaper"  # lock: its holder alone searches for lost jobs, until the next search
 TAKEN: Final = "radii:reaper:taken"  # sorted set: jobs taken but not begun, scored by when first seen so

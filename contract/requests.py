@@ -118,7 +118,8 @@ class _Asked(BaseModel):
     )
     seed: Annotated[str, Field(pattern=r"^[0-9a-f]{1,32}$")] | None = Field(
         default=None,
-        description="Seed of all randomness: 128 bits in hexadecimal. Default: drawn by the server.",
+        description="Seed of all randomness: 128 bits in hexadecimal, to reproduce an answer; only without a "
+        "memory. Default: the service's own for this model and image.",
     )
 
     @property
@@ -163,6 +164,18 @@ class _Asked(BaseModel):
                 "sigma_uniform", sigma, "noise", info.data["noise"], "omit it or ask for hybrid"
             )
         return sigma
+
+    @model_validator(mode="after")
+    def _seed_without_memory(self) -> Self:
+        # Whoever chooses the seed chooses the votes: a region from them would mislead everybody else.
+        if self.seed is not None and self.namespace is not None:
+            raise PydanticCustomError(
+                "seed_with_memory",
+                "'{field}' must be omitted with 'memory' = {memory}, got {seed}: other answers would rest on "
+                "votes of your choice; send 'memory' = off",
+                {"field": "seed", "memory": self.namespace, "seed": self.seed},
+            )
+        return self
 
     @field_validator("momentum", "clean_size")
     @classmethod

@@ -33,7 +33,7 @@ _COMPARISONS: Final = frozenset(
     {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"}
 )
 # The contract raises these itself, with complete messages.
-_WORDED: Final = frozenset({"too_few_samples", "pointless"})
+_WORDED: Final = frozenset({"too_few_samples", "pointless", "seed_with_memory"})
 
 
 def field_problem(error: Mapping[str, Any]) -> FieldProblem:

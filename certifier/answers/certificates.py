@@ -4,7 +4,15 @@ from datetime import UTC, datetime
 
 from certifier.answers.claim import claim
 from certifier.answers.evidence import noise_evidence
-from certifier.answers.parts import Identity, about_image, adaptation, class_label, compute, is_correct
+from certifier.answers.parts import (
+    Identity,
+    about_image,
+    adaptation,
+    class_label,
+    compute,
+    is_correct,
+    seed_source,
+)
 from certifier.certify import Findings
 from certifier.verdict import NO_RADIUS, Statement, in_each_norm
 from contract.certificates import Certificate, Memory, Radius
@@ -40,6 +48,7 @@ def certificate(findings: Findings, identity: Identity, statement: Statement | N
         adaptation=adaptation(question.resolved, [run.statistics_digest for run in runs]),
         memory=statement.memory,
         seed=question.resolved.seed,
+        seed_source=seed_source(question),
         compute=compute(
             runs[0].classifier,
             findings.seconds,

@@ -35,6 +35,8 @@ def claim(
             f"image and for every image within an {norm} distance below {size:.6f} of it "
             f"(pixels in [0, 1]), {unless}"
         )
+    if question.asked.seed is not None:
+        words += " The client chose the seed: this holds only if it was drawn before the image was chosen."
     if question.resolved.noise_level is NoiseLevel.FIXED:
         return words
     # Choosing a level by input makes another classifier, which the theorem for fixed noise does not cover.

@@ -9,7 +9,7 @@ import torch
 
 from certifier.loading import LoadedModel
 from contract.certificates import Adaptation, ClassLabel, Compute
-from contract.choices import AbstainReason, Arithmetic
+from contract.choices import AbstainReason, Arithmetic, SeedSource
 from contract.tasks import Question, Resolved
 from models.backends import ExecutableClassifier
 
@@ -76,6 +76,11 @@ def adaptation(resolved: Resolved, digests: Sequence[str | None]) -> Adaptation:
         clean_size=resolved.clean_size,
         statistics_digest=known[0] if len(known) == 1 else both,
     )
+
+
+def seed_source(question: Question) -> SeedSource:
+    """Returns who chose the seed."""
+    return SeedSource.SERVICE if question.asked.seed is None else SeedSource.CLIENT
 
 
 def compute(classifier: ExecutableClassifier, seconds: float, samples: int, *, exact: bool) -> Compute:

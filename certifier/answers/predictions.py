@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from certifier.answers.parts import Identity, about_image, adaptation, compute
+from certifier.answers.parts import Identity, about_image, adaptation, compute, seed_source
 from certifier.loading import LoadedModel
 from certifier.predict import PredictedNoise, Predictions
 from certifier.verdict import NO_MEMORY, Statement
@@ -49,6 +49,7 @@ def prediction(
         memory=memory,
         alpha=question.asked.alpha,
         seed=question.resolved.seed,
+        seed_source=seed_source(question),
         compute=compute(
             runs[0].classifier if runs else model.classifier,
             seconds,

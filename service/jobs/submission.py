@@ -26,6 +26,7 @@ from service.jobs.admission import QueueFull, Terms
 from service.jobs.catalogue import Catalogue
 from service.jobs.idempotency import Idempotency
 from service.jobs.queue import enqueue
+from service.jobs.seeds import deployment_secret, own_seed
 from service.metrics import ApiMetrics
 from service.problems import RETRY_AFTER
 from service.settings import ServiceSettings
@@ -105,6 +106,9 @@ class Submitter:
             memory = keys.memory_name(caller.tenant, resolved.memory)
             resolved = resolved.model_copy(update={"memory": memory})
         image = self.decoders.submit(fit_image, upload, model, request.fit).result()
+        if request.seed is None:
+            seed = own_seed(deployment_secret(self.redis), model.digest, image.digest)
+            resolved = resolved.model_copy(update={"seed": seed})
         task = make_task(
             request,
             resolved,
