@@ -214,7 +214,13 @@ def test_every_option_is_sent(tab: Tab, running: Service) -> None:
     expect(page.locator("#preview canvas")).to_be_visible()
     page.click("details.more > summary")
     options = {"sigma_grid": "0.25, 0.5", "n0": "50", "seed": "c0ffee", "max_seconds": "60", "n": "500"}
-    for name, text in {**options, "clean_size": "64", "momentum": "0.5", "alpha": "0.01"}.items():
+    for name, text in {
+        **options,
+        "clean_size": "64",
+        "momentum": "0.5",
+        "alpha": "0.01",
+        "memory": "off",
+    }.items():
         page.fill(f"#{name}", text)
     page.select_option("#bound", "one_sided")
     page.select_option("#adapt", "true")

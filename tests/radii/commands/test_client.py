@@ -78,7 +78,7 @@ SHARED = {
     "--momentum": "0.5",
     "--clean-size": "64",
     "--fit": "resize",
-    "--memory": "mine",
+    "--memory": "off",
     "--label": "boot",
     "--seed": "ff",
 }

@@ -52,7 +52,7 @@ def test_job_is_answered_with_its_place(certify: Post, api: httpx.Client) -> Non
 
 
 def test_task_has_every_default_filled_in(certify: Post, redis: Redis, toy: ModelInfo) -> None:
-    """The worker decides nothing: sigma and n come from the model, the seed is drawn."""
+    """The worker decides nothing: sigma and n come from the model, the seed is the service's."""
     job = queued(redis, certify(model="toy", label="3"))
     task = CertifyTask.model_validate(job.args[0])
     assert job.func_name == keys.CERTIFY_TASK
@@ -76,10 +76,27 @@ def test_fields_reach_the_task(certify: Post, redis: Redis) -> None:
     fields = {"sigma": 0.25, "n": 1000, "n0": 10, "alpha": 0.01, "bound": "one_sided", "noise": "hybrid"}
     fields |= {"noise_level": "optimize", "sigma_uniform": 0.75, "target_radius": 0.5, "max_seconds": 2.5}
     fields |= {"adapt": True, "momentum": 0.9, "clean_size": 600}
-    question = queued(redis, certify(model="toy", label="digit 7", seed="ff", **fields)).args[0]["question"]
+    question = queued(redis, certify(model="toy", label="digit 7", seed="ff", memory="off", **fields)).args[
+        0
+    ]["question"]
     decided = question["asked"] | question["resolved"]
     assert {key: decided[key] for key in fields} == fields
     assert (decided["label"], decided["seed"]) == (7, "ff".zfill(32))
+
+
+def test_a_seed_of_the_service_follows_from_model_and_image(
+    certify: Post, redis: Redis, picture: Callable[..., bytes]
+) -> None:
+    """Whatever else is asked, and whoever asks; nobody without the deployment's secret can compute it."""
+
+    def seed(response: httpx.Response) -> str:
+        return str(CertifyTask.model_validate(queued(redis, response).args[0]).question.resolved.seed)
+
+    first = seed(certify(model="toy"))
+    assert seed(certify(model="toy", n=5000, sigma=0.25, memory="mine")) == first
+    assert seed(certify(picture(colour=8), model="toy")) != first
+    redis.delete(keys.SECRET)
+    assert seed(certify(model="toy")) != first
 
 
 def test_default_model_is_the_first_ready_one(certify: Post) -> None:
@@ -123,6 +140,14 @@ def test_predict_takes_json(api: httpx.Client, png: bytes, redis: Redis) -> None
         ({"n0": 10_000_001}, "/n0", "'n0' must be <= 10000000, got 10000001"),
         ({"bound": "wild"}, "/bound", "'bound' must be 'one_sided' or 'two_sided', got 'wild'"),
         ({"seed": "XYZ"}, "/seed", "'seed' must be 1 to 32 lower-case hex digits, got 'XYZ'"),
+        (
+            {"seed": "ff", "memory": "mine"},
+            "/seed",
+            (
+                "'seed' must be omitted with 'memory' = mine, got ff: other answers would rest on votes of your choice; "
+                "send 'memory' = off"
+            ),
+        ),
         ({"memory": "a b"}, "/memory", "'memory' must be 1 to 64 characters of A-Za-z0-9_-, got 'a b'"),
         ({"fresh": "perhaps"}, "/fresh", "'fresh' must be true or false, got 'perhaps'"),
         ({"max_seconds": 3601}, "/max_seconds", "'max_seconds' must be <= 3600, got 3601"),
