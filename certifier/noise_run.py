@@ -7,11 +7,21 @@ from certifier.choose_sigma import SigmaChoice, choose_sigma
 from certifier.noise_plan import NoisePlan, Work
 from certifier.observer import Reports
 from certifier.vote_keeper import Record, VoteSetting
-from contract.certificates import SigmaTrial
+from contract.certificates import Radius, SigmaTrial
 from contract.choices import NoiseKind, Stage
 from contract.limits import GIVE_UP_PROBABILITY, minimum_samples
 from models.backends import ExecutableClassifier
-from smoothing import Certification, Deadline, Look, Looks, Target, Votes, look_schedule, target_schedule
+from smoothing import (
+    Certification,
+    Deadline,
+    Look,
+    Looks,
+    Radii,
+    Target,
+    Votes,
+    look_schedule,
+    target_schedule,
+)
 
 _LEAST_SELECTION = 100  # votes (or all, if fewer are asked for), however little time is left
 _SHARE_OF_SELECTION = 0.2  # that the selection votes may take of a noise's time
@@ -112,6 +122,11 @@ def _sample(
     return certification, looks
 
 
+def rounded(radii: Radii) -> Radius:
+    """Returns radii as they are stated: rounded down."""
+    return Radius.model_validate(radii.rounded_down(), from_attributes=True)
+
+
 class _VoteReports(Reports):
     """Reports the radius as well, and keeps the votes."""
 
@@ -120,10 +135,12 @@ class _VoteReports(Reports):
         self._plan, self._work, self._record = plan, work, record
 
     def on_look(self, best: Certification) -> None:
+        completed = self._record.setting.n0_planned + best.n_drawn
         # Under a hybrid the other noise may still contradict this one: then there is no radius.
-        alone = self._work.question.asked.noise is not NoiseKind.HYBRID
-        radius = smoothing.round_down(best.own_radius) if alone else None
-        self._work.observer.advance(self._record.setting.n0_planned + best.n_drawn, radius)
+        if best.abstained or self._work.question.asked.noise is NoiseKind.HYBRID:
+            self._work.observer.advance(completed)
+        else:
+            self._work.observer.look(completed, best.top_class, rounded(best.radius))
 
     def on_votes(self, votes: Votes) -> None:
         self._work.keeper.write(self._plan.kind.value, replace(self._record, votes=votes))

@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager, nullcontext
 
 import smoothing
+from contract.certificates import Radius
 from contract.choices import Stage
 
 
@@ -15,8 +16,13 @@ class Observer:
     def stage(self, stage: Stage, total: int) -> None:
         """A stage begins, of this many votes; 0 where they are not counted."""
 
-    def advance(self, completed: int, radius: float | None = None) -> None:
-        """Votes of this stage are done; ``radius`` is certified by now, in the noise's own norm."""
+    def advance(self, completed: int) -> None:
+        """Votes of this stage are done."""
+
+    def look(self, completed: int, label: int, radius: Radius) -> None:
+        """Votes of this stage are done, and certify a class and radii by now; a memory was not asked."""
+        del label, radius
+        self.advance(completed)
 
     def span(self, name: str) -> AbstractContextManager[object]:
         """Surrounds a part of the work, such as ``"adapt"``, for tracing."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from certifier.noise_run import NoiseRun
+from certifier.noise_run import NoiseRun, rounded
 from contract.certificates import Memory, Radius
 from contract.choices import AbstainReason, MemoryOutcome
 from smoothing import Radii, combine
@@ -61,11 +61,6 @@ def verdict(runs: Sequence[NoiseRun]) -> Verdict:
     if reason is AbstainReason.TOP_CLASS_NOT_SEPARATED and _no_level_certifies(runs):
         reason = AbstainReason.NO_NOISE_LEVEL_CERTIFIES
     return Verdict(Statement(top_class, rounded(radius)), radius, same, reason)
-
-
-def rounded(radii: Radii) -> Radius:
-    """Returns radii as they are stated: rounded down."""
-    return Radius.model_validate(radii.rounded_down(), from_attributes=True)
 
 
 def in_each_norm(choose: Callable[[float, float], float], one: Radius, other: Radius) -> Radius:

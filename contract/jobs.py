@@ -11,7 +11,9 @@ from contract.problems import Problem
 
 
 class Progress(Frozen):
-    """How far a job is. `radius_so_far` is already certified: the final radius is never smaller."""
+    """How far a job is. `radius_so_far` is already certified: the final radius is not smaller, unless others'
+    certificates enter the memory meanwhile, or another attempt starts the votes anew.
+    """
 
     stage: Stage
     completed: int = Field(default=0, description="Votes made.")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from contract.certificates import ClassLabel, Memory, NoiseEvidence, Radius
-from contract.choices import MemoryOutcome, NoiseKind, NoiseLevel
+from contract.choices import Fit, MemoryOutcome, NoiseKind, NoiseLevel
 from contract.tasks import CertifyQuestion
 
 
@@ -17,22 +17,24 @@ def claim(
     """Returns the claim of a certificate; no label means that there is none."""
     if label is None:
         return "No claim: no class was separated from the others by these votes."
+    # What was uploaded may have another size: nothing is claimed of it.
+    image = "this image" if question.asked.fit is Fit.EXACT else "the image as fitted to the model"
     if memory.outcome is not MemoryOutcome.OFF:
-        return _of_deployment(question, label, radius, memory)
+        return _of_deployment(question, label, radius, memory, image)
     noises = " and ".join(f"{one.noise.value} noise, sigma {one.sigma:g}" for one in evidence)
     adapted = ", its batch-norm statistics re-estimated under that noise" if question.resolved.adapt else ""
     unless = f"unless an event of probability at most {question.asked.alpha:g} happened while sampling."
     if question.asked.noise is NoiseKind.HYBRID:
         words = (
             f"The hybrid classifier (this model under {noises}{adapted}) answers no class but '{label.name}' "
-            f"for this image and for every image within an l2 distance below {radius.l2:.6f} or an l1 "
+            f"for {image} and for every image within an l2 distance below {radius.l2:.6f} or an l1 "
             f"distance below {radius.l1:.6f} of it (pixels in [0, 1]), though it may abstain there, {unless}"
         )
     else:
         norm, size = question.asked.noise.norm, radius.of(question.asked.noise)
         words = (
-            f"The smoothed classifier (this model under {noises}{adapted}) answers '{label.name}' for this "
-            f"image and for every image within an {norm} distance below {size:.6f} of it "
+            f"The smoothed classifier (this model under {noises}{adapted}) answers '{label.name}' for "
+            f"{image} and for every image within an {norm} distance below {size:.6f} of it "
             f"(pixels in [0, 1]), {unless}"
         )
     if question.asked.seed is not None:
@@ -46,7 +48,9 @@ def claim(
     )
 
 
-def _of_deployment(question: CertifyQuestion, label: ClassLabel, radius: Radius, memory: Memory) -> str:
+def _of_deployment(
+    question: CertifyQuestion, label: ClassLabel, radius: Radius, memory: Memory, image: str
+) -> str:
     """What the memory of certified regions guarantees, however the noise level was chosen."""
     balls = f"an {question.asked.noise.norm} distance below {radius.of(question.asked.noise):.6f}"
     if question.asked.noise is NoiseKind.HYBRID:
@@ -59,6 +63,6 @@ def _of_deployment(question: CertifyQuestion, label: ClassLabel, radius: Radius,
         chance = "The label is that of the regions that hold this image, not that of the votes."
     return (
         f"Every later answer of this deployment, in the memory '{memory.namespace}' of epoch {memory.epoch}, "
-        f"to this image or any image within {balls} of it (pixels in [0, 1]) is '{label.name}', or none. "
+        f"to {image} or any image within {balls} of it (pixels in [0, 1]) is '{label.name}', or none. "
         f"{chance}"
     )

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from certifier.noise_run import NoiseRun
-from certifier.verdict import rounded
+from certifier.noise_run import NoiseRun, rounded
 from contract.certificates import Look, NoiseEvidence, Segment
 from contract.choices import StopReason
 from smoothing import BOUNDS, Certification, round_down

@@ -190,7 +190,7 @@ def _speed(compute: Compute) -> str:
         return "nothing: no votes were made"
     return (
         f"{compute.samples:,} votes in {compute.seconds:.2f} s ({compute.samples_per_second:,.0f} a second; "
-        f"{compute.backend}, {compute.dtype}, {compute.device})"
+        f"{compute.backend}, {compute.dtype}, {compute.device}, {compute.arithmetic.value} noise)"
     )
 
 

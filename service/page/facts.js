@@ -43,7 +43,7 @@ function entries(certificate, name) {
       compute.samples === 0
         ? "without votes"
         : `${count(compute.samples)} votes in ${compute.seconds.toFixed(2)} s: ${count(compute.samples_per_second)} a second`,
-      ` (${compute.backend}, ${compute.dtype}, ${compute.device})`,
+      ` (${compute.backend}, ${compute.dtype}, ${compute.device}, ${compute.arithmetic} noise)`,
     ],
     ["Selected", ...certificate.noise.map((e) => `“${name(e.top_class)}” by ${count(e.n0)} separate votes under ${e.noise} noise. `)],
     ["Seed", h("code", {}, certificate.seed)],

@@ -35,7 +35,7 @@ export interface Certificate {
   adaptation: { used: boolean; momentum: number | null; clean_size: number | null; statistics_digest: string | null };
   memory: Memory; seed: string;
   compute: {
-    device: string; backend: string; dtype: string; torch: string; batch_size: number; seconds: number;
+    arithmetic: string; device: string; backend: string; dtype: string; torch: string; batch_size: number; seconds: number;
     samples: number; samples_per_second: number;
   };
   created_at: string;

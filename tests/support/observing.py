@@ -1,6 +1,7 @@
 """Observers and keepers of a computation, for tests: they record, abandon and crash."""
 
 from certifier import Observer, Record, VoteKeeper
+from contract.certificates import Radius
 from contract.choices import Stage
 
 
@@ -16,10 +17,12 @@ class Recording(Observer):
     def stage(self, stage: Stage, total: int) -> None:
         self.stages.append((stage, total))
 
-    def advance(self, completed: int, radius: float | None = None) -> None:
+    def look(self, completed: int, label: int, radius: Radius) -> None:
+        self.radii.append(radius.l2)
+        super().look(completed, label, radius)
+
+    def advance(self, completed: int) -> None:
         self.completed = completed
-        if radius is not None:
-            self.radii.append(radius)
         if self._error is not None and completed >= self._after:
             raise self._error
 

@@ -1,15 +1,17 @@
 """What the engine does with one job, in order: load, recall, compute, reconcile, commit."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import torch
 from redis import Redis
 
 import certifier
-from certifier import Findings, Identity, LoadedModel, Predictions, Variants
+from certifier import Findings, Identity, LoadedModel, Predictions, Statement, Variants
 from contract import keys
-from contract.choices import JobKind, ProblemCode, Stage
+from contract.certificates import Radius
+from contract.choices import JobKind, NoiseKind, ProblemCode, Stage
 from contract.keys import pixel_digest
 from contract.tasks import PAYLOAD_VERSION, CertifyTask, PredictTask, Task
 from models.backends import BackendError
@@ -87,6 +89,7 @@ class Pipeline:
                 answer = certifier.repeated_certificate(kept, task.question, _identity(task), memory)
                 self.answers.commit(task, answer, progress)
                 return pointer
+        progress.stated = partial(_stated, recall, task.question.asked.noise)
         checkpoint = Checkpoint(self._redis, task.job_id)
         findings = certifier.certify(
             model.image(as_image(pixels, model.card.input_shape)),
@@ -166,6 +169,13 @@ class Pipeline:
         if pixel_digest(pixels, height, width, channels) != task.image_digest:
             raise JobFailure(ProblemCode.INTERNAL_ERROR, "the stored image is not the one that was sent")
         return model, pixels
+
+
+def _stated(recall: Recall | None, noise: NoiseKind, label: int, radius: Radius) -> float:
+    """What may be stated of votes' class and radii, in the noise's own norm: a memory may leave less."""
+    if recall is not None:
+        radius = recall.placement(noise, Statement(label, radius)).place().radius
+    return radius.of(noise)
 
 
 def _identity(task: Task) -> Identity:

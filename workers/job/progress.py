@@ -1,6 +1,7 @@
 """Between two batches the engine reports progress, and stops if the job was cancelled or abandoned."""
 
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from multiprocessing.connection import Connection
 from typing import Final
@@ -9,6 +10,7 @@ from redis import Redis
 
 from certifier import Observer
 from contract import keys
+from contract.certificates import Radius
 from contract.choices import Stage
 from contract.jobs import Progress
 from contract.limits import EVENTS_KEPT, PROGRESS_INTERVAL, RESULT_TTL
@@ -29,6 +31,9 @@ class JobProgress(Observer):
     """Progress of one attempt at a job, written to its stream at most every `PROGRESS_INTERVAL` seconds.
 
     It ends a computation whose answer is no longer wanted.
+
+    Attributes:
+        stated: What of a class and its radii may be stated, in the noise's own norm. None: nothing.
     """
 
     def __init__(self, redis: Redis, job_id: str, connection: Connection, attempt: int = 0) -> None:
@@ -38,19 +43,32 @@ class JobProgress(Observer):
         self.attempt = attempt
         self._written = 0.0
         self.progress = Progress(stage=Stage.LOADING)
+        self.stated: Callable[[int, Radius], float] | None = None
 
     def stage(self, stage: Stage, total: int) -> None:
         """Begins a stage."""
         self.progress = Progress(stage=stage, total=total)
         self._write()
 
-    def advance(self, completed: int, radius: float | None = None) -> None:
-        """Counts votes, with the radius that they certify by now.
+    def advance(self, completed: int) -> None:
+        """Counts votes.
 
         Raises:
             Abandoned: The relay is gone or the client has cancelled.
             Superseded: A later attempt has begun.
         """
+        self._count(completed, None)
+
+    def look(self, completed: int, label: int, radius: Radius) -> None:
+        """Counts votes, with the radius that may be stated if these are all.
+
+        Raises:
+            Abandoned: The relay is gone or the client has cancelled.
+            Superseded: A later attempt has begun.
+        """
+        self._count(completed, None if self.stated is None else self.stated(label, radius))
+
+    def _count(self, completed: int, radius: float | None) -> None:
         # A relay never sends a second message: readable means closed.
         if self._connection.poll():
             raise Abandoned(self._job_id)

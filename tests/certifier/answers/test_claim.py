@@ -10,6 +10,7 @@ from certifier.answers.evidence import noise_evidence
 from certifier.verdict import NO_MEMORY
 from contract.certificates import ClassLabel, Memory, Radius
 from contract.choices import MemoryOutcome, NoiseLevel
+from contract.requests import CertifyRequest
 from smoothing import NOISES, Uniform
 from tests.support.tasks import certify_task
 
@@ -44,6 +45,19 @@ def test_one_noise_speaks_of_its_own_norm(said: Any, noise: str, ball: str) -> N
     assert f"within {ball} of it (pixels in [0, 1])" in words
     assert "unless an event of probability at most 0.01 happened while sampling" in words
     assert "chosen for this image" not in words
+
+
+def test_nothing_is_claimed_of_a_picture_of_another_size(said: Any) -> None:
+    """The centre of the ball is the fitted image, whose digest the certificate has."""
+    assert "for the image as fitted to the model and for every image within" in said(fit="resize")
+
+
+def test_whoever_chooses_the_seed_is_told_what_it_is_worth(said: Any) -> None:
+    assert "seed" not in said()
+    question = CertifyRequest(sigma=0.5, seed="ff", n=50, alpha=0.01)
+    asked = certify_task(sigma=0.5, n=50).question.model_copy(update={"asked": question})
+    words = claim(asked, CAT, RADIUS, [], NO_MEMORY)
+    assert "The client chose the seed: this holds only if it was drawn before the image was chosen." in words
 
 
 def test_a_hybrid_promises_no_other_class(said: Any) -> None:

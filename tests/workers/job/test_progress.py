@@ -8,6 +8,7 @@ import pytest
 from redis import Redis
 
 from contract import keys
+from contract.certificates import Radius
 from contract.choices import Stage
 from contract.jobs import Progress
 from workers.failures import Abandoned, Superseded
@@ -39,9 +40,9 @@ def test_progress_is_throttled_but_a_larger_radius_is_told_at_once(
     for completed in range(1, 1001):
         progress.advance(completed)
     assert len(written(redis)) < 20
-    progress.advance(1000, radius=0.25)
-    progress.advance(1000, radius=0.25)
-    progress.advance(1000, radius=0.5)
+    progress.stated = lambda label, radius: radius.l2
+    for l2 in (0.25, 0.25, 0.5):
+        progress.look(1000, 3, Radius(l2=l2, l1=l2, linf=0.01))
     assert [event.radius_so_far for event in written(redis)][-2:] == [0.25, 0.5]
 
 
