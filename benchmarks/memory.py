@@ -74,7 +74,7 @@ def share(console: Console, name: str) -> None:
                     batch_size=classifier.batch_size, seed=number,
                 )  # fmt: skip
             sampled = time.perf_counter()
-            _remember(redis, mirror, f"{number:032x}", (pixels * 255).round().byte().numpy(), found)
+            _remember(redis, mirror, f"{number:032x}", pixels.numpy(), found)
             now = time.perf_counter()
             spent.append(now - sampled)
             whole.append(now - started)

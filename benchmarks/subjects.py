@@ -13,9 +13,9 @@ from smoothing import generator_for
 
 
 def test_images(count: int) -> tuple[Tensor, Tensor]:
-    """Returns the first test images of Fashion-MNIST ``(count, c, h, w)`` in [0, 1], and their classes."""
+    """Returns the first test images of Fashion-MNIST ``(count, c, h, w)``, uint8, and their classes."""
     test = load_dataset("fashion-mnist").test
-    return torch.as_tensor(test.images[:count]) / 255, torch.as_tensor(test.labels[:count])
+    return torch.as_tensor(test.images[:count]), torch.as_tensor(test.labels[:count])
 
 
 def executable(
