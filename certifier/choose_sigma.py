@@ -75,8 +75,9 @@ def _climb(plan: NoisePlan, work: Work) -> SigmaChoice:
         on_step=lambda _done, _planned: work.observer.advance(0),
         stop=lambda: own.is_spent,
     )
-    found = _stated(replace(chosen.trials[-1], n=chosen.samples))
-    return SigmaChoice(chosen.sigma, (found,), chosen.samples)
+    sigma = plan.at(chosen.sigma).sigma
+    found = _stated(replace(chosen.trials[-1], sigma=sigma, n=chosen.samples))
+    return SigmaChoice(sigma, (found,), chosen.samples)
 
 
 def _alone(classifier: ExecutableClassifier) -> ExecutableClassifier:

@@ -29,6 +29,11 @@ class NoisePlan:
         """The kind of noise."""
         return NOISES[self.kind.value]
 
+    @property
+    def start(self) -> Noise:
+        """The noise that is asked for, where no level is to be chosen."""
+        return self.at(self.sigma)
+
     def at(self, sigma: float) -> Noise:
         """The noise at a level, or at the nearest that images of bytes can have exactly."""
         return self.noise(sigma).on_lattice()

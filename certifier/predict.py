@@ -87,7 +87,7 @@ def predict(
     started = time.perf_counter()
     runs = []
     for plan in noise_plans(question):
-        noise = plan.at(plan.sigma)
+        noise = plan.start
         variant = variants.get(model, adaptation_law(question.resolved, noise))
         with observer.span("adapt"):
             classifier = variant.executable

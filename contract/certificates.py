@@ -45,12 +45,15 @@ class Look(Frozen):
 
 
 class Segment(Frozen):
-    """Votes drawn in one go. An interrupted job has several segments, each from another random stream."""
+    """Votes of one random stream. With exact noise there is one, which a job continues after an interruption;
+    in floating point, an interrupted job has several segments, each from another stream.
+    """
 
     stream: str = Field(description="Name of the random stream derived from the seed.")
     n: int = Field(description="Votes drawn from the stream.")
     batch_size: int = Field(
-        description="Votes made at a time; seed, stream and batch size determine every vote."
+        description="Votes made at a time, last. With exact noise, seed and stream determine every vote; in "
+        "floating point, the batch size does so, too."
     )
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from certifier.answers.parts import Identity, about_image, adaptation, compute, seed_source
 from certifier.loading import LoadedModel
+from certifier.noise_plan import noise_plans
 from certifier.predict import PredictedNoise, Predictions
 from certifier.verdict import NO_MEMORY, Statement
 from contract.certificates import PredictedLabel, PredictionVotes
@@ -43,7 +44,7 @@ def prediction(
     seconds, samples = (0.0, 0) if found is None else (found.seconds, found.samples)
     return PredictedLabel(
         **about_image(identity, question, model, base_class, label, reason),
-        sigma=question.resolved.sigma,
+        sigma=noise_plans(question)[0].start.sigma,
         noise=[_votes(run) for run in runs],
         adaptation=adaptation(question.resolved, [run.statistics_digest for run in runs]),
         memory=memory,
@@ -64,7 +65,7 @@ def _votes(run: PredictedNoise) -> PredictionVotes:
     smoothed = run.smoothed
     return PredictionVotes(
         noise=run.plan.kind,
-        sigma=run.plan.sigma,
+        sigma=run.plan.start.sigma,
         statistics_digest=run.statistics_digest,
         n=smoothed.n,
         counts=[int(count) for count in smoothed.counts],

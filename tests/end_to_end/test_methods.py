@@ -63,7 +63,7 @@ def test_hybrid_certifies_both_norms_at_one_alpha(running: Service) -> None:
     """Two noises at half of alpha each; what is claimed beyond the smaller radius is said apart."""
     certificate = certificate_of(running, n=2000, noise="hybrid", sigma=0.5, sigma_uniform=0.25)
     gaussian, uniform = certificate.noise
-    assert (gaussian.sigma, uniform.sigma) == (0.5, 0.25)
+    assert (gaussian.sigma, uniform.sigma) == (0.5, pytest.approx(0.25, abs=0.002))  # whole grey levels
     assert gaussian.alpha == uniform.alpha == 0.0005
     assert gaussian.statistics_digest != uniform.statistics_digest
     assert certificate.alpha_spent <= certificate.alpha
@@ -74,7 +74,7 @@ def test_hybrid_certifies_both_norms_at_one_alpha(running: Service) -> None:
 
 
 def test_hybrid_predictions_agree_on_a_label(running: Service) -> None:
-    """The same rule for the label alone."""
+    """Both noises' votes have to show it."""
     prediction = running.predict(noise="hybrid", memory="off").prediction
     assert prediction is not None
     assert [votes.noise.value for votes in prediction.noise] == ["gaussian", "uniform"]
@@ -115,7 +115,7 @@ def test_a_time_budget_gives_the_best_certificate_that_fits(running: Service) ->
 
 
 def test_a_job_that_was_killed_half_way_goes_on_from_its_votes(running: Service) -> None:
-    """Not one vote is lost but the last second's, and the second half comes from another stream."""
+    """Not one vote is lost but the last second's, and the others are those that it would have made."""
     running.wait_for_engines(2)
     job = running.certify(wait=0, n=60_000)
     running.until(job.id, lambda job: job.progress.completed > 20_000)
@@ -127,8 +127,7 @@ def test_a_job_that_was_killed_half_way_goes_on_from_its_votes(running: Service)
     assert final.certificate is not None
     (evidence,) = final.certificate.noise
     assert sum(segment.n for segment in evidence.segments) == evidence.n_drawn == 60_000
-    assert 2 <= len({segment.stream for segment in evidence.segments}) <= final.attempt
-    assert evidence.segments[0].n >= 10_000
+    assert [segment.stream for segment in evidence.segments] == ["estimation"]
     assert final.certificate.compute.samples < 55_000
     assert running.http.post(f"/certificates/{job.id}/verify").json()["valid"]
     assert not running.redis.exists(f"radii:job:{job.id}:votes")
