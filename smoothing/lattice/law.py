@@ -11,8 +11,6 @@ import mpmath
 import numpy as np
 from numpy.typing import NDArray
 
-from smoothing.errors import require
-
 GREY_LEVELS: Final = 255
 """Steps from black to white in an image of bytes."""
 
@@ -23,6 +21,7 @@ _BITS: Final = 64
 _GUARD: Final = 192  # of fixed-point fractions, of which the last 64 absorb all rounding
 _ONE: Final = 1 << _GUARD
 _REACH: Final = 9.2  # standard deviations: Φ(−9.2) < 2⁻⁶⁴
+_WIDE: Final = 2  # standard deviations in a cell
 _HERMITE_BITS: Final = 32  # of 1.1·e^(c²/4) at 9.3 standard deviations
 _LEAST_SPREAD: Final = 5.1  # steps in σ: 0.02·255
 
@@ -77,6 +76,22 @@ def gaussian_cells(sigma: float) -> int:
     return 2 * math.ceil(_REACH * sigma * steps_for(sigma)) + 3
 
 
+def _distribution(width: Fraction) -> Iterator[int]:
+    """Yields Φ((j + ½)·width) for j = 0, 1, …, times 2^_GUARD."""
+    if width > _WIDE:  # a few cells, too wide for the series
+        with mpmath.workprec(2 * _GUARD):
+            edge = mpmath.mpf(width.numerator) / width.denominator
+            yield from [
+                int(_ONE * mpmath.ncdf((j + 0.5) * edge)) for j in range(math.ceil(_REACH / width) + 2)
+            ]
+        return
+    masses = _cell_masses(width)
+    below = (_ONE + next(masses)) // 2  # half of all, and half of the middle cell
+    while True:
+        yield below
+        below += next(masses)
+
+
 def _cell_masses(width: Fraction) -> Iterator[int]:
     """Yields the standard Gaussian's mass of cells of this width, from the middle one up, times 2^_GUARD.
 
@@ -129,14 +144,12 @@ def gaussian_law(sigma: float) -> LatticeLaw:
         sigma: Standard deviation of ε·σ in pixel units, where black to white is 1.
     """
     steps = steps_for(sigma)
-    require(sigma * steps >= 0.5, "sigma", f"be >= {0.5 / steps:.1g} for exact noise", sigma)
-    width = 1 / (Fraction(sigma) * steps)  # of a cell, in standard deviations
     upper = []  # 2⁶⁴·Φ((j + ½)/s), rounded down, for j = 0, 1, …
-    masses = _cell_masses(width)
-    below = (_ONE + next(masses)) // 2  # Φ(½/s): half of all, and half of the middle cell
-    while (threshold := below >> (_GUARD - _BITS)) < (1 << _BITS) - 1:
+    for below in _distribution(1 / (Fraction(sigma) * steps)):
+        threshold = below >> (_GUARD - _BITS)
+        if threshold >= (1 << _BITS) - 1:
+            break
         upper.append(threshold)
-        below += next(masses)
     lower = [(1 << _BITS) - 1 - threshold for threshold in reversed(upper)]  # Φ(−x) = 1 − Φ(x), rounded down
     thresholds = np.array(lower + upper, dtype=np.uint64)
     return LatticeLaw(thresholds, -len(upper), steps)

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from smoothing import Gaussian, InvalidParameter, Noise, Uniform
+from smoothing import Gaussian, Noise, Uniform
 from smoothing.lattice import NoiseStream, gaussian_law, uniform_law
 from smoothing.lattice.law import uniform_law_size
 
-SIGMAS = [0.0005, 0.012, 0.02, 0.12, 0.5, 1.0, 4.0]
+SIGMAS = [1e-5, 2e-5, 0.0005, 0.012, 0.02, 0.12, 0.5, 1.0, 4.0]
 
 
 @pytest.mark.parametrize("sigma", SIGMAS)
@@ -57,9 +57,11 @@ def test_a_level_of_the_lattice_stays_where_it_is() -> None:
         assert abs(noise.sigma - sigma) < 1 / uniform_law_size(noise.sigma)[1]
 
 
-def test_a_level_below_every_step_is_refused() -> None:
-    with pytest.raises(InvalidParameter, match="'sigma' must be >= 3e-05 for exact noise, got 1e-05"):
-        gaussian_law(1e-5)
+def test_noise_below_every_step_is_none() -> None:
+    """A level of a hundred-thousandth of a grey level moves no byte; uniform noise has one step at least."""
+    (piece,) = NoiseStream(gaussian_law(4e-8), 1, "law", 1000).noise(0, 3)
+    assert not piece.any()
+    assert uniform_law(1e-9).highest == 1
 
 
 @pytest.mark.parametrize("noise", [Gaussian(0.02), Gaussian(0.5), Gaussian(20.0), Uniform(0.25)])
