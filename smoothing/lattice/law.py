@@ -81,9 +81,9 @@ def _distribution(width: Fraction) -> Iterator[int]:
     if width > _WIDE:  # a few cells, too wide for the series
         with mpmath.workprec(2 * _GUARD):
             edge = mpmath.mpf(width.numerator) / width.denominator
-            yield from [
-                int(_ONE * mpmath.ncdf((j + 0.5) * edge)) for j in range(math.ceil(_REACH / width) + 2)
-            ]
+            edges = [(j + 0.5) * edge for j in range(math.ceil(_REACH / width) + 2)]
+            known = [int(_ONE * mpmath.ncdf(each)) for each in edges]
+        yield from known
         return
     masses = _cell_masses(width)
     below = (_ONE + next(masses)) // 2  # half of all, and half of the middle cell
