@@ -281,7 +281,7 @@ def test_another_statement_on_top_fails(field: str, value: Any, name: str) -> No
 def test_every_field_is_tampered_with() -> None:
     """All but those that the votes say nothing of: names, words, circumstances; the memory has its own tests."""
     beyond = {"id", "model", "model_digest", "image_digest", "upload_digest", "correct", "claim"}
-    beyond |= {"memory", "seed", "compute", "created_at"}
+    beyond |= {"memory", "seed", "seed_source", "compute", "created_at"}
     assert {field for field, _, _ in EVIDENCE} == set(NoiseEvidence.model_fields)
     assert {field for field, _, _ in TOP} == set(Certificate.model_fields) - beyond
 
