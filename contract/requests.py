@@ -53,9 +53,8 @@ class _Base64(EncoderProtocol):
 _Positive = Field(gt=0, le=100, allow_inf_nan=False)
 Sigma = Annotated[float, _Positive]
 Namespace = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-Tenant = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9_-]{0,64}$")
-]  # comes from the API key; not a field of requests
+# Comes from the API key; not a field of requests.
+Tenant = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{0,64}$")]
 Samples = Annotated[int, Field(ge=1, le=MAX_SAMPLES)]
 
 
@@ -142,9 +141,8 @@ class _Asked(BaseModel):
     @field_validator("alpha")
     @classmethod
     def _computable_alpha(cls, alpha: float) -> float:
-        if (
-            alpha < MIN_ALPHA
-        ):  # not a limit in the OpenAPI document: adding it there would be a breaking change
+        # Not a limit in the OpenAPI document: adding it there would be a breaking change.
+        if alpha < MIN_ALPHA:
             raise PydanticKnownError("greater_than_equal", {"ge": MIN_ALPHA})
         return alpha
 

@@ -164,6 +164,7 @@ def check_store(cluster: Cluster, history: History) -> None:
 LASTING = {
     keys.ENGINES,
     keys.METRICS,
+    keys.SECRET,
     *(f"rq:{registry}:{keys.QUEUE}" for registry in ("finished", "failed", "canceled")),
     "rq:failed:elsewhere",  # where garbage said that it came from
     "rq:failed:",
