@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from smoothing.bounds import BOUNDS, Counts, require_alpha, split_alpha
 from smoothing.certification import Certification
-from smoothing.copies import require_image, require_pixel_units
+from smoothing.copies import is_exact, require_image, require_pixel_units
 from smoothing.errors import require, require_count
 from smoothing.noises.base import Noise, require_noise
 from smoothing.observer import Observer
@@ -62,7 +61,7 @@ def certify(
     """
     _require_arguments(image, noise, n0, n, alpha, bound)
     rules = stop_rules(stop, n, alpha)
-    exact = image.dtype is torch.uint8
+    exact = is_exact(image)
     noise = noise.on_lattice() if exact else noise
     error = noise.lattice_error(image.numel()) if exact else 0.0
     poll = Poll(base_classifier, image, noise, n0, rules, batch_size, seed, resume, observer)

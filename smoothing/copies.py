@@ -53,8 +53,13 @@ def require_pixel_units(image: Tensor, name: str = "image") -> None:
     Raises:
         InvalidParameter: A value lies outside [0, 1] or is NaN.
     """
-    low, high = (0.0, 1.0) if image.dtype is torch.uint8 else (image.min().item(), image.max().item())
+    low, high = (0.0, 1.0) if is_exact(image) else (image.min().item(), image.max().item())
     require(low >= 0.0 and high <= 1.0, name, "lie in [0, 1]", (low, high))
+
+
+def is_exact(image: Tensor) -> bool:
+    """Whether an image's noise is exact: it is, where the image is bytes."""
+    return image.dtype is torch.uint8
 
 
 def in_pixel_units(images: Tensor) -> Tensor:
@@ -63,7 +68,7 @@ def in_pixel_units(images: Tensor) -> Tensor:
     >>> in_pixel_units(torch.tensor([0, 51, 255], dtype=torch.uint8)).tolist()
     [0.0, 0.20000000298023224, 1.0]
     """
-    return images.to(torch.float32) / 255.0 if images.dtype is torch.uint8 else images
+    return images.to(torch.float32) / 255.0 if is_exact(images) else images
 
 
 def noisy_copies(image: Tensor, noise: Noise, seed: int, stream: str) -> NoisyCopies:
@@ -81,7 +86,7 @@ def noisy_copies(image: Tensor, noise: Noise, seed: int, stream: str) -> NoisyCo
     """
     require_image(image)
     require_noise(noise)
-    if image.dtype is not torch.uint8:
+    if not is_exact(image):
         return FloatCopies(image, noise, seed, stream)
     kind = ExactCopies if image.device.type == "cpu" else DeviceCopies
     return kind(image, noise, seed, stream)

@@ -5,12 +5,11 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from smoothing.bounds import Counts
 from smoothing.certification import Certification
-from smoothing.copies import NoisyCopies, noisy_copies
+from smoothing.copies import NoisyCopies, is_exact, noisy_copies
 from smoothing.errors import require, require_count
 from smoothing.noises.base import Noise
 from smoothing.observer import Observer
@@ -141,7 +140,7 @@ class Poll:
             num_classes=num_classes,
             on_smaller_batch=_refuse,
         )
-        exact = image.dtype is torch.uint8
+        exact = is_exact(image)
         tally = partial(
             Tally, sample=sample, open_stream=partial(noisy_copies, image, noise, self.seed), exact=exact
         )

@@ -3,12 +3,11 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from scipy import special
 from torch import Tensor
 
 from smoothing.bounds import Counts, require_alpha
-from smoothing.copies import noisy_copies, require_image, require_pixel_units
+from smoothing.copies import is_exact, noisy_copies, require_image, require_pixel_units
 from smoothing.noises.base import Noise, require_noise
 from smoothing.observer import Observer
 from smoothing.randomness import draw_seed
@@ -88,7 +87,7 @@ def predict(
     require_pixel_units(image)
     require_alpha(alpha, 0.5)
     seed = draw_seed() if seed is None else seed
-    exact = image.dtype is torch.uint8
+    exact = is_exact(image)
     noise = noise.on_lattice() if exact else noise
     completed = 0
 

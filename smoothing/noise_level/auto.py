@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from smoothing.bounds import BOUNDS, Counts, minimum_samples, require_alpha, split_alpha
-from smoothing.copies import noisy_copies, require_image, require_pixel_units
+from smoothing.copies import is_exact, noisy_copies, require_image, require_pixel_units
 from smoothing.errors import require, require_count
 from smoothing.noise_level.base import ChosenSigma, ClassifierFor, SigmaTrial, chosen
 from smoothing.noises.base import Noise
@@ -80,7 +79,7 @@ def auto_noise(
     [0.37, 0.25]
     """
     sigmas = _require_arguments(images, grid, n, alpha, bound)
-    if images.dtype is torch.uint8:
+    if is_exact(images):
         sigmas = sorted({noise(sigma).on_lattice().sigma for sigma in sigmas})
     seed = draw_seed() if seed is None else seed
     asked_once = functools.cache(classifier_for)
